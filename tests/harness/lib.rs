@@ -1,0 +1,1 @@
+//! Test bench: real servers, temp worlds, faults.
