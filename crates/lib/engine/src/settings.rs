@@ -1,0 +1,254 @@
+//! How to reach one server: route, account, TLS and patience.
+//!
+//! Values only. Files named here are read at every connect, so a rotated password or certificate
+//! needs no restart. `Debug` and `Display` never show a secret.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+
+use crate::Error;
+
+/// Longest credential file that is read, in bytes.
+const FILE_LIMIT: u64 = 64 * 1024;
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides `text`.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// A setting given as it is, or as the name of a file that holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Text<T = String> {
+    /// The value itself.
+    Value(T),
+    /// A file that holds the value; line ends at its end do not count.
+    File(PathBuf),
+}
+
+impl<T: Clone + From<String>> Text<T> {
+    /// The value now.
+    ///
+    /// # Errors
+    /// [`Error::Denied`] when the file cannot be read: a Secret may be mounted late.
+    pub async fn read(&self) -> Result<T, Error> {
+        match self {
+            Self::Value(value) => Ok(value.clone()),
+            Self::File(path) => {
+                let mut text = String::new();
+                let denied = |error: std::io::Error| {
+                    Error::Denied(format!("read {}: {error}", path.display()))
+                };
+                let file = tokio::fs::File::open(path).await.map_err(denied)?;
+                file.take(FILE_LIMIT)
+                    .read_to_string(&mut text)
+                    .await
+                    .map_err(denied)?;
+                text.truncate(text.trim_end_matches(['\n', '\r']).len());
+                Ok(T::from(text))
+            }
+        }
+    }
+}
+
+/// The password, and the one that worked last: while a rotation is half done the server may know
+/// either.
+#[derive(Debug, Clone, Default)]
+pub struct Password {
+    given: Option<Text<Secret>>,
+    last_good: Arc<Mutex<Option<Secret>>>,
+}
+
+impl Password {
+    /// The password, or none for accounts that need none.
+    #[must_use]
+    pub fn new(given: Option<Text<Secret>>) -> Self {
+        Self {
+            given,
+            last_good: Arc::default(),
+        }
+    }
+
+    /// What to try, in order: the value now, then the last good one where it differs.
+    pub(crate) async fn candidates(&self) -> Result<Vec<Option<Secret>>, Error> {
+        let Some(given) = &self.given else {
+            return Ok(vec![None]);
+        };
+        let last_good = self
+            .last_good
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        match (given.read().await, last_good) {
+            (Ok(now), Some(last)) if now != last => Ok(vec![Some(now), Some(last)]),
+            (Ok(now), _) => Ok(vec![Some(now)]),
+            (Err(error), Some(last)) => {
+                tracing::debug!(%error, "using the last good password");
+                Ok(vec![Some(last)])
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// Remembers the password that the server took.
+    pub(crate) fn worked(&self, password: Option<Secret>) {
+        *self
+            .last_good
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = password;
+    }
+}
+
+/// The way to the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// TCP, by name or address.
+    Tcp {
+        /// Host name or IP address, without brackets.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
+    /// A Unix socket.
+    Socket(PathBuf),
+}
+
+impl Route {
+    /// Whether the packets stay on this machine.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp { host, .. } => {
+                host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+            }
+            Self::Socket(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Socket(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// How much TLS is asked for. The names are libpq's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum TlsMode {
+    /// Plain text.
+    Disable,
+    /// TLS where the server offers it, else plain text; nothing is verified.
+    Prefer,
+    /// TLS or no connection; the certificate is not verified.
+    Require,
+    /// The certificate must come from a trusted CA, whatever name it carries.
+    VerifyCa,
+    /// As verify-ca, and the certificate must carry the host's name.
+    VerifyFull,
+}
+
+/// TLS settings; PEM files, read at every connect.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// What was asked for; `None` decides by the rest, see [`Settings::tls_mode`].
+    pub mode: Option<TlsMode>,
+    /// CA certificates that replace the built-in roots.
+    pub ca: Option<PathBuf>,
+    /// The client's certificate chain and private key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// Names of the engines, for `--engine`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum EngineName {
+    /// MariaDB 10.6 and later.
+    #[value(name = "mariadb")]
+    MariaDb,
+    /// MySQL 8.0 and later.
+    #[value(name = "mysql")]
+    MySql,
+}
+
+/// Everything needed to open connections to one server.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The engine, where it is not to be detected.
+    pub engine: Option<EngineName>,
+    /// The way to the server.
+    pub route: Route,
+    /// Account name.
+    pub user: Text,
+    /// Account password.
+    pub password: Password,
+    /// Default database, where one was named.
+    pub database: Option<Text>,
+    /// TLS settings.
+    pub tls: Tls,
+    /// Longest time from the first packet to an authenticated session.
+    pub connect_timeout: Duration,
+}
+
+impl Settings {
+    /// The default database now.
+    ///
+    /// # Errors
+    /// As [`Text::read`].
+    pub async fn database(&self) -> Result<Option<String>, Error> {
+        match &self.database {
+            Some(text) => text.read().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The TLS mode in force. Without `--tls-mode`: verify-full where a CA is given, none on routes
+    /// that stay on this machine (it costs throughput and hides nothing there), else prefer.
+    #[must_use]
+    pub fn tls_mode(&self) -> TlsMode {
+        match (&self.route, self.tls.mode) {
+            (Route::Socket(_), _) => TlsMode::Disable,
+            (_, Some(mode)) => mode,
+            (_, None) if self.tls.ca.is_some() => TlsMode::VerifyFull,
+            (route, None) if route.is_local() => TlsMode::Disable,
+            (_, None) => TlsMode::Prefer,
+        }
+    }
+}
+
+/// The route: what messages call this server.
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.route.fmt(f)
+    }
+}
