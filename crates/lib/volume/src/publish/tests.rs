@@ -1,0 +1,262 @@
+use sha2::{Digest, Sha256};
+
+use super::*;
+use crate::release::{FileEntry, release_name};
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Stages files as a fetch would and writes the manifest for them.
+fn staged(publisher: &Publisher, at: u64, files: &[(&str, &str)]) -> (Staging, Manifest) {
+    let staging = publisher.stage("test").unwrap();
+    let mut entries = Vec::new();
+    for (name, text) in files {
+        let path = staging.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o4700)).unwrap();
+        let (size, sha256) = (text.len() as u64, digest(text.as_bytes()));
+        entries.push(FileEntry {
+            name: (*name).to_owned(),
+            size,
+            sha256,
+        });
+    }
+    let sha256 = digest(format!("{files:?}").as_bytes());
+    let manifest = Manifest {
+        release: release_name(at, &sha256),
+        source_url: "file:///dump".into(),
+        version: None,
+        size: 1,
+        sha256,
+        fetched_at: at,
+        unpacked: false,
+        files: entries,
+    };
+    (staging, manifest)
+}
+
+fn publish(publisher: &Publisher, at: u64, files: &[(&str, &str)]) -> Release {
+    let (staging, manifest) = staged(publisher, at, files);
+    publisher.publish(staging, &manifest).unwrap()
+}
+
+fn names(root: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(root)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_release_is_read_through_its_top_level_names() {
+    let root = tempfile::tempdir().unwrap();
+    let publisher = Publisher::open(root.path(), "test").unwrap();
+    publish(&publisher, 10, &[("a.sql", "one"), ("sub/b.sql", "two")]);
+    assert_eq!(
+        fs::read_to_string(root.path().join("a.sql")).unwrap(),
+        "one"
+    );
+    assert_eq!(
+        fs::read_to_string(root.path().join("sub/b.sql")).unwrap(),
+        "two"
+    );
+    let mode = |name: &str| {
+        fs::metadata(root.path().join(name))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o7777
+    };
+    assert_eq!(
+        (mode("a.sql"), mode("sub"), mode("sub/b.sql")),
+        (0o644, 0o755, 0o644)
+    );
+
+    let second = publish(&publisher, 20, &[("c.sql", "three")]);
+    assert_eq!(current(root.path()).unwrap(), Some(second.clone()));
+    drop(publisher);
+    let old = ["..19700101T000010Z", "..19700101T000020Z"];
+    let found = names(root.path());
+    assert!(
+        found[0].starts_with(old[0]) && found[1].starts_with(old[1]),
+        "{found:?}"
+    );
+    assert_eq!(found[2..], ["..data", "c.sql"]);
+    assert_eq!(
+        fs::read(second.path.join(MANIFEST)).unwrap().first(),
+        Some(&b'{')
+    );
+}
+
+#[test]
+fn killed_at_any_step_readers_see_the_old_release_or_the_new_one_and_the_next_run_succeeds() {
+    let steps = [
+        Step::Synced,
+        Step::Named,
+        Step::Drafted,
+        Step::Swapped,
+        Step::Linked,
+        Step::Unlinked,
+    ];
+    for killed_after in steps {
+        let root = tempfile::tempdir().unwrap();
+        let publisher = Publisher::open(root.path(), "first").unwrap();
+        let old = publish(&publisher, 10, &[("a.sql", "old"), ("gone.sql", "old")]);
+        let (staging, manifest) = staged(&publisher, 20, &[("a.sql", "new"), ("b.sql", "new")]);
+        let killed = publisher.publish_in_steps(staging, &manifest, |step| {
+            if step == killed_after {
+                return Err(Error::LeaseLost {
+                    root: root.path().to_owned(),
+                });
+            }
+            Ok(())
+        });
+        assert!(killed.is_err());
+        drop(publisher);
+
+        let swapped = !matches!(killed_after, Step::Synced | Step::Named | Step::Drafted);
+        let live = current(root.path()).unwrap().unwrap();
+        let text = fs::read_to_string(root.path().join("a.sql")).unwrap();
+        assert_eq!(
+            text,
+            if swapped { "new" } else { "old" },
+            "{killed_after:?}"
+        );
+        assert_eq!(live.path == old.path, !swapped, "{killed_after:?}");
+
+        let next = Publisher::open(root.path(), "second").unwrap();
+        let visible: Vec<_> = names(root.path())
+            .into_iter()
+            .filter(|name| !name.starts_with('.'))
+            .collect();
+        let expected = if swapped {
+            ["a.sql", "b.sql"]
+        } else {
+            ["a.sql", "gone.sql"]
+        };
+        assert_eq!(visible, expected, "{killed_after:?}");
+        next.sweep_partials(None).unwrap();
+        next.sweep(1, Duration::ZERO).unwrap();
+        assert_eq!(releases(root.path()).unwrap().len(), 1, "{killed_after:?}");
+        publish(&next, 30, &[("a.sql", "newest")]);
+        assert_eq!(
+            fs::read_to_string(root.path().join("a.sql")).unwrap(),
+            "newest"
+        );
+    }
+}
+
+#[test]
+fn without_symlinks_a_pointer_file_leads_to_the_release() {
+    let root = tempfile::tempdir().unwrap();
+    let mut publisher = Publisher::open(root.path(), "test").unwrap();
+    publisher.symlink = |_, _| Err(io::Error::from(io::ErrorKind::Unsupported));
+    publish(&publisher, 10, &[("a.sql", "one")]);
+    let second = publish(&publisher, 20, &[("a.sql", "two")]);
+    assert!(root.path().join(DATA).is_file());
+    let live = current(root.path()).unwrap().unwrap();
+    assert_eq!(live, second);
+    assert_eq!(fs::read_to_string(live.path.join("a.sql")).unwrap(), "two");
+    assert!(!root.path().join("a.sql").exists());
+    drop(publisher);
+    Publisher::open(root.path(), "again").unwrap();
+}
+
+#[test]
+fn the_newest_and_the_recently_replaced_releases_stay() {
+    let root = tempfile::tempdir().unwrap();
+    let publisher = Publisher::open(root.path(), "test").unwrap();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    for age in [9000, 8000, 7000, 60, 0] {
+        publish(&publisher, now - age, &[("a.sql", &age.to_string())]);
+    }
+    let left = |publisher: &Publisher, keep, keep_for| {
+        publisher
+            .sweep(keep, Duration::from_secs(keep_for))
+            .unwrap();
+        releases(root.path()).unwrap().len()
+    };
+    // The one of 7000 seconds ago was replaced a minute ago.
+    assert_eq!(left(&publisher, 2, 3600), 3);
+    assert_eq!(left(&publisher, 2, 0), 2);
+    assert_eq!(left(&publisher, 0, 0), 1);
+    assert_eq!(fs::read_to_string(root.path().join("a.sql")).unwrap(), "0");
+}
+
+#[test]
+fn a_persons_own_file_is_not_replaced() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("a.sql"), "mine").unwrap();
+    let publisher = Publisher::open(root.path(), "test").unwrap();
+    let (staging, manifest) = staged(&publisher, 10, &[("a.sql", "theirs")]);
+    assert!(matches!(
+        publisher.publish(staging, &manifest),
+        Err(Error::Occupied { .. })
+    ));
+    assert_eq!(
+        fs::read_to_string(root.path().join("a.sql")).unwrap(),
+        "mine"
+    );
+    assert_eq!(current(root.path()).unwrap(), None);
+}
+
+#[test]
+fn a_config_map_volume_is_read_the_same_way() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("..2026_11_21_10_19_00.123456789");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("a.sql"), "x").unwrap();
+    symlink(folder.file_name().unwrap(), root.path().join(DATA)).unwrap();
+    let release = current(root.path()).unwrap().unwrap();
+    assert_eq!(
+        (release.path.as_path(), release.manifest),
+        (folder.as_path(), None)
+    );
+}
+
+#[test]
+fn a_link_out_of_the_volume_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    symlink("../elsewhere", root.path().join(DATA)).unwrap();
+    assert!(matches!(current(root.path()), Err(Error::Foreign { .. })));
+}
+
+#[test]
+fn fingerprints_tell_releases_and_plain_files_apart() {
+    use crate::{Fingerprint, fingerprint};
+    let root = tempfile::tempdir().unwrap();
+    assert_eq!(
+        fingerprint(&root.path().join("absent")).unwrap(),
+        Fingerprint::Empty
+    );
+    assert_eq!(fingerprint(root.path()).unwrap(), Fingerprint::Empty);
+    let plain = root.path().join("plain.sql");
+    fs::write(&plain, "1").unwrap();
+    let before = fingerprint(root.path()).unwrap();
+    assert!(matches!(&before, Fingerprint::Files(files) if files.len() == 1));
+    fs::write(root.path().join("next"), "2").unwrap();
+    fs::rename(root.path().join("next"), &plain).unwrap();
+    assert_ne!(fingerprint(root.path()).unwrap(), before);
+    let publisher = Publisher::open(root.path(), "test").unwrap();
+    let release = publish(&publisher, 10, &[("a.sql", "one")]);
+    let folder = release
+        .path
+        .file_name()
+        .unwrap()
+        .to_string_lossy()
+        .into_owned();
+    assert_eq!(
+        fingerprint(root.path()).unwrap(),
+        Fingerprint::Release(folder)
+    );
+}

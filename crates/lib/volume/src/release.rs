@@ -1,0 +1,247 @@
+//! Reading a volume: which release is live and what its manifest says.
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{DATA, Error};
+
+/// The manifest's file name inside a release.
+pub const MANIFEST: &str = "release.json";
+
+/// How often a reader looks again when a release vanishes between two system calls.
+const LOOKS: u32 = 10;
+
+/// ESTALE: an NFS handle whose file another node removed.
+const ESTALE: i32 = 116;
+
+/// A published release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Release {
+    /// The resolved `..<release>` folder: stays readable while newer releases appear.
+    pub path: PathBuf,
+    /// What `release.json` says; none on a ConfigMap or Secret volume.
+    pub manifest: Option<Manifest>,
+}
+
+impl Release {
+    /// The release's name: its folder's name without the leading dots.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let folder = self
+            .path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        folder.trim_start_matches('.')
+    }
+}
+
+/// `release.json`: where a release comes from and what is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The release's name, as [`release_name`] makes it.
+    pub release: String,
+    /// The stored object's address, without credentials.
+    pub source_url: String,
+    /// The source's own mark of this version: version id, ETag or modification time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Bytes of the stored object.
+    pub size: u64,
+    /// SHA-256 of the stored object, 64 lower-case hex digits.
+    pub sha256: String,
+    /// When it was fetched, in Unix seconds.
+    pub fetched_at: u64,
+    /// Whether the object was decompressed or unpacked, or is here as it was stored.
+    #[serde(default)]
+    pub unpacked: bool,
+    /// The release's files, by name.
+    pub files: Vec<FileEntry>,
+}
+
+/// One file of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Path inside the release, with `/` between folders.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256, 64 lower-case hex digits.
+    pub sha256: String,
+}
+
+/// The live release of a volume, or none when nothing was published yet.
+///
+/// # Errors
+/// [`Error::Foreign`] when `..data` leads out of the volume, [`Error::Manifest`] when `release.json`
+/// cannot be read as one, [`Error::Io`] otherwise.
+pub fn current(root: &Path) -> Result<Option<Release>, Error> {
+    let mut looks = 0;
+    loop {
+        looks += 1;
+        let Some(folder) = live_folder(root)? else {
+            return Ok(None);
+        };
+        let path = root.join(&folder);
+        // The folder may be swept between the two calls: then `..data` leads elsewhere by now.
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => {
+                return Err(Error::Foreign {
+                    path: root.join(DATA),
+                    target: folder,
+                });
+            }
+            Err(error) if vanished(&error) && looks < LOOKS => continue,
+            Err(error) => return Err(Error::io("open", &path)(error)),
+        }
+        match read_manifest(&path) {
+            Err(Error::Io { source, .. }) if vanished(&source) && looks < LOOKS => {}
+            manifest => {
+                return Ok(Some(Release {
+                    path,
+                    manifest: manifest?,
+                }));
+            }
+        }
+    }
+}
+
+/// The folder that `..data` names, read from the symlink or the pointer file.
+pub(crate) fn live_folder(root: &Path) -> Result<Option<String>, Error> {
+    let path = root.join(DATA);
+    let target = match fs::symlink_metadata(&path) {
+        Err(error) if missing(&error) => return Ok(None),
+        Err(error) => return Err(Error::io("open", &path)(error)),
+        Ok(metadata) if metadata.is_symlink() => {
+            fs::read_link(&path).map(|target| target.to_string_lossy().into_owned())
+        }
+        Ok(_) => fs::read_to_string(&path).map(|text| text.trim().to_owned()),
+    };
+    let target = target.map_err(Error::io("read", &path))?;
+    let mut components = Path::new(&target).components();
+    match (components.next(), components.next()) {
+        (Some(Component::Normal(_)), None) => Ok(Some(target)),
+        _ => Err(Error::Foreign { path, target }),
+    }
+}
+
+/// The manifest in a release's folder; none when the folder holds no `release.json`.
+pub(crate) fn read_manifest(folder: &Path) -> Result<Option<Manifest>, Error> {
+    let path = folder.join(MANIFEST);
+    match fs::read(&path) {
+        Ok(text) => match serde_json::from_slice(&text) {
+            Ok(manifest) => Ok(Some(manifest)),
+            Err(source) => Err(Error::Manifest { path, source }),
+        },
+        Err(error) if missing(&error) => Ok(None),
+        Err(error) => Err(Error::io("read", &path)(error)),
+    }
+}
+
+/// Every release that [`crate::Publisher`] put on the volume and that is still there, oldest first.
+///
+/// # Errors
+/// [`Error::Io`] when the volume cannot be listed.
+pub fn releases(root: &Path) -> Result<Vec<Release>, Error> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root).map_err(Error::io("list", root))? {
+        let entry = entry.map_err(Error::io("list", root))?;
+        let name = entry.file_name();
+        if name
+            .to_str()
+            .and_then(|name| name.strip_prefix(".."))
+            .is_some_and(is_release_name)
+        {
+            // A folder whose manifest is broken is still ours to sweep.
+            let manifest = read_manifest(&entry.path()).ok().flatten();
+            found.push(Release {
+                path: entry.path(),
+                manifest,
+            });
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
+}
+
+/// A release's name: UTC time and the first 12 digits of the stored object's SHA-256, so that names
+/// sort by age: `20261121T101900Z-3f1c0a9b77de`.
+#[must_use]
+pub fn release_name(unix_seconds: u64, sha256: &str) -> String {
+    let (days, seconds) = (unix_seconds / 86_400, unix_seconds % 86_400);
+    let (year, month, day) = civil_date(days);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let digest: String = sha256.chars().take(12).collect();
+    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z-{digest}")
+}
+
+/// Whether a folder without its dots was named by [`release_name`].
+fn is_release_name(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    bytes.len() == 29
+        && bytes[8] == b'T'
+        && bytes[15] == b'Z'
+        && bytes[16] == b'-'
+        && bytes.iter().enumerate().all(|(at, byte)| match at {
+            8 | 15 | 16 => true,
+            0..=14 => byte.is_ascii_digit(),
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+/// Proleptic Gregorian date of a day count since 1970-01-01 (Howard Hinnant's `civil_from_days`).
+fn civil_date(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let era = shifted / 146_097;
+    let day_of_era = shifted % 146_097;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    (year, month, day)
+}
+
+/// Nothing has that name (also when a parent is no folder).
+pub(crate) fn missing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// Gone since the last look, on this node or another one.
+pub(crate) fn vanished(error: &io::Error) -> bool {
+    missing(error) || error.raw_os_error() == Some(ESTALE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_hold_time_and_digest_and_sort_by_age() {
+        let digest = "3f1c0a9b77de".to_owned() + &"0".repeat(52);
+        assert_eq!(
+            release_name(1_795_256_340, &digest),
+            "20261121T101900Z-3f1c0a9b77de"
+        );
+        assert_eq!(
+            release_name(951_782_400, &digest),
+            "20000229T000000Z-3f1c0a9b77de"
+        );
+        assert!(is_release_name(&release_name(0, &digest)));
+        assert!(!is_release_name("2026_11_21_10_19_00.123456789"));
+        assert!(release_name(1, &digest) < release_name(61, &digest));
+    }
+}
