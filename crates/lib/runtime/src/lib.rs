@@ -1,1 +1,27 @@
-//! pilotfish runtime.
+//! The life of a pilotfish process: arguments, log, configuration, admin HTTP, run, drain, exit code.
+//!
+//! A tool is an implementation of [`Tool`] and a `main.rs` that calls [`main`]. What this crate
+//! promises for every tool: all configuration mistakes are reported at once before anything is
+//! opened; SIGTERM and SIGINT are answered within `--grace`; a failure leaves exactly one ERROR line,
+//! one exit code, a termination message and, if asked for, a result file. It is the only crate that
+//! reads the environment, installs signal handlers and writes to standard output and error. It
+//! knows no database, no dump and no storage.
+
+mod admin;
+mod args;
+mod command_line;
+mod environment;
+mod life;
+mod log;
+mod outcome;
+mod process;
+mod progress;
+mod quantity;
+
+pub use admin::Ready;
+pub use args::{CommonArgs, LogFormat, OutputFormat};
+pub use environment::Environment;
+pub use life::{Tool, main};
+pub use process::Process;
+pub use progress::{Progress, Unit};
+pub use quantity::{parse_bytes, parse_duration};

@@ -1,0 +1,100 @@
+//! The log on standard error: text for people, JSON lines for collectors.
+//!
+//! Standard output is left to results. A closed standard error is no reason to fail.
+
+use std::io::{self, IsTerminal, Write};
+
+use indicatif::MultiProgress;
+use serde_json::{Map, Value};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+
+use crate::args::{CommonArgs, LogFormat};
+
+/// How this process logs.
+#[derive(Clone)]
+pub(crate) struct Log {
+    sink: Sink,
+    json: bool,
+}
+
+impl Log {
+    /// Starts the log of the process; once.
+    pub(crate) fn start(common: &CommonArgs) -> Self {
+        let terminal = io::stderr().is_terminal();
+        let json = match common.log_format {
+            LogFormat::Auto => !terminal,
+            LogFormat::Text => false,
+            LogFormat::Json => true,
+        };
+        let bars = (terminal && !json).then(MultiProgress::new);
+        let sink = Sink { bars };
+        let filter =
+            EnvFilter::try_new(&common.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
+        let writer = sink.clone();
+        let builder = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(move || writer.clone())
+            .log_internal_errors(false);
+        // A second start in one process (unit tests) keeps the first log.
+        let _ = if json {
+            let builder = builder.json().flatten_event(true).with_current_span(false);
+            tracing::subscriber::set_global_default(builder.with_span_list(false).finish())
+        } else {
+            tracing::subscriber::set_global_default(
+                builder.with_ansi(terminal).with_target(false).finish(),
+            )
+        };
+        Self { sink, json }
+    }
+
+    /// Where progress bars are drawn, when a person is watching.
+    pub(crate) fn bars(&self) -> Option<&MultiProgress> {
+        self.sink.bars.as_ref()
+    }
+
+    pub(crate) const fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// One JSON line whose fields keep their JSON types, which tracing's macros cannot do.
+    pub(crate) fn json_line(&self, level: &str, message: &str, fields: Map<String, Value>) {
+        let mut time = String::new();
+        let _ = SystemTime.format_time(&mut Writer::new(&mut time));
+        let mut line = Map::new();
+        line.insert("timestamp".to_owned(), time.into());
+        line.insert("level".to_owned(), level.into());
+        line.insert("message".to_owned(), message.into());
+        line.extend(fields);
+        self.raw_line(&Value::Object(line).to_string());
+    }
+
+    /// Text as it is, between log lines.
+    pub(crate) fn raw_line(&self, text: &str) {
+        let _ = self.sink.clone().write_all(format!("{text}\n").as_bytes());
+    }
+}
+
+/// Standard error that gets along with the progress bars on it.
+#[derive(Clone)]
+struct Sink {
+    bars: Option<MultiProgress>,
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let write = || {
+            let _ = io::stderr().write_all(bytes);
+        };
+        match &self.bars {
+            Some(bars) => bars.suspend(write),
+            None => write(),
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,173 @@
+//! How a process ended, told to everyone who asked: log, result file, termination message, exit code.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use pilotfish_failure::{Failure, Kind};
+use serde_json::{Map, Value, json};
+
+use crate::environment::{Environment, TERMINATION_LOG};
+use crate::log::Log;
+
+/// The kubelet cuts a container's termination message here.
+const TERMINATION_BYTES: usize = 4096;
+
+/// The result document: `{"ok":true,"exit_code":0,"result":..}`, or after a failure
+/// `{"ok":false,"exit_code":..,"error":..,"kind":..,"retriable":..,"hint":..,"result":..}`.
+pub(crate) fn document(
+    outcome: Result<(), &Failure>,
+    result: Option<&Value>,
+) -> Map<String, Value> {
+    let mut document = Map::new();
+    document.insert("ok".to_owned(), outcome.is_ok().into());
+    let code = outcome.map_or_else(|failure| failure.kind().exit_code(), |()| 0);
+    document.insert("exit_code".to_owned(), code.into());
+    if let Err(failure) = outcome {
+        document.insert("error".to_owned(), failure.to_string().into());
+        document.insert("kind".to_owned(), json!(failure.kind()));
+        document.insert("retriable".to_owned(), failure.kind().is_transient().into());
+        if let Some(hint) = failure.hint() {
+            document.insert("hint".to_owned(), hint.into());
+        }
+    }
+    if let Some(result) = result {
+        document.insert("result".to_owned(), result.clone());
+    }
+    document
+}
+
+/// One line of the log: ERROR with chain and hint, or what was done.
+pub(crate) fn log(log: &Log, outcome: Result<(), &Failure>, result: Option<&Value>) {
+    if log.is_json() {
+        let (level, message, enabled) = match outcome {
+            Ok(()) => (
+                "INFO",
+                "done".to_owned(),
+                tracing::enabled!(tracing::Level::INFO),
+            ),
+            Err(failure) => (
+                "ERROR",
+                failure.to_string(),
+                tracing::enabled!(tracing::Level::ERROR),
+            ),
+        };
+        if enabled {
+            log.json_line(level, &message, document(outcome, result));
+        }
+        return;
+    }
+    match outcome {
+        Ok(()) => tracing::debug!("done"),
+        Err(failure) => {
+            let code = failure.kind().exit_code();
+            match failure.hint() {
+                Some(hint) => tracing::error!(exit_code = code, hint, "{failure}"),
+                None => tracing::error!(exit_code = code, "{failure}"),
+            }
+        }
+    }
+}
+
+/// Writes the result file so that a reader sees a whole document or none.
+pub(crate) fn write_result_file(path: &Path, document: &Map<String, Value>) -> io::Result<()> {
+    let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
+    let mut temporary = std::ffi::OsString::from(".");
+    temporary.push(name);
+    temporary.push(format!(".{}.tmp", std::process::id()));
+    let temporary = path.with_file_name(temporary);
+    let write = || {
+        let mut file = File::create(&temporary)?;
+        file.write_all(Value::Object(document.clone()).to_string().as_bytes())?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    write().inspect_err(|_| {
+        let _ = fs::remove_file(&temporary);
+    })
+}
+
+/// Leaves the failure where `kubectl describe pod` shows it. Not being able to is no failure.
+pub(crate) fn write_termination_message(environment: &Environment, failure: &Failure) {
+    let Some(path) = termination_log(environment) else {
+        return;
+    };
+    let kind = failure.kind();
+    let hint = failure
+        .hint()
+        .map(|hint| format!("\n{hint}"))
+        .unwrap_or_default();
+    let head = format!(
+        "{} (exit code {}, {}): ",
+        kind.name(),
+        kind.exit_code(),
+        if kind.is_transient() {
+            "try again"
+        } else {
+            "trying again does not help"
+        }
+    );
+    let room = TERMINATION_BYTES.saturating_sub(head.len() + 1);
+    let message = format!("{head}{}\n", shorten(&format!("{failure}{hint}"), room));
+    if let Err(error) = fs::write(&path, message) {
+        tracing::debug!(path = %path.display(), %error, "cannot write the termination message");
+    }
+}
+
+fn termination_log(environment: &Environment) -> Option<PathBuf> {
+    let path = PathBuf::from(
+        environment
+            .get(TERMINATION_LOG)
+            .unwrap_or("/dev/termination-log"),
+    );
+    // Outside a pod there is none, and nothing must appear under /dev.
+    fs::metadata(&path).ok()?.is_file().then_some(path)
+}
+
+/// Cuts the middle out: the start says what was done, the end says why it failed.
+fn shorten(text: &str, limit: usize) -> String {
+    const CUT: &str = " ... ";
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    let half = limit.saturating_sub(CUT.len()) / 2;
+    let (mut head, mut tail) = (half, text.len() - half);
+    while !text.is_char_boundary(head) {
+        head -= 1;
+    }
+    while !text.is_char_boundary(tail) {
+        tail += 1;
+    }
+    format!("{}{CUT}{}", &text[..head], &text[tail..])
+}
+
+/// What a panic becomes.
+pub(crate) fn bug(message: &str) -> Failure {
+    Failure::new(Kind::Bug, message)
+        .with_hint("this is a bug in pilotfish: report this line and what led to it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_keeps_both_ends() {
+        let text = format!("load dump.sql: {}: duplicate key", "ä".repeat(5000));
+        let short = shorten(&text, TERMINATION_BYTES);
+        assert!(short.len() <= TERMINATION_BYTES);
+        assert!(short.starts_with("load dump.sql") && short.ends_with("duplicate key"));
+    }
+
+    #[test]
+    fn the_document_says_what_the_exit_code_says() {
+        let failure = Failure::new(Kind::Busy, "take the lease").with_hint("wait");
+        let document = Value::Object(document(Err(&failure), Some(&json!({"rows": 3}))));
+        assert_eq!(
+            document,
+            json!({"ok": false, "exit_code": 75, "error": "take the lease", "kind": "busy",
+                   "retriable": true, "hint": "wait", "result": {"rows": 3}})
+        );
+    }
+}
