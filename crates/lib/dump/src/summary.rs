@@ -1,0 +1,42 @@
+//! What is known about a dump once its end was seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything about a whole dump that decides whether and what to load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Hex SHA-256 of the stored (compressed) bytes; of a directory: of its `<hex>  <name>\n` lines.
+    pub sha256: String,
+    /// What proves that the dump is complete.
+    pub trailer: Trailer,
+    /// Tables by name; with `database.` before it where that is not the dump's own database.
+    pub tables: BTreeMap<String, TableDigest>,
+    /// Digests of `view v`, `trigger t`, `procedure p`, `function f`, `package p`,
+    /// `package body p`, `event e`, `sequence s`: definition and the session it is made under.
+    pub objects: BTreeMap<String, String>,
+    /// Files of the directory that were left out, by name.
+    pub ignored: Vec<String>,
+}
+
+/// The proof of a dump's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trailer {
+    /// Every file that announced a trailer, or saved variables to restore, kept its word.
+    Present,
+    /// At least one file was made without comments: only `--sha256` could prove it.
+    Absent,
+}
+
+/// One table of a dump, so that two dumps of the same content agree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableDigest {
+    /// 32 hex digits over definition, session state and rows in any order; `AUTO_INCREMENT=n`,
+    /// comments and the cutting into INSERTs do not matter.
+    pub digest: String,
+    /// Number of rows.
+    pub rows: u64,
+    /// Bytes of the rows' tuples.
+    pub bytes: u64,
+    /// Tables its foreign keys point at, named as in [`Summary::tables`].
+    pub references: BTreeSet<String>,
+}
