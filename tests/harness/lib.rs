@@ -1,1 +1,45 @@
-//! Test bench: real servers, temp worlds, faults.
+//! The test bench: a temp world, real servers, real object storage, seeded faults, patient waiting.
+//!
+//! Promise: whatever a test starts here lives in its own [`World`], listens on loopback only, and is
+//! gone when the world is dropped. Nothing here is a mock; a program that is not installed fails the
+//! test with the command that installs it. The bench knows no tool: it runs the binaries it is given.
+//!
+//! Variables a person may set: `PILOTFISH_KEEP=1` keeps the temp worlds, `PILOTFISH_SEED=n` repeats a
+//! seeded run, `PILOTFISH_SERVER_SLOTS=n` bounds how many worlds have servers at one time.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a bench that cannot do its work fails the test where it stands"
+)]
+
+mod eventually;
+pub mod http;
+mod install;
+mod process;
+mod proxy;
+mod s3;
+mod seed;
+mod server;
+mod tool;
+mod world;
+
+pub use eventually::{PATIENCE, eventually};
+pub use process::Child;
+pub use proxy::{Fault, Proxy};
+pub use s3::S3;
+pub use seed::seeded;
+pub use server::{Server, ServerKind};
+pub use tool::{Finished, Running, Tool};
+pub use world::{Port, World, cache_dir};
+
+/// Builds a command for a tool of the calling package: `tool!("load")` is `pilotfish-load`.
+///
+/// Cargo tells a test only the binaries of its own package, so the path is captured in the caller.
+#[macro_export]
+macro_rules! tool {
+    ($name:literal) => {
+        $crate::Tool::new(env!(concat!("CARGO_BIN_EXE_pilotfish-", $name)))
+    };
+}

@@ -1,0 +1,120 @@
+//! The test bench keeps its promises: servers, storage and faults are real.
+
+use std::time::Duration;
+
+use pilotfish_harness::{Fault, Finished, Proxy, S3, Server, ServerKind, Tool, World, http};
+
+#[test]
+fn servers_answer_the_tools_account_and_survive_a_kill() {
+    for kind in ServerKind::all() {
+        let world = World::new();
+        let server = Server::start(kind, &world, &[]);
+        assert_eq!(server.kind(), kind);
+        server.sql("CREATE DATABASE app; CREATE TABLE app.t (id INT PRIMARY KEY) ENGINE=InnoDB;");
+        server.sql("INSERT INTO app.t VALUES (1), (2)");
+        let grants = server.sql("SHOW GRANTS FOR 'pilotfish'@'127.0.0.1'");
+        assert!(
+            grants.contains("`app%`.*") && grants.contains("PROCESS"),
+            "{grants}"
+        );
+        server.kill9();
+        assert!(server.try_sql("SELECT 1").is_err());
+        server.restart();
+        assert_eq!(server.sql("SELECT id FROM app.t ORDER BY id"), "1\n2\n");
+        let dump = String::from_utf8(server.dump("app", &[])).unwrap();
+        assert!(dump.contains("INSERT INTO `t` VALUES"), "{dump}");
+        let denied = server.try_sql("SELECT * FROM nowhere.t").unwrap_err();
+        assert!(
+            denied.contains("1049") || denied.contains("1146"),
+            "{denied}"
+        );
+    }
+}
+
+#[test]
+fn the_account_logs_in_over_tcp() {
+    for kind in ServerKind::all() {
+        let world = World::new();
+        let server = Server::start(kind, &world, &[]);
+        let mut client = server.client();
+        client.args([
+            "--protocol=TCP",
+            "--host=127.0.0.1",
+            "--user=pilotfish",
+            "--password=secret",
+        ]);
+        let port = format!("--port={}", server.port());
+        let output = client
+            .args([&port, "-Ne", "SELECT CURRENT_USER()"])
+            .output()
+            .unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            "pilotfish@127.0.0.1\n",
+            "{output:?}"
+        );
+    }
+}
+
+#[test]
+fn object_storage_keeps_objects_and_checks_signatures() {
+    let world = World::new();
+    let s3 = S3::start(&world);
+    s3.put("bucket", "folder/a.sql", "SELECT 1;");
+    assert_eq!(s3.request(&[], "bucket/folder/a.sql"), "SELECT 1;");
+    let unsigned = http::get(&format!("{}/bucket/folder/a.sql", s3.endpoint())).unwrap();
+    assert_eq!(unsigned.status, 403);
+    s3.delete("bucket", "folder/a.sql");
+    assert!(!s3.request(&[], "bucket?list-type=2").contains("a.sql"));
+}
+
+#[test]
+fn the_proxy_breaks_what_it_is_told_to() {
+    let world = World::new();
+    let s3 = S3::start(&world);
+    let proxy = Proxy::start(s3.endpoint(), Fault::None);
+    let read = || http::get(&format!("{}/status", proxy.url()));
+    let whole = read().expect("an answer through the proxy");
+    assert_eq!(proxy.faults(), 0);
+
+    proxy.set(Fault::Unavailable { times: 1 });
+    assert_eq!(read().unwrap().status, 503);
+    assert_eq!(read().unwrap().status, whole.status);
+    assert_eq!(proxy.faults(), 1);
+
+    proxy.set(Fault::Cut {
+        bytes: 20,
+        times: 1,
+    });
+    assert!(read().is_none());
+    assert_eq!(read().unwrap().status, whole.status);
+    assert_eq!(proxy.faults(), 2);
+
+    // Byte 9 is the first digit of the status: 2 becomes 3, 4 becomes 5.
+    proxy.set(Fault::Corrupt { at: 9, times: 1 });
+    assert_eq!(read().unwrap().status, whole.status + 100);
+
+    proxy.set(Fault::Refuse);
+    assert!(read().is_none());
+}
+
+#[test]
+fn tools_run_with_a_clean_environment_and_within_a_time() {
+    let finished = Tool::new("/usr/bin/env")
+        .env("WORD", "fish")
+        .run()
+        .success();
+    let mut variables: Vec<_> = finished.stdout.lines().collect();
+    variables.sort_unstable();
+    assert_eq!(variables, ["TZ=UTC", "WORD=fish"]);
+    let echoed = Tool::new("/bin/cat").stdin("to and fro").run().success();
+    assert_eq!(echoed.stdout, "to and fro");
+
+    let sleeping = Tool::new("/bin/sleep")
+        .arg("60")
+        .timeout(Duration::from_secs(30))
+        .spawn();
+    sleeping.terminate();
+    let ended: Finished = sleeping.wait();
+    assert_eq!((ended.code, ended.signal), (None, Some(15)));
+}
