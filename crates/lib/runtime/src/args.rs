@@ -9,19 +9,19 @@ use crate::quantity::parse_duration;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Process")]
 pub struct CommonArgs {
-    /// Least severe log level: error, warn, info, debug, trace, or directives (info,mysql_async=debug)
+    /// Least severe log level, or directives: info,mysql_async=debug
     #[arg(long, value_name = "LEVEL", default_value = "info", global = true, value_parser = log_level)]
     pub log_level: String,
-    /// Log as text or JSON lines; auto: text on a terminal
+    /// Log format; auto is text on a terminal, else JSON lines
     #[arg(long, value_name = "FORMAT", default_value = "auto", global = true)]
     pub log_format: LogFormat,
-    /// What standard output gets: text for people, json for programs
+    /// What results on standard output look like
     #[arg(long, value_name = "FORMAT", default_value = "text", global = true)]
     pub output: OutputFormat,
-    /// Write the result as JSON, after a failure too (an Airflow XCom: /airflow/xcom/return.json)
+    /// Write the result here as JSON, after a failure too
     #[arg(long, value_name = "FILE", global = true)]
     pub result_file: Option<PathBuf>,
-    /// Time to finish after SIGTERM, before the process ends anyway
+    /// Time to finish after SIGTERM
     #[arg(long, value_name = "TIME", default_value = "30s", global = true, value_parser = parse_duration)]
     pub grace: Duration,
 }

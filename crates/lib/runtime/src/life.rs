@@ -10,7 +10,7 @@ use pilotfish_failure::{Failure, Kind};
 use serde_json::{Map, Value};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::args::{CommonArgs, OutputFormat};
 use crate::command_line::{self, Parsed, Request};
