@@ -324,7 +324,7 @@ fn sentence(error: &clap::Error) -> String {
     let words: Vec<&str> = rendered[..end]
         .lines()
         .map(str::trim)
-        .filter(|l| !l.is_empty())
+        .filter(|line| !line.is_empty() && !line.starts_with("tip: to pass"))
         .collect();
     mask_userinfo(words.join("; ").trim_start_matches("error: "))
 }

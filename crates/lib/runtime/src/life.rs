@@ -109,12 +109,13 @@ fn configure<T: Tool>(
 }
 
 fn run<T: Tool>(config: T::Config, end: &End<'_>, panics: &Panics) -> ExitCode {
-    info!(
-        tool = T::NAME,
-        version = env!("CARGO_PKG_VERSION"),
-        ?config,
-        "configuration"
-    );
+    let version = env!("CARGO_PKG_VERSION");
+    if end.log.bars().is_some() {
+        // The person at the terminal has just typed it.
+        debug!(tool = T::NAME, version, ?config, "configuration");
+    } else {
+        info!(tool = T::NAME, version, ?config, "configuration");
+    }
     let shutdown = panics.shutdown.clone();
     let process = match Process::new(T::NAME, end.common.output, end.log, shutdown) {
         Ok(process) => process,
