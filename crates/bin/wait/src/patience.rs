@@ -1,0 +1,191 @@
+//! Rounds of looking, until every server is ready in the same round or patience ends.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use pilotfish_engine::Settings;
+use pilotfish_failure::{Failure, Kind};
+use serde::Serialize;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::check::{Missing, Target};
+use crate::conditions::Conditions;
+
+/// How long to wait, and how.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    /// `None` waits forever.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) interval: Duration,
+    pub(crate) fail_fast: bool,
+}
+
+/// The servers and what each still lacks.
+pub(crate) struct Waiting {
+    targets: Vec<Target>,
+    missing: Vec<Vec<Missing>>,
+    conditions: Conditions,
+    since: Instant,
+}
+
+/// The result document.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    ready: bool,
+    seconds: f64,
+    servers: Vec<ServerReport>,
+}
+
+#[derive(Debug, Serialize)]
+struct ServerReport {
+    server: String,
+    ready: bool,
+    missing: Vec<String>,
+}
+
+enum End {
+    Ready,
+    Denied(Kind),
+    TimedOut,
+    Cancelled,
+}
+
+impl Waiting {
+    pub(crate) fn new(targets: Vec<Settings>, conditions: Conditions) -> Self {
+        let missing = targets
+            .iter()
+            .map(|_| vec![Missing::new("no answer yet")])
+            .collect();
+        let targets = targets.into_iter().map(Target::new).collect();
+        Self {
+            targets,
+            missing,
+            conditions,
+            since: Instant::now(),
+        }
+    }
+
+    /// Waits.
+    ///
+    /// # Errors
+    /// 124 when the time runs out, 143 when told to stop, 77 or 78 with `fail_fast`; each names what
+    /// was still missing.
+    pub(crate) async fn until_ready(
+        &mut self,
+        patience: &Patience,
+        shutdown: &CancellationToken,
+    ) -> Result<(), Failure> {
+        let deadline = async {
+            match patience.timeout {
+                Some(timeout) => tokio::time::sleep(timeout).await,
+                None => std::future::pending().await,
+            }
+        };
+        let end = tokio::select! {
+            end = self.rounds(patience) => end,
+            () = shutdown.cancelled() => End::Cancelled,
+            () = deadline => End::TimedOut,
+        };
+        let still = self.describe();
+        match end {
+            End::Ready => Ok(()),
+            End::Denied(kind) => Err(Failure::new(kind, still)),
+            End::TimedOut => {
+                let limit = patience.timeout.unwrap_or_default();
+                let failure =
+                    Failure::new(Kind::TimedOut, format!("waited {limit:?} in vain: {still}"));
+                Err(failure.with_hint("raise --timeout, or see why the server is not there yet"))
+            }
+            End::Cancelled => Err(Failure::new(
+                Kind::Cancelled,
+                format!("stopped while waiting: {still}"),
+            )),
+        }
+    }
+
+    async fn rounds(&mut self, patience: &Patience) -> End {
+        loop {
+            let conditions = &self.conditions;
+            let looks = self
+                .targets
+                .iter_mut()
+                .map(|target| target.missing(conditions));
+            let found = join_all(looks).await;
+            let told = std::mem::replace(&mut self.missing, found);
+            for ((target, before), now) in self.targets.iter().zip(&told).zip(&self.missing) {
+                tell(target, before, now);
+            }
+            if self.missing.iter().all(Vec::is_empty) {
+                return End::Ready;
+            }
+            let hopeless = self
+                .missing
+                .iter()
+                .flatten()
+                .find(|missing| missing.is_final());
+            if let (true, Some(missing)) = (patience.fail_fast, hopeless) {
+                return End::Denied(missing.kind);
+            }
+            tokio::time::sleep(patience.interval).await;
+        }
+    }
+
+    fn describe(&self) -> String {
+        let lacking = self
+            .targets
+            .iter()
+            .zip(&self.missing)
+            .filter(|(_, missing)| !missing.is_empty());
+        let texts: Vec<_> = lacking
+            .map(|(target, missing)| format!("{target}: {}", list(missing)))
+            .collect();
+        texts.join("; ")
+    }
+
+    pub(crate) fn report(&self) -> Report {
+        let servers = self
+            .targets
+            .iter()
+            .zip(&self.missing)
+            .map(|(target, missing)| ServerReport {
+                server: target.to_string(),
+                ready: missing.is_empty(),
+                missing: missing.iter().map(ToString::to_string).collect(),
+            });
+        Report {
+            ready: self.missing.iter().all(Vec::is_empty),
+            seconds: self.since.elapsed().as_secs_f64(),
+            servers: servers.collect(),
+        }
+    }
+}
+
+/// One line when the reasons differ from those of the round before.
+fn tell(target: &Target, before: &[Missing], now: &[Missing]) {
+    if before
+        .iter()
+        .map(|missing| &missing.what)
+        .eq(now.iter().map(|missing| &missing.what))
+    {
+        return;
+    }
+    let server = target.to_string();
+    if now.is_empty() {
+        info!(server, "ready");
+    } else if now.iter().any(Missing::is_final) {
+        warn!(
+            server,
+            missing = list(now),
+            "not ready, and may need a person"
+        );
+    } else {
+        info!(server, missing = list(now), "not ready");
+    }
+}
+
+fn list(missing: &[Missing]) -> String {
+    let texts: Vec<_> = missing.iter().map(ToString::to_string).collect();
+    texts.join(", ")
+}
