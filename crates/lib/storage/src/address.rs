@@ -1,0 +1,260 @@
+//! Addresses of objects: `s3://bucket/key`, `https://host/path`, `file:///path`.
+
+use std::fmt;
+use std::path::{Component, Path};
+
+use reqwest::Url;
+
+use crate::Error;
+
+/// Where an object lies, or, with a `/` at the end, a folder of objects.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Address {
+    /// A path of the local file system.
+    File {
+        /// The absolute path.
+        path: String,
+    },
+    /// An object behind http or https.
+    Http {
+        /// The whole address, perhaps with a password or a signature in it.
+        url: Url,
+    },
+    /// An object in an S3 bucket.
+    S3 {
+        /// The bucket's name.
+        bucket: String,
+        /// The object's key, without a leading `/`.
+        key: String,
+    },
+}
+
+impl Address {
+    /// Reads an address.
+    ///
+    /// # Errors
+    /// [`Error::Address`] saying how to write it.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let wrong = |problem: &str| Error::Address {
+            address: without_secrets(text),
+            problem: problem.to_owned(),
+        };
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return Err(wrong(
+                "write s3://bucket/key, https://host/path or file:///path",
+            ));
+        };
+        match scheme {
+            "s3" => {
+                let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+                if bucket.is_empty() {
+                    return Err(wrong("the bucket is missing: write s3://bucket/key"));
+                }
+                if bucket.contains(['@', ':']) {
+                    return Err(wrong("credentials do not belong into an s3 address"));
+                }
+                let key = if key.is_empty() {
+                    "/".to_owned()
+                } else {
+                    key.to_owned()
+                };
+                Ok(Self::S3 {
+                    bucket: bucket.to_owned(),
+                    key,
+                })
+            }
+            "http" | "https" => match Url::parse(text) {
+                Ok(url) if url.host_str().is_some() => Ok(Self::Http { url }),
+                Ok(_) => Err(wrong("the host is missing")),
+                Err(error) => Err(wrong(&error.to_string())),
+            },
+            "file" => {
+                let path = rest.strip_prefix("localhost").unwrap_or(rest);
+                if !path.starts_with('/') {
+                    return Err(wrong("write file:///absolute/path with three slashes"));
+                }
+                if Path::new(path)
+                    .components()
+                    .any(|part| part == Component::ParentDir)
+                {
+                    return Err(wrong("write the path without `..`"));
+                }
+                Ok(Self::File {
+                    path: path.to_owned(),
+                })
+            }
+            _ => Err(wrong("the scheme is not s3, https, http or file")),
+        }
+    }
+
+    /// The key to ask the storage for.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        match self {
+            Self::File { path } => path,
+            Self::Http { url } => url.as_str(),
+            Self::S3 { key, .. } if key == "/" => "",
+            Self::S3 { key, .. } => key,
+        }
+    }
+
+    /// Whether the address names a folder of objects to pick one from.
+    #[must_use]
+    pub fn is_folder(&self) -> bool {
+        match self {
+            Self::File { path } => path.ends_with('/'),
+            Self::Http { .. } => false,
+            Self::S3 { key, .. } => key.ends_with('/'),
+        }
+    }
+
+    /// The address of another object of the same storage, for people: without credentials.
+    #[must_use]
+    pub fn display_of(&self, key: &str) -> String {
+        match self {
+            Self::File { .. } => format!("file://{key}"),
+            Self::Http { .. } => without_secrets(key),
+            Self::S3 { bucket, .. } => format!("s3://{bucket}/{key}"),
+        }
+    }
+
+    /// The object's own name: what follows the last `/`, without a query.
+    #[must_use]
+    pub fn name_of(&self, key: &str) -> String {
+        match self {
+            Self::Http { .. } => {
+                let Ok(url) = Url::parse(key) else {
+                    return String::new();
+                };
+                let last = url.path().rsplit('/').next().unwrap_or_default();
+                percent_decoded(last)
+            }
+            _ => key.rsplit('/').next().unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// The key of an object in the same folder: `..` and `/` in `name` are not followed.
+    #[must_use]
+    pub fn sibling(&self, key: &str, name: &str) -> String {
+        match self {
+            Self::Http { .. } => {
+                let Ok(mut url) = Url::parse(key) else {
+                    return key.to_owned();
+                };
+                if let Ok(mut segments) = url.path_segments_mut() {
+                    segments.pop().push(name);
+                }
+                url.into()
+            }
+            _ => {
+                let folder = key.rfind('/').map_or(0, |at| at + 1);
+                format!("{}{name}", &key[..folder])
+            }
+        }
+    }
+}
+
+/// Without credentials.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.display_of(self.key()))
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// An address without user, password, query (signed addresses carry secrets there) and fragment.
+pub(crate) fn without_secrets(address: &str) -> String {
+    let end = address.find(['?', '#']).unwrap_or(address.len());
+    let address = &address[..end];
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return address.to_owned();
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{path}")
+}
+
+/// Decodes `%41` and leaves what is no escape or no UTF-8 as it is.
+fn percent_decoded(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let escape = bytes.get(at + 1..at + 3).and_then(|digits| {
+            let digits = std::str::from_utf8(digits).ok()?;
+            u8::from_str_radix(digits, 16).ok()
+        });
+        match escape {
+            Some(byte) if bytes[at] == b'%' => {
+                decoded.push(byte);
+                at += 3;
+            }
+            _ => {
+                decoded.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8(decoded).unwrap_or_else(|_| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_know_their_key_name_and_siblings() {
+        for (text, key, name, sums) in [
+            (
+                "s3://b/a/d.sql.gz",
+                "a/d.sql.gz",
+                "d.sql.gz",
+                "a/SHA256SUMS",
+            ),
+            ("s3://b/d.sql", "d.sql", "d.sql", "SHA256SUMS"),
+            ("file:///a/d.sql", "/a/d.sql", "d.sql", "/a/SHA256SUMS"),
+            (
+                "http://h/a/my%20d.sql?x=1",
+                "http://h/a/my%20d.sql?x=1",
+                "my d.sql",
+                "http://h/a/SHA256SUMS?x=1",
+            ),
+        ] {
+            let address = Address::parse(text).unwrap();
+            assert_eq!(address.key(), key);
+            assert_eq!(address.name_of(key), name);
+            assert_eq!(address.sibling(key, "SHA256SUMS"), sums);
+            assert!(!address.is_folder());
+        }
+        assert!(Address::parse("s3://bucket").unwrap().is_folder());
+        assert!(Address::parse("s3://bucket/dumps/").unwrap().is_folder());
+        assert_eq!(Address::parse("s3://bucket").unwrap().key(), "");
+    }
+
+    #[test]
+    fn people_never_see_credentials() {
+        let address = Address::parse("https://me:secret@h/d.sql?X-Amz-Signature=secret").unwrap();
+        assert_eq!(address.to_string(), "https://h/d.sql");
+        assert_eq!(format!("{address:?}"), "https://h/d.sql");
+        let wrong = Address::parse("ftp://me:secret@h/d.sql").unwrap_err();
+        assert!(!wrong.to_string().contains("secret"), "{wrong}");
+    }
+
+    #[test]
+    fn wrong_addresses_are_refused_with_the_right_form() {
+        for text in [
+            "dump.sql",
+            "s3:///key",
+            "file://relative",
+            "file:///a/../b",
+            "gs://b/k",
+        ] {
+            assert!(Address::parse(text).is_err(), "{text}");
+        }
+    }
+}

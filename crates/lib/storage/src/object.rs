@@ -1,0 +1,155 @@
+//! What storages say about objects.
+
+use std::fmt;
+use std::pin::Pin;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+
+use crate::Error;
+
+/// Bytes on their way.
+pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>;
+
+/// An object at one version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// What to ask the storage for.
+    pub key: String,
+    /// Bytes; unknown when an http server does not say.
+    pub size: Option<u64>,
+    /// What tells this version from others.
+    pub version: Version,
+    /// When it was stored.
+    pub modified: Option<SystemTime>,
+    /// Checksums of the whole object that the storage keeps. An ETag is none.
+    pub checksums: Vec<Checksum>,
+    /// Whether parts of it can be asked for.
+    pub ranges: bool,
+}
+
+/// The marks by which a storage tells versions of one object apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Version {
+    /// Version id of a versioned bucket; inode, size and time of a file.
+    pub id: Option<String>,
+    /// Entity tag, with its quotes.
+    pub etag: Option<String>,
+    /// `Last-Modified`, as the server spells it.
+    pub modified: Option<String>,
+}
+
+impl Version {
+    /// The best mark in one string, for manifests; none when the storage gives no mark at all.
+    #[must_use]
+    pub fn label(&self) -> Option<String> {
+        self.id
+            .clone()
+            .or_else(|| self.etag.clone())
+            .or_else(|| self.modified.clone())
+    }
+
+    /// Whether equal marks promise equal bytes. A weak ETag and a time (one second fine) do not.
+    #[must_use]
+    pub fn is_strong(&self) -> bool {
+        self.id.is_some() || self.strong_etag().is_some()
+    }
+
+    pub(crate) fn strong_etag(&self) -> Option<&str> {
+        self.etag.as_deref().filter(|etag| !etag.starts_with("W/"))
+    }
+
+    /// Whether `other` could be the same version: no mark that both have differs.
+    #[must_use]
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        let differ =
+            |a: &Option<String>, b: &Option<String>| matches!((a, b), (Some(a), Some(b)) if a != b);
+        !(differ(&self.id, &other.id)
+            || differ(&self.etag, &other.etag)
+            || differ(&self.modified, &other.modified))
+    }
+}
+
+/// A checksum of a whole object, as the storage keeps it.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Checksum {
+    /// SHA-256, 64 lower-case hex digits.
+    Sha256(String),
+    /// CRC-64/NVME, the default of AWS's own clients.
+    Crc64Nvme(u64),
+    /// CRC-32C (Castagnoli).
+    Crc32C(u32),
+    /// CRC-32 (ISO-HDLC).
+    Crc32(u32),
+}
+
+impl Checksum {
+    /// S3 spells checksums in base64. One of a multipart upload, `...-7`, is a checksum of
+    /// checksums and says nothing about the whole.
+    pub(crate) fn sha256_from_base64(text: &str) -> Option<Self> {
+        let bytes: [u8; 32] = decoded(text)?;
+        Some(Self::Sha256(
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        ))
+    }
+
+    pub(crate) fn crc64nvme_from_base64(text: &str) -> Option<Self> {
+        decoded(text).map(u64::from_be_bytes).map(Self::Crc64Nvme)
+    }
+
+    pub(crate) fn crc32c_from_base64(text: &str) -> Option<Self> {
+        decoded(text).map(u32::from_be_bytes).map(Self::Crc32C)
+    }
+
+    pub(crate) fn crc32_from_base64(text: &str) -> Option<Self> {
+        decoded(text).map(u32::from_be_bytes).map(Self::Crc32)
+    }
+}
+
+fn decoded<const N: usize>(base64: &str) -> Option<[u8; N]> {
+    use base64::Engine;
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(base64.trim())
+        .ok()?;
+    bytes.try_into().ok()
+}
+
+impl fmt::Debug for Checksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sha256(hex) => write!(f, "sha256:{hex}"),
+            Self::Crc64Nvme(value) => write!(f, "crc64nvme:{value:016x}"),
+            Self::Crc32C(value) => write!(f, "crc32c:{value:08x}"),
+            Self::Crc32(value) => write!(f, "crc32:{value:08x}"),
+        }
+    }
+}
+
+/// Some of the objects of a folder.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// The objects, as far as a listing describes them: without checksums and version ids.
+    pub objects: Vec<Object>,
+    /// Where the next page begins; none at the end.
+    pub next: Option<String>,
+}
+
+/// A stream that fails when nothing comes for `patience`: a silent connection is a dead one.
+pub(crate) fn with_patience(stream: ByteStream, object: String, patience: Duration) -> ByteStream {
+    let next = move |mut stream: ByteStream| {
+        let object = object.clone();
+        async move {
+            match tokio::time::timeout(patience, stream.next()).await {
+                Ok(item) => item.map(|item| (item, stream)),
+                Err(_) => {
+                    let silent =
+                        Error::unreachable(object, format!("nothing came for {patience:?}"));
+                    // Whoever asks again after the error waits as long for the same silence.
+                    Some((Err(silent), stream))
+                }
+            }
+        }
+    };
+    Box::pin(futures_util::stream::unfold(stream, next))
+}
