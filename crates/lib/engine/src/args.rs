@@ -17,9 +17,14 @@ pub struct ServerArgs {
         hide_env_values = true,
         value_delimiter = ' '
     )]
-    url: Vec<String>,
-    /// Kind of server, else it is detected
-    #[arg(long, env = "PILOTFISH_ENGINE", value_name = "NAME")]
+    url: Vec<Secret>,
+    /// Kind of server: mariadb or mysql; else it is detected
+    #[arg(
+        long,
+        env = "PILOTFISH_ENGINE",
+        value_name = "NAME",
+        hide_possible_values = true
+    )]
     engine: Option<EngineName>,
     /// Host name or address [default: 127.0.0.1]
     #[arg(long, env = "PILOTFISH_HOST")]
@@ -35,15 +40,20 @@ pub struct ServerArgs {
     user: Option<String>,
     /// Its password; for the environment only, where a Secret can set it
     #[arg(long, env = "PILOTFISH_PASSWORD", hide = true, hide_env_values = true)]
-    password: Option<String>,
+    password: Option<Secret>,
     /// File that holds its password; read at every connect
     #[arg(long, env = "PILOTFISH_PASSWORD_FILE", value_name = "PATH")]
     password_file: Option<PathBuf>,
     /// Default database
     #[arg(long, env = "PILOTFISH_DATABASE", value_name = "NAME")]
     database: Option<String>,
-    /// TLS [default: by route and --tls-ca]
-    #[arg(long, env = "PILOTFISH_TLS_MODE", value_name = "MODE")]
+    /// disable, prefer, require, verify-ca, verify-full; else as the route needs
+    #[arg(
+        long,
+        env = "PILOTFISH_TLS_MODE",
+        value_name = "MODE",
+        hide_possible_values = true
+    )]
     tls_mode: Option<TlsMode>,
     /// PEM file of CAs that replace the built-in ones
     #[arg(long, env = "PILOTFISH_TLS_CA", value_name = "PATH")]
@@ -101,7 +111,7 @@ impl ServerArgs {
         let mut image = Image::read(&env, &mut mistakes);
         let mut addresses = Vec::new();
         for text in &self.url {
-            match url::parse(text) {
+            match url::parse(text.reveal()) {
                 Ok(address) => addresses.push(address),
                 Err(why) => mistakes.push(format!("--url: the address {why}")),
             }
@@ -185,10 +195,7 @@ impl ServerArgs {
     }
 
     fn secret(&self) -> Option<Text<Secret>> {
-        let value = self
-            .password
-            .clone()
-            .map(|text| Text::Value(Secret::new(text)));
+        let value = self.password.clone().map(Text::Value);
         value.or_else(|| self.password_file.clone().map(Text::File))
     }
 

@@ -6,6 +6,8 @@
 //! from flags and image variables by [`ServerArgs`].
 
 mod args;
+#[cfg(feature = "testing")]
+pub mod conformance;
 mod error;
 pub mod load;
 mod mariadb;
@@ -57,10 +59,11 @@ pub trait Probe: Send + Sync {
     /// `Sql` when the server refuses the statement.
     async fn query_is_true(&self, sql: &str) -> Result<bool, Error>;
 
-    /// The live release of every database that pilotfish loaded; empty without a ledger.
+    /// The live release of every database that pilotfish loaded. Empty without a ledger, and for an
+    /// account without rights on it: servers hide what one may not read.
     ///
     /// # Errors
-    /// `Denied` when the account may not read the ledger.
+    /// As [`Probe::server`], and `Sql` when the ledger is damaged.
     async fn live_releases(&self) -> Result<Vec<LiveRelease>, Error>;
 }
 
@@ -85,7 +88,7 @@ pub struct Server {
 }
 
 /// How a replica is doing; of several channels the worst.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct ReplicaState {
     /// Seconds behind its primary; `None` while the server does not know.
     pub lag_seconds: Option<u64>,

@@ -81,7 +81,7 @@ impl<T: Clone + From<String>> Text<T> {
 
 /// The password, and the one that worked last: while a rotation is half done the server may know
 /// either.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Password {
     given: Option<Text<Secret>>,
     last_good: Arc<Mutex<Option<Secret>>>,
@@ -124,6 +124,16 @@ impl Password {
             .last_good
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = password;
+    }
+}
+
+/// Where it comes from; never what it is.
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.given {
+            Some(given) => given.fmt(f),
+            None => f.write_str("none"),
+        }
     }
 }
 

@@ -34,6 +34,6 @@ impl Engine for MariaDb {
     }
 
     fn load(&self) -> Option<&dyn Load> {
-        None
+        Some(&self.family)
     }
 }

@@ -3,6 +3,7 @@
 //! Private to this crate; [`crate::mariadb`] and [`crate::mysql`] say what differs.
 
 pub(crate) mod connect;
+mod load;
 mod probe;
 mod server_error;
 mod tls;

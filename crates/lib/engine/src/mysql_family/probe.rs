@@ -6,13 +6,15 @@ use mysql_async::{Conn, Row, Value};
 
 use super::connect::{SessionSetup, connect};
 use super::{Family, engine_of};
+use crate::load::Status;
 use crate::{Error, LiveRelease, Probe, ReplicaState, Server};
 use pilotfish_sql::mysql::quote;
 
 /// Uptime comes from here and not from a table: `performance_schema` may be off.
 const UPTIME: &str = "SHOW GLOBAL STATUS LIKE 'Uptime'";
-const ABOUT: &str =
-    "SELECT VERSION(), @@GLOBAL.read_only, @@GLOBAL.skip_networking, UNIX_TIMESTAMP()";
+/// `read_only` is a number, or a word since MariaDB gave it more than two values.
+const ABOUT: &str = "SELECT VERSION(), @@GLOBAL.read_only, @@GLOBAL.innodb_read_only, \
+                     @@GLOBAL.skip_networking, UNIX_TIMESTAMP()";
 
 /// Columns of the replica status: MariaDB kept the old words, MySQL 8.0.22 renamed them.
 const LAG: [&str; 2] = ["Seconds_Behind_Source", "Seconds_Behind_Master"];
@@ -20,7 +22,7 @@ const RECEIVING: [&str; 2] = ["Replica_IO_Running", "Slave_IO_Running"];
 const APPLYING: [&str; 2] = ["Replica_SQL_Running", "Slave_SQL_Running"];
 
 impl Family {
-    async fn session(&self, database: Option<String>) -> Result<Conn, Error> {
+    pub(super) async fn session(&self, database: Option<String>) -> Result<Conn, Error> {
         connect(
             &self.settings,
             &SessionSetup {
@@ -41,8 +43,9 @@ impl Family {
 impl Probe for Family {
     async fn server(&self) -> Result<Server, Error> {
         let mut conn = self.session(None).await?;
-        let about: Option<(String, bool, bool, u64)> = conn.query_first(ABOUT).await?;
-        let (version, read_only, skip_networking, now) = about.ok_or_else(no_answer)?;
+        let about: Option<(String, String, bool, bool, u64)> = conn.query_first(ABOUT).await?;
+        let (version, read_only, innodb_read_only, skip_networking, now) =
+            about.ok_or_else(no_answer)?;
         if engine_of(&version) != self.variant.engine {
             return Err(Error::Config(format!(
                 "the server at {} is {version}: --engine {} is wrong, leave it out",
@@ -66,7 +69,7 @@ impl Probe for Family {
         Ok(Server {
             version,
             flavour: self.variant.name,
-            read_only,
+            read_only: innodb_read_only || !matches!(read_only.as_str(), "0" | "OFF"),
             replica,
             replica_hidden,
             started_at: now.saturating_sub(uptime),
@@ -104,7 +107,16 @@ impl Probe for Family {
     }
 
     async fn live_releases(&self) -> Result<Vec<LiveRelease>, Error> {
-        Ok(Vec::new())
+        let mut conn = self.session(None).await?;
+        let ledger = super::load::status(&mut conn).await?;
+        conn.disconnect().await?;
+        let release = |status: Status| LiveRelease {
+            database: status.database,
+            digest: status.digest,
+            since: status.since,
+            finishing: status.finishing,
+        };
+        Ok(ledger.into_iter().map(release).collect())
     }
 }
 

@@ -13,8 +13,8 @@ const DENIED: &[u16] = &[
     1044, 1045, 1129, 1130, 1142, 1143, 1227, 1370, 1410, 1419, 1698, 1820, 1862, 1873, 3118, 3879,
     3955, 4151, 4152,
 ];
-/// Too many connections, lock wait timeout, deadlock, read-only server.
-const BUSY: &[u16] = &[1040, 1203, 1205, 1213, 1226, 1836];
+/// Too many connections, lock wait timeout, deadlock, read-only or offline mode.
+const BUSY: &[u16] = &[1040, 1203, 1205, 1213, 1226, 1836, 3032];
 /// The server or the connection is going away.
 const LOST: &[u16] = &[
     1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 2002, 2003, 2006, 2013,

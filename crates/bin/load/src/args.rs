@@ -1,0 +1,124 @@
+//! What was typed, and what it means.
+
+use std::path::PathBuf;
+
+use pilotfish_engine::{ServerArgs, Settings};
+use pilotfish_loader::{LoadArgs, Options, Source};
+use pilotfish_runtime::{CommonArgs, Environment};
+
+/// Load a SQL dump into MariaDB or MySQL and swap it in without a reader noticing
+#[derive(Debug, clap::Parser)]
+#[command(
+    name = "pilotfish-load",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Beside a stock pod no setting is needed: the image's own variables are read.\n\
+                  Exit codes: 0 done, 64 usage, 65 bad dump, 69 unreachable, 75 try again later, 77 denied, 78 configuration."
+)]
+pub struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    /// Dump file, folder of dumps, published volume, or - for standard input
+    #[arg(value_name = "DUMP", required = true)]
+    dump: Option<PathBuf>,
+    /// Say what would be done and change nothing
+    #[arg(long, env = "PILOTFISH_DRY_RUN")]
+    dry_run: bool,
+    #[command(flatten)]
+    load: LoadArgs,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Show which release is live, which could come back and which are rejected
+    Status {
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Bring the previous release back and reject the live one
+    Rollback {
+        /// Database, where several have releases
+        #[arg(long, env = "PILOTFISH_INTO", value_name = "DB")]
+        into: Option<String>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Allow rejected releases again
+    Resume {
+        /// Digest or its beginning; without it all of them
+        digest: Option<String>,
+        /// Database, where several have releases
+        #[arg(long, env = "PILOTFISH_INTO", value_name = "DB")]
+        into: Option<String>,
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+}
+
+/// What to do, checked.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Load a dump.
+    Load {
+        /// Where it is.
+        source: Source,
+    },
+    /// Show the ledger.
+    Status,
+    /// Undo the last swap.
+    Rollback {
+        /// Which database.
+        database: Option<String>,
+    },
+    /// Forgive rejected digests.
+    Resume {
+        /// Which database.
+        database: Option<String>,
+        /// Which digest.
+        digest: Option<String>,
+    },
+}
+
+/// Everything the run needs.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What to do.
+    pub command: Command,
+    /// The server.
+    pub server: Settings,
+    /// How to load.
+    pub options: Options,
+}
+
+impl Args {
+    /// The configuration, or every mistake at once.
+    pub(crate) fn into_config(self, env: &Environment) -> Result<Config, Vec<String>> {
+        let (command, server) = match self.verb {
+            None => {
+                let path = self.dump.unwrap_or_default();
+                let source =
+                    if path.as_os_str() == "-" { Source::Stdin } else { Source::Path(path) };
+                (Command::Load { source }, self.server)
+            }
+            Some(Verb::Status { server }) => (Command::Status, server),
+            Some(Verb::Rollback { into, server }) => (Command::Rollback { database: into }, server),
+            Some(Verb::Resume { digest, into, server }) => {
+                (Command::Resume { database: into, digest }, server)
+            }
+        };
+        let server = server.into_settings(|name| env.get(name).map(str::to_owned));
+        match (server, self.load.into_options()) {
+            (Ok(server), Ok(options)) => {
+                Ok(Config { command, server, options: Options { dry_run: self.dry_run, ..options } })
+            }
+            (server, options) => {
+                Err([server.err(), options.err()].into_iter().flatten().flatten().collect())
+            }
+        }
+    }
+}

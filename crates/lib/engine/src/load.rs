@@ -1,0 +1,348 @@
+//! The ability to load a dump aside and swap it in.
+//!
+//! The engine promises: nothing live changes before [`Target::swap`], the swap is one atomic
+//! statement that also says which release is live, and whatever a killed run left is finished or
+//! undone by [`Target::recover`]. It does not know where statements come from: framing, scheduling
+//! and the order of the steps belong to the loader.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// Loading into one kind of server.
+#[async_trait]
+pub trait Load: Send + Sync {
+    /// The grammar the server reads; asks it for its version.
+    async fn dialect(&self) -> Result<pilotfish_sql::Dialect, Error>;
+
+    /// Locks one live database for this loader.
+    ///
+    /// # Errors
+    /// `Busy` when another loader holds it, or the server is read-only or a replica.
+    async fn target(&self, options: TargetOptions) -> Result<Box<dyn Target>, Error>;
+
+    /// Every database with a ledger, in name order; reads only.
+    async fn status(&self) -> Result<Vec<Status>, Error>;
+
+    /// The book of loads that were asked for.
+    fn history(&self) -> &dyn History;
+}
+
+/// The book of loads asked for by people and schedulers; ids survive restarts.
+#[async_trait]
+pub trait History: Send + Sync {
+    /// Writes or replaces the entry of `id`; `body` is the caller's JSON.
+    async fn put(&self, id: &str, body: &str) -> Result<(), Error>;
+    /// The entry of `id`.
+    async fn get(&self, id: &str) -> Result<Option<String>, Error>;
+    /// The `limit` newest entries, newest first.
+    async fn recent(&self, limit: u32) -> Result<Vec<String>, Error>;
+}
+
+/// What a loader may do to a live database.
+#[derive(Debug, Clone)]
+pub struct TargetOptions {
+    /// The live database.
+    pub database: String,
+    /// The name the dump uses for it, where that differs.
+    pub dump_database: Option<String>,
+    /// Stage aside and rename, or write straight into the live database.
+    pub swap: SwapMode,
+    /// Whose rights views, triggers and routines run with.
+    pub definer: Definer,
+    /// Keep the rows out of the binary log: replicas never see them.
+    pub no_binlog: bool,
+    /// Neither lock nor write: for plans.
+    pub look_only: bool,
+}
+
+/// How staged tables become live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum SwapMode {
+    /// Stage aside, swap in with one RENAME: readers see the old release, then the new one.
+    Rename,
+    /// Straight into the live database: readers see tables come and go.
+    None,
+}
+
+/// Whose rights views, triggers, routines and events run with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Definer {
+    /// The account the dump names; needs the right to set another definer.
+    Keep,
+    /// The account that loads.
+    Current,
+}
+
+/// One release as the ledger records it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// SHA-256 of the dump, hex.
+    pub digest: String,
+    /// When it became live, unix seconds.
+    pub since: u64,
+    /// Its tables by name.
+    pub tables: BTreeMap<String, TableRecord>,
+    /// Its other objects by key (`view v`, `trigger t`), as digests.
+    pub objects: BTreeMap<String, String>,
+}
+
+/// One table of a release.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableRecord {
+    /// Digest of its definition and rows as the dump spells them.
+    pub digest: String,
+    /// Rows the server counted after staging.
+    pub rows: u64,
+    /// What the server said the table holds, to prove later that nobody wrote to it.
+    pub proof: Option<String>,
+}
+
+/// One database of the ledger, for people.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// The live database.
+    pub database: String,
+    /// Digest of the live release.
+    pub digest: String,
+    /// When it became live, unix seconds.
+    pub since: u64,
+    /// Objects that follow the swap are still being made.
+    pub finishing: bool,
+    /// Digest of the release that `rollback` would bring back.
+    pub previous: Option<String>,
+    /// Digests that were rolled back and are left alone.
+    pub rejected: Vec<String>,
+    /// Number of tables.
+    pub tables: u64,
+}
+
+/// One locked live database.
+#[async_trait]
+pub trait Target: Send {
+    /// Finishes or undoes what a killed run left; says what it did.
+    async fn recover(&mut self) -> Result<Vec<String>, Error>;
+    /// The live release.
+    async fn live(&mut self) -> Result<Option<Release>, Error>;
+    /// Digests that were rolled back.
+    async fn rejected(&mut self) -> Result<BTreeSet<String>, Error>;
+    /// Marks a digest as rejected, or forgives it.
+    async fn set_rejected(&mut self, digest: &str, rejected: bool) -> Result<(), Error>;
+    /// Of these live tables: which somebody else made, which were written to since the load.
+    async fn drift(&mut self, live: &Release, tables: &BTreeSet<String>) -> Result<Drift, Error>;
+    /// The live tables tied to `changed` by foreign keys, in either direction, `changed` included;
+    /// `staged` adds the edges (child, parent) of the new release.
+    ///
+    /// # Errors
+    /// `Refused` when a table outside `release` has a foreign key into the set.
+    async fn closure(
+        &mut self,
+        changed: &BTreeSet<String>,
+        release: &BTreeSet<String>,
+        staged: &[(String, String)],
+    ) -> Result<BTreeSet<String>, Error>;
+    /// Makes an empty stage; an old one is dropped.
+    async fn stage(&mut self) -> Result<Box<dyn Stage>, Error>;
+    /// Makes the staged release live; afterwards readers see it.
+    async fn swap(&mut self, stage: Box<dyn Stage>, plan: &SwapPlan) -> Result<(), Error>;
+    /// Makes the objects that follow the swap; safe to repeat.
+    async fn finish(&mut self) -> Result<(), Error>;
+    /// Drops what the swap left over.
+    async fn tidy(&mut self, keep_previous: bool) -> Result<(), Error>;
+    /// Swaps the previous release back and rejects the live one; returns (undone, live again).
+    async fn rollback(&mut self) -> Result<(Release, Release), Error>;
+}
+
+/// Live tables that are not what the ledger says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Drift {
+    /// Not recorded: somebody else made them.
+    pub unrecorded: BTreeSet<String>,
+    /// Recorded, but written to since they were loaded; the value says how that was seen.
+    pub modified: BTreeMap<String, String>,
+}
+
+/// What the swap shall do.
+#[derive(Debug, Clone)]
+pub struct SwapPlan {
+    /// The release as the ledger will record it; `since` is set by the swap.
+    pub release: Release,
+    /// Staged tables that go live.
+    pub swap: BTreeSet<String>,
+    /// Live tables that go away.
+    pub retire: BTreeSet<String>,
+    /// Objects of the release, in the dump's order.
+    pub objects: Vec<Object>,
+    /// How long to look for a moment without readers in the way.
+    pub patience: std::time::Duration,
+}
+
+/// An object that cannot be staged: it is made after the swap.
+#[derive(Debug, Clone)]
+pub struct Object {
+    /// What it is.
+    pub kind: ObjectKind,
+    /// Its name, unquoted.
+    pub name: String,
+    /// The table a trigger belongs to.
+    pub table: Option<String>,
+    /// The statement, as the dump has it.
+    pub sql: Bytes,
+    /// The session it is made under.
+    pub session: Arc<SessionState>,
+    /// Digest of the definition and its session.
+    pub digest: String,
+}
+
+impl Object {
+    /// The name the ledger knows it by, such as `view v`.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{} {}", self.kind.name(), self.name)
+    }
+}
+
+/// Kinds of objects that follow the swap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ObjectKind {
+    /// A stored function; before views, which may call it.
+    Function,
+    /// A stored procedure.
+    Procedure,
+    /// A package specification (MariaDB, Oracle mode).
+    Package,
+    /// A package body (MariaDB, Oracle mode).
+    PackageBody,
+    /// A view.
+    View,
+    /// A trigger.
+    Trigger,
+    /// An event.
+    Event,
+}
+
+impl ObjectKind {
+    /// The words of SQL and of ledger keys.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Function => "function",
+            Self::Procedure => "procedure",
+            Self::Package => "package",
+            Self::PackageBody => "package body",
+            Self::View => "view",
+            Self::Trigger => "trigger",
+            Self::Event => "event",
+        }
+    }
+
+    /// The inverse of [`Self::name`].
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [
+            Self::Function,
+            Self::Procedure,
+            Self::Package,
+            Self::PackageBody,
+            Self::View,
+            Self::Trigger,
+            Self::Event,
+        ]
+        .into_iter()
+        .find(|kind| kind.name() == name)
+    }
+}
+
+/// Session settings of the dump that every worker must share: variable to value.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionState(pub BTreeMap<String, String>);
+
+/// The stage: where the new release grows, unseen.
+#[async_trait]
+pub trait Stage: Send + Sync {
+    /// Runs a statement of the dump on the dump's own session.
+    async fn execute(&mut self, sql: &[u8]) -> Result<(), Error>;
+    /// The session settings in force on the dump's session.
+    async fn session(&mut self) -> Result<Arc<SessionState>, Error>;
+    /// Creates a table, keys that can wait set aside.
+    async fn create_table(&mut self, name: &str, sql: &[u8]) -> Result<(), Error>;
+    /// Begins the dump's session anew, as before its first statement.
+    async fn new_session(&mut self) -> Result<(), Error>;
+    /// Runs an ALTER TABLE or CREATE INDEX of the dump, keys put back first.
+    async fn alter_table(&mut self, name: &str, sql: &[u8]) -> Result<(), Error>;
+    /// Sends rows on the dump's own session, in order: expressions and user variables work.
+    async fn insert(&mut self, batch: &RowBatch) -> Result<Loaded, Error>;
+    /// A further connection for rows and keys.
+    async fn worker(&self) -> Result<Box<dyn Worker>, Error>;
+    /// The tables on the stage now; views and placeholders are not among them.
+    async fn tables(&mut self) -> Result<BTreeSet<String>, Error>;
+    /// Adds foreign keys, once all tables are there; `release` names all tables of the release.
+    async fn foreign_keys(&mut self, release: &BTreeSet<String>) -> Result<(), Error>;
+    /// Runs an assertion against the staged release; `unchanged` live tables are seen through.
+    /// Returns what came back when it is not true.
+    async fn check(
+        &mut self,
+        sql: &str,
+        unchanged: &BTreeSet<String>,
+    ) -> Result<Option<String>, Error>;
+    /// How rows travel, for people: `LOAD DATA` or `INSERT` and why.
+    fn row_path(&self) -> String;
+}
+
+/// One of several connections that fill the stage.
+#[async_trait]
+pub trait Worker: Send {
+    /// Stores a batch: all of its rows or an error.
+    async fn load(&mut self, batch: &RowBatch) -> Result<Loaded, Error>;
+    /// Puts the keys that were set aside back, before rows that need them in place.
+    async fn restore_keys(&mut self, table: &str) -> Result<(), Error>;
+    /// Builds the keys, counts the rows and takes the proof.
+    async fn complete(&mut self, table: &str) -> Result<Completed, Error>;
+}
+
+/// Rows of one INSERT statement (or several alike) on their way to the server.
+#[derive(Debug, Clone)]
+pub struct RowBatch {
+    /// Table, unquoted.
+    pub table: String,
+    /// Column list, where the statement has one.
+    pub columns: Option<Vec<String>>,
+    /// `INSERT`, `INSERT IGNORE` or `REPLACE`.
+    pub verb: &'static str,
+    /// `(..),(..)`.
+    pub tuples: Bytes,
+    /// What follows the rows, such as ON DUPLICATE KEY UPDATE.
+    pub tail: Option<Bytes>,
+    /// Number of tuples.
+    pub rows: u64,
+    /// The rows must be stored in this order with keys in place.
+    pub ordered: bool,
+    /// `\` is an ordinary character in its strings.
+    pub no_backslash_escapes: bool,
+    /// The session they belong to.
+    pub session: Arc<SessionState>,
+}
+
+/// What a batch became.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// Rows the server stored; `None` where its answer cannot tell (REPLACE, ON DUPLICATE KEY).
+    pub stored: Option<u64>,
+}
+
+/// A staged table, complete.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Completed {
+    /// Rows counted in the server.
+    pub rows: u64,
+    /// See [`TableRecord::proof`].
+    pub proof: Option<String>,
+}

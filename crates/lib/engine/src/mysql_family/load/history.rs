@@ -1,0 +1,94 @@
+//! The book of loads that were asked for: `pilotfish.loads`.
+
+use async_trait::async_trait;
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, params};
+
+use super::ledger::ABSENT;
+use super::names::LEDGER;
+use crate::Error;
+use crate::load::History;
+use crate::mysql_family::Family;
+
+/// Entries that are kept.
+const KEPT: u32 = 1000;
+
+#[async_trait]
+impl History for Family {
+    async fn put(&self, id: &str, body: &str) -> Result<(), Error> {
+        let mut conn = self.session(None).await?;
+        let statement = format!(
+            "INSERT INTO {LEDGER}.loads (id, body) VALUES (:id, :body) ON DUPLICATE KEY UPDATE body = :again"
+        );
+        let values = || params! { "id" => id, "body" => body, "again" => body };
+        match conn
+            .exec_drop(&statement, values())
+            .await
+            .map_err(Error::from)
+        {
+            Err(error) if absent(&error) => {
+                prepare(&mut conn).await?;
+                conn.exec_drop(&statement, values()).await?;
+            }
+            outcome => outcome?,
+        }
+        conn.exec_drop(
+            format!(
+                "DELETE FROM {LEDGER}.loads WHERE seq <= (SELECT cut FROM (SELECT MAX(seq) - :kept AS cut \
+                 FROM {LEDGER}.loads) AS newest)"
+            ),
+            params! { "kept" => KEPT },
+        )
+        .await?;
+        conn.disconnect().await?;
+        Ok(())
+    }
+
+    async fn get(&self, id: &str) -> Result<Option<String>, Error> {
+        let mut conn = self.session(None).await?;
+        let found = conn
+            .exec_first(
+                format!("SELECT body FROM {LEDGER}.loads WHERE id = :id"),
+                params! { "id" => id },
+            )
+            .await
+            .map_err(Error::from);
+        let found = match found {
+            Err(error) if absent(&error) => None,
+            outcome => outcome?,
+        };
+        conn.disconnect().await?;
+        Ok(found)
+    }
+
+    async fn recent(&self, limit: u32) -> Result<Vec<String>, Error> {
+        let mut conn = self.session(None).await?;
+        let found = conn
+            .query(format!(
+                "SELECT body FROM {LEDGER}.loads ORDER BY seq DESC LIMIT {limit}"
+            ))
+            .await
+            .map_err(Error::from);
+        let found = match found {
+            Err(error) if absent(&error) => Vec::new(),
+            outcome => outcome?,
+        };
+        conn.disconnect().await?;
+        Ok(found)
+    }
+}
+
+fn absent(error: &Error) -> bool {
+    error.code().is_some_and(|code| ABSENT.contains(&code))
+}
+
+async fn prepare(conn: &mut Conn) -> Result<(), Error> {
+    super::ledger::prepare(conn).await?;
+    conn.query_drop(format!(
+        "CREATE TABLE IF NOT EXISTS {LEDGER}.loads (seq BIGINT UNSIGNED NOT NULL AUTO_INCREMENT, id \
+         VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, body LONGTEXT CHARACTER SET \
+         utf8mb4 NOT NULL, PRIMARY KEY (seq), UNIQUE KEY id (id)) ENGINE=InnoDB"
+    ))
+    .await?;
+    Ok(())
+}

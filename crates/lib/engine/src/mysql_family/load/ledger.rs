@@ -1,0 +1,371 @@
+//! The ledger: marker tables that travel inside the RENAME, and the books beside them.
+//!
+//! A marker holds one release whole: its digest, its tables, its other objects with their text, and
+//! what is still to be made. `live_<db>` is what readers see because the RENAME that swapped the
+//! tables also moved it there; nothing else decides. Books (`rejected`, `loads`) never do.
+
+use std::collections::BTreeSet;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, params};
+use serde::{Deserialize, Serialize};
+
+use super::names::{LEDGER, Marker, Names, literal};
+use crate::Error;
+use crate::load::{Release, SessionState, Status, TableRecord};
+
+/// Rows of a marker in one INSERT.
+const ROWS_AT_ONCE: usize = 200;
+
+/// `ER_NO_SUCH_TABLE`, `ER_BAD_DB_ERROR`: nothing was ever loaded here.
+pub(super) const ABSENT: &[u16] = &[1146, 1049];
+
+/// One object of a release, or one statement still to run, as the marker keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// `view v`, `trigger t`, or words for a person.
+    pub(super) key: String,
+    pub(super) detail: Detail,
+    /// The statement, ready to run in the live database.
+    pub(super) sql: Vec<u8>,
+}
+
+/// What an [`Entry`] needs beside its statement.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Detail {
+    /// Digest of the definition, of objects.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) digest: String,
+    /// The table of a trigger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) table: Option<String>,
+    /// The session it runs under.
+    #[serde(default)]
+    pub(super) session: SessionState,
+    /// Runs first: makes the statement repeatable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) before: Option<String>,
+}
+
+/// A marker's content.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Content {
+    pub(super) release: Release,
+    pub(super) objects: Vec<Entry>,
+    pub(super) todo: Vec<Entry>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Head {
+    database: String,
+    digest: String,
+    since: u64,
+}
+
+/// Makes the ledger's schema and its books.
+pub(super) async fn prepare(conn: &mut Conn) -> Result<(), Error> {
+    let schema: Option<String> = conn
+        .query_first(format!(
+            "SELECT schema_name FROM information_schema.schemata WHERE schema_name = '{LEDGER}'"
+        ))
+        .await?;
+    if schema.is_none() {
+        conn.query_drop(format!(
+            "CREATE DATABASE IF NOT EXISTS {LEDGER} CHARACTER SET utf8mb4"
+        ))
+        .await?;
+    }
+    conn.query_drop(format!(
+        "CREATE TABLE IF NOT EXISTS {LEDGER}.rejected (db VARCHAR(64) CHARACTER SET utf8mb4 COLLATE \
+         utf8mb4_bin NOT NULL, digest CHAR(64) CHARACTER SET ascii NOT NULL, PRIMARY KEY (db, digest)) \
+         ENGINE=InnoDB"
+    ))
+    .await?;
+    Ok(())
+}
+
+/// Whether a marker is there.
+pub(super) async fn exists(conn: &mut Conn, names: &Names, marker: Marker) -> Result<bool, Error> {
+    let found: Option<u8> = conn
+        .query_first(format!(
+            "SELECT 1 FROM information_schema.tables WHERE table_schema = '{LEDGER}' AND table_name = {}",
+            literal(&names.marker_name(marker))
+        ))
+        .await?;
+    Ok(found.is_some())
+}
+
+/// Makes an empty marker; an old one of that name is dropped.
+pub(super) async fn create(conn: &mut Conn, names: &Names, marker: Marker) -> Result<(), Error> {
+    let table = names.marker(marker);
+    conn.query_drop(format!("DROP TABLE IF EXISTS {table}"))
+        .await?;
+    conn.query_drop(format!(
+        "CREATE TABLE {table} (kind VARCHAR(16) CHARACTER SET ascii NOT NULL, seq INT UNSIGNED NOT NULL, \
+         name VARCHAR(320) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, detail LONGTEXT CHARACTER \
+         SET utf8mb4 NOT NULL, body LONGBLOB NOT NULL, PRIMARY KEY (kind, seq)) ENGINE=InnoDB"
+    ))
+    .await?;
+    Ok(())
+}
+
+/// Fills an empty marker, in one transaction.
+pub(super) async fn write(
+    conn: &mut Conn,
+    names: &Names,
+    marker: Marker,
+    content: &Content,
+) -> Result<(), Error> {
+    let head = Head {
+        database: names.live.clone(),
+        digest: content.release.digest.clone(),
+        since: content.release.since,
+    };
+    let mut rows = vec![("release", 0, String::new(), json(&head)?, Vec::new())];
+    for (seq, (name, record)) in content.release.tables.iter().enumerate() {
+        rows.push(("table", seq, name.clone(), json(record)?, Vec::new()));
+    }
+    for (kind, entries) in [("object", &content.objects), ("todo", &content.todo)] {
+        for (seq, entry) in entries.iter().enumerate() {
+            rows.push((
+                kind,
+                seq,
+                entry.key.clone(),
+                json(&entry.detail)?,
+                entry.sql.clone(),
+            ));
+        }
+    }
+    insert(conn, &names.marker(marker), &rows).await
+}
+
+/// Replaces what is still to be done.
+pub(super) async fn write_todo(
+    conn: &mut Conn,
+    names: &Names,
+    marker: Marker,
+    todo: &[Entry],
+) -> Result<(), Error> {
+    let table = names.marker(marker);
+    conn.query_drop(format!("DELETE FROM {table} WHERE kind = 'todo'"))
+        .await?;
+    let rows: Vec<Row> = todo
+        .iter()
+        .enumerate()
+        .map(|(seq, entry)| {
+            Ok((
+                "todo",
+                seq,
+                entry.key.clone(),
+                json(&entry.detail)?,
+                entry.sql.clone(),
+            ))
+        })
+        .collect::<Result<_, Error>>()?;
+    insert(conn, &table, &rows).await
+}
+
+type Row = (&'static str, usize, String, String, Vec<u8>);
+
+async fn insert(conn: &mut Conn, table: &str, rows: &[Row]) -> Result<(), Error> {
+    conn.query_drop("START TRANSACTION").await?;
+    for rows in rows.chunks(ROWS_AT_ONCE) {
+        let places = vec!["(?, ?, ?, ?, ?)"; rows.len()].join(", ");
+        let values: Vec<mysql_async::Value> = rows
+            .iter()
+            .flat_map(|(kind, seq, name, detail, body)| {
+                [
+                    (*kind).into(),
+                    (*seq).into(),
+                    name.into(),
+                    detail.into(),
+                    body.into(),
+                ]
+            })
+            .collect();
+        conn.exec_drop(
+            format!("INSERT INTO {table} (kind, seq, name, detail, body) VALUES {places}"),
+            values,
+        )
+        .await?;
+    }
+    conn.query_drop("COMMIT").await?;
+    Ok(())
+}
+
+/// Stamps the moment at which the marker's release goes live.
+pub(super) async fn stamp(
+    conn: &mut Conn,
+    names: &Names,
+    marker: Marker,
+    digest: &str,
+) -> Result<(), Error> {
+    let head = Head {
+        database: names.live.clone(),
+        digest: digest.to_owned(),
+        since: now(),
+    };
+    conn.exec_drop(
+        format!(
+            "UPDATE {} SET detail = :detail WHERE kind = 'release'",
+            names.marker(marker)
+        ),
+        params! { "detail" => json(&head)? },
+    )
+    .await?;
+    Ok(())
+}
+
+/// Reads a marker whole; `None` where there is none.
+pub(super) async fn read(
+    conn: &mut Conn,
+    names: &Names,
+    marker: Marker,
+) -> Result<Option<Content>, Error> {
+    if !exists(conn, names, marker).await? {
+        return Ok(None);
+    }
+    let rows: Vec<(String, String, String, Vec<u8>)> = conn
+        .query(format!(
+            "SELECT kind, name, detail, body FROM {} ORDER BY kind, seq",
+            names.marker(marker)
+        ))
+        .await?;
+    let mut content = Content::default();
+    for (kind, key, detail, sql) in rows {
+        match kind.as_str() {
+            "release" => {
+                let head: Head = parse(&detail)?;
+                content.release.digest = head.digest;
+                content.release.since = head.since;
+            }
+            "table" => {
+                let record: TableRecord = parse(&detail)?;
+                content.release.tables.insert(key, record);
+            }
+            "object" => {
+                let detail: Detail = parse(&detail)?;
+                content
+                    .release
+                    .objects
+                    .insert(key.clone(), detail.digest.clone());
+                content.objects.push(Entry { key, detail, sql });
+            }
+            "todo" => content.todo.push(Entry {
+                key,
+                detail: parse(&detail)?,
+                sql,
+            }),
+            _ => {}
+        }
+    }
+    Ok(Some(content))
+}
+
+/// Takes one finished statement off the list.
+pub(super) async fn done(conn: &mut Conn, names: &Names, key: &str) -> Result<(), Error> {
+    conn.exec_drop(
+        format!(
+            "DELETE FROM {} WHERE kind = 'todo' AND name = :key",
+            names.marker(Marker::Live)
+        ),
+        params! { "key" => key },
+    )
+    .await?;
+    Ok(())
+}
+
+/// The digests rolled back in this database.
+pub(super) async fn rejected(conn: &mut Conn, database: &str) -> Result<BTreeSet<String>, Error> {
+    let digests: Vec<String> = conn
+        .exec(
+            format!("SELECT digest FROM {LEDGER}.rejected WHERE db = :db"),
+            params! { "db" => database },
+        )
+        .await?;
+    Ok(digests.into_iter().collect())
+}
+
+/// Rejects or forgives a digest.
+pub(super) async fn set_rejected(
+    conn: &mut Conn,
+    database: &str,
+    digest: &str,
+    rejected: bool,
+) -> Result<(), Error> {
+    let statement = if rejected {
+        format!("REPLACE INTO {LEDGER}.rejected (db, digest) VALUES (:db, :digest)")
+    } else {
+        format!("DELETE FROM {LEDGER}.rejected WHERE db = :db AND digest = :digest")
+    };
+    conn.exec_drop(statement, params! { "db" => database, "digest" => digest })
+        .await?;
+    Ok(())
+}
+
+/// Every database of the ledger; empty on a server that never saw a load.
+pub(crate) async fn status(conn: &mut Conn) -> Result<Vec<Status>, Error> {
+    let markers: Vec<String> = conn
+        .query(format!(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = '{LEDGER}' \
+             AND table_name LIKE 'live\\_%' ORDER BY table_name"
+        ))
+        .await?;
+    let mut list = Vec::new();
+    for marker in markers {
+        let table = super::names::qualified(LEDGER, &marker);
+        let head: Option<String> = conn
+            .query_first(format!("SELECT detail FROM {table} WHERE kind = 'release'"))
+            .await?;
+        let Some(head) = head else { continue };
+        let head: Head = parse(&head)?;
+        let counts: Option<(u64, u64)> = conn
+            .query_first(format!("SELECT COALESCE(SUM(kind = 'table'), 0), COALESCE(SUM(kind = 'todo'), 0) FROM {table}"))
+            .await?;
+        let (tables, todo) = counts.unwrap_or_default();
+        let names = Names::of(&head.database);
+        let previous = previous_digest(conn, &names).await?;
+        let rejected = rejected(conn, &head.database).await?.into_iter().collect();
+        list.push(Status {
+            database: head.database,
+            digest: head.digest,
+            since: head.since,
+            finishing: todo > 0,
+            previous,
+            rejected,
+            tables,
+        });
+    }
+    Ok(list)
+}
+
+async fn previous_digest(conn: &mut Conn, names: &Names) -> Result<Option<String>, Error> {
+    if !exists(conn, names, Marker::Previous).await? {
+        return Ok(None);
+    }
+    let head: Option<String> = conn
+        .query_first(format!(
+            "SELECT detail FROM {} WHERE kind = 'release'",
+            names.marker(Marker::Previous)
+        ))
+        .await?;
+    head.map(|head| parse::<Head>(&head).map(|head| head.digest))
+        .transpose()
+}
+
+/// Unix seconds.
+pub(super) fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+fn json(value: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(value)
+        .map_err(|error| Error::Protocol(format!("write the ledger: {error}")))
+}
+
+fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|error| Error::Protocol(format!("read the ledger: {error}")))
+}

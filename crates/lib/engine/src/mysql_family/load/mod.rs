@@ -1,0 +1,167 @@
+//! Loading into MariaDB and MySQL.
+//!
+//! A release is staged in a schema of its own (`pilotfish_next_<db>`), swapped in by one RENAME that
+//! moves a marker table too, and the tables it replaces wait in `pilotfish_prev_<db>` for a rollback.
+//! [`ledger`] says what is live, [`stage`] and [`worker`] fill, [`swap`] switches, [`target`] holds
+//! the lock and recovers.
+
+mod columns;
+mod convert;
+mod history;
+mod keys;
+mod ledger;
+mod names;
+mod objects;
+mod session;
+mod stage;
+mod swap;
+mod target;
+mod worker;
+
+use async_trait::async_trait;
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable as _;
+use pilotfish_sql::{Dialect, Flavour};
+
+use super::Family;
+use super::connect::{SessionSetup, connect};
+use crate::load::{History, Load, Status, Target, TargetOptions};
+use crate::{Error, Settings};
+use names::Names;
+
+pub(super) use ledger::status;
+
+/// A load may take long between two statements of one connection: seconds before the server gives up.
+const PATIENCE: &str =
+    "SET SESSION wait_timeout=86400, SESSION net_read_timeout=600, SESSION net_write_timeout=600";
+
+/// What every connection of one load shares.
+#[derive(Debug, Clone)]
+struct Access {
+    settings: Settings,
+    flavour: Flavour,
+    names: Names,
+    options: TargetOptions,
+}
+
+impl Access {
+    async fn connect(&self) -> Result<Conn, Error> {
+        let mut statements = vec![PATIENCE.to_owned()];
+        if self.options.no_binlog {
+            statements.push("SET SESSION sql_log_bin=0".to_owned());
+        }
+        connect(
+            &self.settings,
+            &SessionSetup {
+                statements,
+                ..SessionSetup::default()
+            },
+        )
+        .await
+    }
+
+    /// The name the dump uses for the live database.
+    fn dump_database(&self) -> String {
+        self.options
+            .dump_database
+            .clone()
+            .unwrap_or_else(|| self.names.live.clone())
+    }
+}
+
+#[async_trait]
+impl Load for Family {
+    async fn dialect(&self) -> Result<Dialect, Error> {
+        let mut conn = self.session(None).await?;
+        let flavour = flavour(&mut conn).await?;
+        conn.disconnect().await?;
+        Ok(Dialect::MySql(flavour))
+    }
+
+    async fn target(&self, options: TargetOptions) -> Result<Box<dyn Target>, Error> {
+        self.refuse_replica().await?;
+        let mut conn = self.session(None).await?;
+        let flavour = flavour(&mut conn).await?;
+        conn.disconnect().await?;
+        let names = Names::of(&options.database);
+        let access = Access {
+            settings: self.settings.clone(),
+            flavour,
+            names,
+            options,
+        };
+        Ok(Box::new(target::MysqlTarget::open(access).await?))
+    }
+
+    async fn status(&self) -> Result<Vec<Status>, Error> {
+        let mut conn = self.session(None).await?;
+        let status = status(&mut conn).await?;
+        conn.disconnect().await?;
+        Ok(status)
+    }
+
+    fn history(&self) -> &dyn History {
+        self
+    }
+}
+
+impl Family {
+    /// Loading on a replica breaks it: it gets its rows from its primary.
+    async fn refuse_replica(&self) -> Result<(), Error> {
+        let server = crate::Probe::server(self).await?;
+        if server.replica.is_some() {
+            return Err(Error::Locked(
+                "the server is a replica: load on its primary, replication brings the release here"
+                    .to_owned(),
+            ));
+        }
+        if server.read_only {
+            return Err(Error::Locked(
+                "the server is read-only: load where it can be written to, or set read_only=OFF"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+async fn flavour(conn: &mut Conn) -> Result<Flavour, Error> {
+    let version: Option<String> = conn.query_first("SELECT VERSION()").await?;
+    Ok(parse_version(&version.unwrap_or_default()))
+}
+
+/// `10.11.19-MariaDB-..` is 101119, `9.7.0` is 90700: as conditional comments count.
+fn parse_version(text: &str) -> Flavour {
+    let mut parts = text
+        .split(|char: char| !char.is_ascii_digit())
+        .map(|part| part.parse::<u32>().unwrap_or(0));
+    let mut next = || parts.next().unwrap_or(0);
+    let version = next() * 10_000 + next() * 100 + next();
+    Flavour {
+        mariadb: text.contains("MariaDB"),
+        version,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_count_as_conditional_comments_do() {
+        assert_eq!(
+            parse_version("10.11.19-MariaDB-0+deb12u1"),
+            Flavour {
+                mariadb: true,
+                version: 101_119
+            }
+        );
+        assert_eq!(
+            parse_version("9.7.0"),
+            Flavour {
+                mariadb: false,
+                version: 90_700
+            }
+        );
+    }
+}

@@ -1,0 +1,221 @@
+//! Objects that follow the swap, and the rewriting of names in statements.
+
+use std::collections::BTreeSet;
+
+use pilotfish_sql::Flavour;
+use pilotfish_sql::mysql::{self, Mode, TokenKind, quote};
+
+use super::ledger::{Detail, Entry};
+use super::names::qualified;
+use crate::load::{Definer, Object, ObjectKind};
+
+/// `from`.x becomes `to`.x, token by token; text as it is where both are the same.
+pub(super) fn requalify(sql: &[u8], flavour: Flavour, from: &str, to: &str) -> Vec<u8> {
+    if from == to {
+        return sql.to_vec();
+    }
+    mysql::requalify(sql, mode(flavour), from, to).into_owned()
+}
+
+/// The entry that makes `object` in the live database, safe to repeat.
+pub(super) fn entry(
+    object: &Object,
+    flavour: Flavour,
+    dump_database: &str,
+    live: &str,
+    definer: Definer,
+) -> Entry {
+    let mut sql = requalify(&object.sql, flavour, dump_database, live);
+    if definer == Definer::Current {
+        sql = mysql::set_definer(&sql, mode(flavour), None).into_owned();
+    }
+    // MySQL knows OR REPLACE for views only; there the name is missing for a moment.
+    let before = if object.kind == ObjectKind::View || flavour.mariadb {
+        sql = or_replace(&sql, flavour);
+        None
+    } else {
+        Some(drop_statement(object.kind, &object.name))
+    };
+    Entry {
+        key: object.key(),
+        detail: Detail {
+            digest: object.digest.clone(),
+            table: object.table.clone(),
+            session: (*object.session).clone(),
+            before,
+        },
+        sql,
+    }
+}
+
+/// The entry that drops what the new release no longer has.
+pub(super) fn drop_entry(key: &str) -> Option<Entry> {
+    let (kind, name) = split_key(key)?;
+    Some(Entry {
+        key: format!("drop {key}"),
+        detail: Detail::default(),
+        sql: drop_statement(kind, name).into_bytes(),
+    })
+}
+
+/// `view v` as kind and name.
+pub(super) fn split_key(key: &str) -> Option<(ObjectKind, &str)> {
+    // "package body p" before "package".
+    [
+        "package body ",
+        "function ",
+        "procedure ",
+        "package ",
+        "view ",
+        "trigger ",
+        "event ",
+    ]
+    .into_iter()
+    .find_map(|head| {
+        Some((
+            ObjectKind::from_name(head.trim_end())?,
+            key.strip_prefix(head)?,
+        ))
+    })
+}
+
+/// DROP .. IF EXISTS, in the session's database.
+pub(super) fn drop_statement(kind: ObjectKind, name: &str) -> String {
+    format!(
+        "DROP {} IF EXISTS {}",
+        kind.name().to_ascii_uppercase(),
+        quote(name)
+    )
+}
+
+/// The order in which objects can be made: what others call comes first.
+pub(super) const ORDER: &[ObjectKind] = &[
+    ObjectKind::Package,
+    ObjectKind::PackageBody,
+    ObjectKind::Function,
+    ObjectKind::Procedure,
+    ObjectKind::View,
+    ObjectKind::Trigger,
+    ObjectKind::Event,
+];
+
+/// Points a foreign key at the live table where its parent is not of this release.
+pub(super) fn point_outside(
+    definition: &str,
+    staged: &BTreeSet<String>,
+    release: &BTreeSet<String>,
+    live: &str,
+) -> String {
+    let Some(at) = definition.find(" REFERENCES `") else {
+        return definition.to_owned();
+    };
+    let (head, rest) = definition.split_at(at + " REFERENCES ".len());
+    let outside = |name: &String| {
+        rest.strip_prefix(quote(name).as_str())
+            .is_some_and(|rest| rest.starts_with(" ("))
+    };
+    let staged_parent = staged.iter().chain(release).any(outside);
+    if staged_parent || rest.contains("`.`") {
+        return definition.to_owned();
+    }
+    format!("{head}{}.{rest}", quote(live))
+}
+
+/// `nextval(schema.s)` in a column's default, as SHOW CREATE TABLE writes it, moved to another schema:
+/// (column, ALTER clause). MariaDB keeps the staging schema's name through a RENAME (measured).
+pub(super) fn sequence_defaults(definition: &str, from: &str, to: &str) -> Vec<String> {
+    let needle = format!("nextval({}.", quote(from));
+    definition
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with('`') && line.contains(&needle))
+        .filter_map(|line| {
+            let column = &line[..=line[1..].find('`')? + 1];
+            let start = line.find(&needle)?;
+            let sequence = &line[start + needle.len()..];
+            let end = sequence.find("`)")? + 1;
+            Some(format!(
+                "ALTER COLUMN {column} SET DEFAULT nextval({}.{})",
+                quote(to),
+                &sequence[..end]
+            ))
+        })
+        .collect()
+}
+
+/// The ALTER TABLE for [`sequence_defaults`].
+pub(super) fn alter_defaults(schema: &str, table: &str, clauses: &[String]) -> String {
+    format!(
+        "ALTER TABLE {} {}",
+        qualified(schema, table),
+        clauses.join(", ")
+    )
+}
+
+fn mode(flavour: Flavour) -> Mode {
+    Mode {
+        flavour,
+        no_backslash_escapes: false,
+        ansi_quotes: false,
+    }
+}
+
+/// Puts OR REPLACE behind the statement's CREATE.
+fn or_replace(sql: &[u8], flavour: Flavour) -> Vec<u8> {
+    let mut words = mysql::tokens(sql, mode(flavour)).filter(|token| token.kind == TokenKind::Word);
+    let (first, second) = (words.next(), words.next());
+    match (first, second) {
+        (Some(create), Some(next))
+            if create.text.eq_ignore_ascii_case(b"CREATE")
+                && !next.text.eq_ignore_ascii_case(b"OR") =>
+        {
+            let end = create.start + create.text.len();
+            [&sql[..end], b" OR REPLACE", &sql[end..]].concat()
+        }
+        _ => sql.to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_name_kinds() {
+        assert_eq!(
+            split_key("package body p"),
+            Some((ObjectKind::PackageBody, "p"))
+        );
+        assert_eq!(
+            split_key("view my view"),
+            Some((ObjectKind::View, "my view"))
+        );
+        assert_eq!(split_key("todo"), None);
+    }
+
+    #[test]
+    fn sequence_defaults_follow_the_table() {
+        let definition =
+            "CREATE TABLE `t` (\n  `id` int(11) NOT NULL DEFAULT nextval(`st`.`s`),\n  `a` int\n)";
+        assert_eq!(
+            sequence_defaults(definition, "st", "app"),
+            ["ALTER COLUMN `id` SET DEFAULT nextval(`app`.`s`)"]
+        );
+    }
+
+    #[test]
+    fn foreign_keys_to_tables_outside_the_release_point_at_live() {
+        let staged = BTreeSet::from(["a".to_owned()]);
+        let inside = "CONSTRAINT `f` FOREIGN KEY (`x`) REFERENCES `a` (`id`)";
+        assert_eq!(point_outside(inside, &staged, &staged, "app"), inside);
+        assert_eq!(
+            point_outside(
+                "CONSTRAINT `f` FOREIGN KEY (`x`) REFERENCES `b` (`id`)",
+                &staged,
+                &staged,
+                "app"
+            ),
+            "CONSTRAINT `f` FOREIGN KEY (`x`) REFERENCES `app`.`b` (`id`)"
+        );
+    }
+}

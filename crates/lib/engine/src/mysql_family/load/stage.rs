@@ -1,0 +1,333 @@
+//! The stage: a schema of its own in which the new release grows, unseen.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use async_trait::async_trait;
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable as _;
+use pilotfish_sql::mysql::quote;
+
+use super::keys::Deferred;
+use super::names::{literal, qualified};
+use super::session::{self, Carried};
+use super::worker::{self, MysqlWorker, Table, Tables};
+use super::{Access, columns, objects};
+use crate::Error;
+use crate::load::{Loaded, RowBatch, SessionState, Stage, SwapMode, Worker};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct MysqlStage {
+    access: Access,
+    /// The dump's own session, in the stage.
+    conn: Conn,
+    schema: String,
+    tables: Arc<Tables>,
+    /// Session settings, until a statement may have changed them.
+    session: Option<Arc<SessionState>>,
+    local_infile: bool,
+    packet: usize,
+}
+
+/// What a session in the stage starts with.
+const SETUP: &str = "SET SESSION foreign_key_checks=0, SESSION unique_checks=1, SESSION sql_mode='NO_AUTO_VALUE_ON_ZERO'";
+
+impl MysqlStage {
+    /// Opens the dump's session in an existing, empty schema.
+    pub(super) async fn open(access: Access) -> Result<Self, Error> {
+        let schema = match access.options.swap {
+            SwapMode::Rename => access.names.staging.clone(),
+            SwapMode::None => access.names.live.clone(),
+        };
+        let mut conn = session_in(&access, &schema).await?;
+        let server: Option<(bool, usize)> = conn
+            .query_first("SELECT @@global.local_infile, @@session.max_allowed_packet")
+            .await?;
+        let (local_infile, packet) = server.unwrap_or((false, 1 << 20));
+        Ok(Self {
+            access,
+            conn,
+            schema,
+            tables: Arc::default(),
+            session: None,
+            local_infile,
+            packet,
+        })
+    }
+
+    /// The dump's text as it must read here.
+    fn staged(&self, sql: &[u8]) -> Vec<u8> {
+        objects::requalify(
+            sql,
+            self.access.flavour,
+            &self.access.dump_database(),
+            &self.schema,
+        )
+    }
+
+    async fn exists(&mut self, table: &str) -> Result<bool, Error> {
+        let found: Option<u8> = self
+            .conn
+            .query_first(format!(
+                "SELECT 1 FROM information_schema.tables WHERE table_schema = {} AND table_name = {}",
+                literal(&self.schema),
+                literal(table)
+            ))
+            .await?;
+        Ok(found.is_some())
+    }
+
+    /// Reads a table's shape; `defer` takes off the keys that can wait.
+    async fn learn(&mut self, name: &str, defer: bool) -> Result<(), Error> {
+        let table = qualified(&self.schema, name);
+        let shape: Option<(Option<String>, String)> = self
+            .conn
+            .query_first(format!(
+                "SELECT engine, table_type FROM information_schema.tables WHERE table_schema = {} AND table_name = {}",
+                literal(&self.schema),
+                literal(name)
+            ))
+            .await?;
+        // A sequence, or a view that stands in for one that comes later: nothing to defer or to fill.
+        let Some((engine, kind)) = shape.filter(|(_, kind)| kind != "VIEW" && kind != "SEQUENCE")
+        else {
+            return Ok(());
+        };
+        let mut deferred = Deferred::default();
+        if defer {
+            let definition: Option<(String, String)> = self
+                .conn
+                .query_first(format!("SHOW CREATE TABLE {table}"))
+                .await?;
+            deferred =
+                Deferred::from_definition(&definition.map(|(_, text)| text).unwrap_or_default());
+            let drops = deferred.drops();
+            if !drops.is_empty() {
+                self.conn
+                    .query_drop(format!("ALTER TABLE {table} {drops}"))
+                    .await?;
+            }
+        }
+        let transactional = engine.is_some_and(|engine| engine.eq_ignore_ascii_case("InnoDB"));
+        self.tables.set(
+            name,
+            Table {
+                columns: columns::read(&mut self.conn, &self.schema, name).await?,
+                deferred: std::sync::Mutex::new(deferred),
+                insert_only: AtomicBool::new(!transactional || kind != "BASE TABLE"),
+            },
+        );
+        Ok(())
+    }
+
+    /// Puts back what waits on `name`, on this session.
+    async fn restore(&mut self, name: &str) -> Result<(), Error> {
+        let Some(table) = self.tables.get(name) else {
+            return Ok(());
+        };
+        for clauses in table.take_keys() {
+            let table = qualified(&self.schema, name);
+            self.conn
+                .query_drop(format!("ALTER TABLE {table} {clauses}"))
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Stage for MysqlStage {
+    async fn new_session(&mut self) -> Result<(), Error> {
+        self.conn = session_in(&self.access, &self.schema).await?;
+        self.session = None;
+        Ok(())
+    }
+
+    async fn execute(&mut self, sql: &[u8]) -> Result<(), Error> {
+        let sql = self.staged(sql);
+        self.session = None;
+        Ok(self.conn.query_drop(sql).await?)
+    }
+
+    async fn session(&mut self) -> Result<Arc<SessionState>, Error> {
+        if let Some(session) = &self.session {
+            return Ok(Arc::clone(session));
+        }
+        let session = Arc::new(session::snapshot(&mut self.conn, self.access.flavour).await?);
+        self.session = Some(Arc::clone(&session));
+        Ok(session)
+    }
+
+    async fn create_table(&mut self, name: &str, sql: &[u8]) -> Result<(), Error> {
+        let there = self.exists(name).await?;
+        let sql = self.staged(sql);
+        self.conn.query_drop(sql).await?;
+        // CREATE TABLE IF NOT EXISTS on a table that is there: its keys may wait already.
+        if there && self.tables.get(name).is_some() {
+            return Ok(());
+        }
+        self.learn(name, true).await
+    }
+
+    async fn alter_table(&mut self, name: &str, sql: &[u8]) -> Result<(), Error> {
+        self.restore(name).await?;
+        let foreign = self
+            .tables
+            .get(name)
+            .map(|table| table.take_foreign_keys())
+            .unwrap_or_default();
+        self.execute(sql).await?;
+        self.learn(name, false).await?;
+        if let Some(table) = self.tables.get(name) {
+            table.give_foreign_keys(foreign);
+        }
+        Ok(())
+    }
+
+    async fn insert(&mut self, batch: &RowBatch) -> Result<Loaded, Error> {
+        worker::insert(&mut self.conn, &self.schema, batch, self.packet).await
+    }
+
+    async fn worker(&self) -> Result<Box<dyn Worker>, Error> {
+        let mut conn = self.access.connect().await?;
+        conn.query_drop(SETUP).await?;
+        Ok(Box::new(MysqlWorker {
+            conn,
+            schema: self.schema.clone(),
+            tables: Arc::clone(&self.tables),
+            local_infile: self.local_infile,
+            packet: self.packet,
+            carried: Carried::default(),
+        }))
+    }
+
+    async fn tables(&mut self) -> Result<BTreeSet<String>, Error> {
+        let tables: Vec<String> = self
+            .conn
+            .query(format!(
+                "SELECT table_name FROM information_schema.tables WHERE table_schema = {} AND table_type IN \
+                 ('BASE TABLE', 'SEQUENCE', 'SYSTEM VERSIONED')",
+                literal(&self.schema)
+            ))
+            .await?;
+        Ok(tables.into_iter().collect())
+    }
+
+    async fn foreign_keys(&mut self, release: &BTreeSet<String>) -> Result<(), Error> {
+        let staged = self.tables().await?;
+        self.conn
+            .query_drop("SET SESSION foreign_key_checks=0")
+            .await?;
+        for (name, table) in self.tables.all() {
+            let foreign = table.take_foreign_keys();
+            if foreign.is_empty() || !staged.contains(&name) {
+                continue;
+            }
+            let clauses: Vec<String> = foreign
+                .iter()
+                .map(|(_, definition)| {
+                    format!(
+                        "ADD {}",
+                        objects::point_outside(
+                            definition,
+                            &staged,
+                            release,
+                            &self.access.names.live
+                        )
+                    )
+                })
+                .collect();
+            self.conn
+                .query_drop(format!(
+                    "ALTER TABLE {} {}",
+                    qualified(&self.schema, &name),
+                    clauses.join(", ")
+                ))
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn check(
+        &mut self,
+        sql: &str,
+        unchanged: &BTreeSet<String>,
+    ) -> Result<Option<String>, Error> {
+        let mut conn = self.access.connect().await?;
+        conn.query_drop(format!("USE {}", quote(&self.schema)))
+            .await?;
+        let staged = self.tables().await?;
+        let seen_through: Vec<&String> = unchanged.difference(&staged).collect();
+        for table in &seen_through {
+            let (view, live) = (
+                qualified(&self.schema, table),
+                qualified(&self.access.names.live, table),
+            );
+            conn.query_drop(format!(
+                "CREATE OR REPLACE VIEW {view} AS SELECT * FROM {live}"
+            ))
+            .await?;
+        }
+        let answer: Result<Option<mysql_async::Value>, Error> =
+            conn.query_first(sql).await.map_err(Error::from);
+        for table in seen_through {
+            conn.query_drop(format!(
+                "DROP VIEW IF EXISTS {}",
+                qualified(&self.schema, table)
+            ))
+            .await?;
+        }
+        Ok(match answer? {
+            None => Some("no row".to_owned()),
+            Some(value) => untrue(&value),
+        })
+    }
+
+    fn row_path(&self) -> String {
+        if self.local_infile {
+            "LOAD DATA".to_owned()
+        } else {
+            "INSERT, since the server runs with local_infile=OFF; --local-infile=1 makes loads faster".to_owned()
+        }
+    }
+}
+
+async fn session_in(access: &Access, schema: &str) -> Result<Conn, Error> {
+    let mut conn = access.connect().await?;
+    conn.query_drop(format!("USE {}", quote(schema))).await?;
+    conn.query_drop(SETUP).await?;
+    if !access.flavour.mariadb && access.flavour.version >= 8_00_30 {
+        hide_no_primary_key(&mut conn).await?;
+    }
+    Ok(conn)
+}
+
+/// MySQL: a table without primary key must stay as the dump has it. The setting needs a right that a
+/// loader need not have; it is off by default.
+async fn hide_no_primary_key(conn: &mut Conn) -> Result<(), Error> {
+    let on: Option<bool> = conn
+        .query_first("SELECT @@session.sql_generate_invisible_primary_key")
+        .await?;
+    if on == Some(true) {
+        conn.query_drop("SET SESSION sql_generate_invisible_primary_key=OFF")
+            .await?;
+    }
+    Ok(())
+}
+
+/// What an assertion gave, when that is not true.
+fn untrue(value: &mysql_async::Value) -> Option<String> {
+    use mysql_async::Value as V;
+    match value {
+        V::NULL => Some("NULL".to_owned()),
+        V::Bytes(bytes) => {
+            let text = String::from_utf8_lossy(bytes);
+            let number: Option<f64> = text.trim().parse().ok();
+            (number.is_none() || number == Some(0.0)).then(|| text.into_owned())
+        }
+        V::Int(0) | V::UInt(0) => Some("0".to_owned()),
+        _ => None,
+    }
+}

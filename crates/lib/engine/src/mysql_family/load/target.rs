@@ -1,0 +1,366 @@
+//! One locked live database: what is in it, what a killed run left, what else points into it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable as _;
+use pilotfish_sql::mysql::quote;
+
+use super::ledger::{self, Content, Entry};
+use super::names::{Marker, literal, qualified};
+use super::stage::MysqlStage;
+use super::{Access, session, swap, worker};
+use crate::Error;
+use crate::load::{Drift, Release, Stage, SwapPlan, Target};
+
+/// What the control session works under, whatever the server's defaults are.
+const SETUP: &str = "SET SESSION sql_mode='', SESSION foreign_key_checks=0, SESSION autocommit=1, SESSION lock_wait_timeout=60";
+
+/// No such table, view over one, function or procedure: another object must be made first.
+const NOT_YET: &[u16] = &[1146, 1356, 1305];
+
+/// See the module. Holds the user lock for as long as its connection lives.
+#[derive(Debug)]
+pub(super) struct MysqlTarget {
+    pub(super) access: Access,
+    pub(super) conn: Conn,
+}
+
+impl MysqlTarget {
+    pub(super) async fn open(access: Access) -> Result<Self, Error> {
+        let mut conn = access.connect().await?;
+        conn.query_drop(SETUP).await?;
+        if access.options.look_only {
+            return Ok(Self { access, conn });
+        }
+        let name = literal(&access.names.lock);
+        let answer: Option<(Option<u8>, Option<u64>)> = conn
+            .query_first(format!("SELECT GET_LOCK({name}, 0), IS_USED_LOCK({name})"))
+            .await?;
+        if !matches!(answer, Some((Some(1), _))) {
+            let holder = answer.and_then(|(_, holder)| holder).unwrap_or(0);
+            return Err(Error::Locked(format!(
+                "another loader is at work on {} (connection {holder}): wait for it, or end it",
+                access.names.live
+            )));
+        }
+        ledger::prepare(&mut conn).await?;
+        Ok(Self { access, conn })
+    }
+
+    /// The marker of the live release, whole.
+    pub(super) async fn live_content(&mut self) -> Result<Option<Content>, Error> {
+        ledger::read(&mut self.conn, &self.access.names, Marker::Live).await
+    }
+
+    /// Tables of a schema: name to type (`BASE TABLE`, `SEQUENCE`, `SYSTEM VERSIONED`, `VIEW`).
+    pub(super) async fn tables_of(
+        &mut self,
+        schema: &str,
+    ) -> Result<BTreeMap<String, String>, Error> {
+        let tables: Vec<(String, String)> = self
+            .conn
+            .query(format!(
+                "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = {}",
+                literal(schema)
+            ))
+            .await?;
+        Ok(tables.into_iter().collect())
+    }
+
+    /// Triggers in the live database: name and table.
+    pub(super) async fn live_triggers(&mut self) -> Result<Vec<(String, String)>, Error> {
+        Ok(self
+            .conn
+            .query(format!(
+                "SELECT trigger_name, event_object_table FROM information_schema.triggers WHERE trigger_schema = {}",
+                literal(&self.access.names.live)
+            ))
+            .await?)
+    }
+
+    /// Makes a schema like the live database, or the server's default where that is not there yet.
+    pub(super) async fn create_schema(&mut self, schema: &str) -> Result<(), Error> {
+        let charset: Option<(String, String)> = self
+            .conn
+            .query_first(format!(
+                "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata \
+                 WHERE schema_name = {}",
+                literal(&self.access.names.live)
+            ))
+            .await?;
+        let charset = charset
+            .map(|(charset, collation)| format!(" CHARACTER SET {charset} COLLATE {collation}"))
+            .unwrap_or_default();
+        self.conn
+            .query_drop(format!(
+                "CREATE DATABASE IF NOT EXISTS {}{charset}",
+                quote(schema)
+            ))
+            .await?;
+        Ok(())
+    }
+
+    /// Drops a schema of ours, table by table: one big DROP holds the server up.
+    pub(super) async fn drop_schema(&mut self, schema: &str) -> Result<bool, Error> {
+        let tables = self.tables_of(schema).await?;
+        let there: Option<u8> = self
+            .conn
+            .query_first(format!(
+                "SELECT 1 FROM information_schema.schemata WHERE schema_name = {}",
+                literal(schema)
+            ))
+            .await?;
+        if there.is_none() {
+            return Ok(false);
+        }
+        // Sequences last: a table's default needs them.
+        for last in [false, true] {
+            for (name, _) in tables
+                .iter()
+                .filter(|(_, kind)| (*kind == "SEQUENCE") == last)
+            {
+                let kind = if tables[name] == "VIEW" {
+                    "VIEW"
+                } else {
+                    "TABLE"
+                };
+                self.conn
+                    .query_drop(format!("DROP {kind} IF EXISTS {}", qualified(schema, name)))
+                    .await?;
+            }
+        }
+        self.conn
+            .query_drop(format!("DROP DATABASE IF EXISTS {}", quote(schema)))
+            .await?;
+        Ok(true)
+    }
+
+    async fn run(&mut self, entry: &Entry) -> Result<(), Error> {
+        session::apply(&mut self.conn, &entry.detail.session).await?;
+        if let Some(before) = &entry.detail.before {
+            self.conn.query_drop(before).await?;
+        }
+        Ok(self.conn.query_drop(entry.sql.as_slice()).await?)
+    }
+
+    /// One walk over what is still to do; returns what must wait for another object.
+    async fn walk(&mut self, todo: Vec<Entry>) -> Result<(Vec<Entry>, Option<Error>), Error> {
+        let (mut waiting, mut why) = (Vec::new(), None);
+        for entry in todo {
+            match self.run(&entry).await {
+                Ok(()) => ledger::done(&mut self.conn, &self.access.names, &entry.key).await?,
+                Err(error) if error.code().is_some_and(|code| NOT_YET.contains(&code)) => {
+                    why = Some(named(&entry, error));
+                    waiting.push(entry);
+                }
+                Err(error) => return Err(named(&entry, error)),
+            }
+        }
+        Ok((waiting, why))
+    }
+}
+
+/// The server's refusal, with the object's name.
+fn named(entry: &Entry, error: Error) -> Error {
+    match error {
+        Error::Sql {
+            code,
+            state,
+            message,
+        } => Error::Sql {
+            code,
+            state,
+            message: format!("make {}: {message}", entry.key),
+        },
+        Error::Denied(message) => Error::Denied(format!("make {}: {message}", entry.key)),
+        error => error,
+    }
+}
+
+#[async_trait]
+impl Target for MysqlTarget {
+    async fn recover(&mut self) -> Result<Vec<String>, Error> {
+        let mut did = Vec::new();
+        let staging = self.access.names.staging.clone();
+        let next = self.access.names.marker(Marker::Next);
+        let left = ledger::exists(&mut self.conn, &self.access.names, Marker::Next).await?;
+        if self.drop_schema(&staging).await? || left {
+            self.conn
+                .query_drop(format!("DROP TABLE IF EXISTS {next}"))
+                .await?;
+            did.push("dropped the stage of a load that did not end".to_owned());
+        }
+        let live = self.live_content().await?;
+        let open = live.map_or(0, |content| content.todo.len());
+        if open > 0 {
+            self.finish().await?;
+            did.push(format!("finished {open} statements of the last swap"));
+        }
+        Ok(did)
+    }
+
+    async fn live(&mut self) -> Result<Option<Release>, Error> {
+        Ok(self.live_content().await?.map(|content| content.release))
+    }
+
+    async fn rejected(&mut self) -> Result<BTreeSet<String>, Error> {
+        ledger::rejected(&mut self.conn, &self.access.names.live).await
+    }
+
+    async fn set_rejected(&mut self, digest: &str, rejected: bool) -> Result<(), Error> {
+        ledger::set_rejected(&mut self.conn, &self.access.names.live, digest, rejected).await
+    }
+
+    async fn drift(&mut self, live: &Release, tables: &BTreeSet<String>) -> Result<Drift, Error> {
+        let mut drift = Drift::default();
+        let database = self.access.names.live.clone();
+        let there = self.tables_of(&database).await?;
+        for (name, kind) in there.iter().filter(|(name, _)| tables.contains(*name)) {
+            let Some(record) = live.tables.get(name) else {
+                if kind != "VIEW" || !live.objects.contains_key(&format!("view {name}")) {
+                    drift.unrecorded.insert(name.clone());
+                }
+                continue;
+            };
+            let Some(proof) = &record.proof else { continue };
+            let now = worker::proof(&mut self.conn, &qualified(&database, name)).await?;
+            if now.as_ref() != Some(proof) {
+                drift.modified.insert(
+                    name.clone(),
+                    "its checksum is not what was loaded".to_owned(),
+                );
+            }
+        }
+        for (trigger, table) in self.live_triggers().await? {
+            if tables.contains(&table) && !live.objects.contains_key(&format!("trigger {trigger}"))
+            {
+                drift.modified.insert(
+                    table,
+                    format!("it has the trigger {trigger}, which no release brought"),
+                );
+            }
+        }
+        Ok(drift)
+    }
+
+    async fn closure(
+        &mut self,
+        changed: &BTreeSet<String>,
+        release: &BTreeSet<String>,
+        staged: &[(String, String)],
+    ) -> Result<BTreeSet<String>, Error> {
+        let names = &self.access.names;
+        let live = literal(&names.live);
+        let rows: Vec<(String, String, String, String)> = self
+            .conn
+            .query(format!(
+                "SELECT constraint_schema, table_name, unique_constraint_schema, referenced_table_name FROM \
+                 information_schema.referential_constraints WHERE (constraint_schema = {live} OR \
+                 unique_constraint_schema = {live}) AND constraint_schema NOT IN ({}, {})",
+                literal(&names.staging),
+                literal(&names.previous)
+            ))
+            .await?;
+        let database = names.live.clone();
+        let mut edges: Vec<(String, String)> = staged.to_vec();
+        let mut outside = Vec::new();
+        for (child_schema, child, parent_schema, parent) in rows {
+            if parent_schema != database {
+                continue;
+            }
+            if child_schema == database && (release.contains(&child) || changed.contains(&child)) {
+                edges.push((child, parent));
+            } else {
+                outside.push((format!("{child_schema}.{child}"), parent));
+            }
+        }
+        let mut set = changed.clone();
+        loop {
+            let before = set.len();
+            for (child, parent) in &edges {
+                if set.contains(child) && release.contains(parent) {
+                    set.insert(parent.clone());
+                }
+                if set.contains(parent) && release.contains(child) {
+                    set.insert(child.clone());
+                }
+            }
+            if set.len() == before {
+                break;
+            }
+        }
+        if let Some((child, parent)) = outside.into_iter().find(|(_, parent)| set.contains(parent))
+        {
+            return Err(Error::Config(format!(
+                "{child}, which is not part of the release, has a foreign key to {parent}: a swap would leave it \
+                 pointing at the old table; drop that foreign key"
+            )));
+        }
+        Ok(set)
+    }
+
+    async fn stage(&mut self) -> Result<Box<dyn Stage>, Error> {
+        let names = self.access.names.clone();
+        self.drop_schema(&names.staging).await?;
+        self.create_schema(&names.staging).await?;
+        self.create_schema(&names.live).await?;
+        ledger::create(&mut self.conn, &names, Marker::Next).await?;
+        Ok(Box::new(MysqlStage::open(self.access.clone()).await?))
+    }
+
+    async fn swap(&mut self, stage: Box<dyn Stage>, plan: &SwapPlan) -> Result<(), Error> {
+        // Its session may hold locks on staged tables.
+        drop(stage);
+        swap::forward(self, plan).await
+    }
+
+    async fn finish(&mut self) -> Result<(), Error> {
+        let mut todo = self
+            .live_content()
+            .await?
+            .map(|content| content.todo)
+            .unwrap_or_default();
+        if todo.is_empty() {
+            return Ok(());
+        }
+        self.conn
+            .query_drop(format!("USE {}", quote(&self.access.names.live)))
+            .await?;
+        let outcome = loop {
+            let before = todo.len();
+            let (waiting, why) = match self.walk(todo).await {
+                Ok(walked) => walked,
+                Err(error) => break Err(error),
+            };
+            match why {
+                Some(error) if waiting.len() == before => break Err(error),
+                Some(_) => todo = waiting,
+                None => break Ok(()),
+            }
+        };
+        self.conn.query_drop("SET NAMES utf8mb4").await?;
+        self.conn.query_drop(SETUP).await?;
+        outcome
+    }
+
+    async fn tidy(&mut self, keep_previous: bool) -> Result<(), Error> {
+        let names = self.access.names.clone();
+        self.drop_schema(&names.staging).await?;
+        if !keep_previous {
+            self.drop_schema(&names.previous).await?;
+            self.conn
+                .query_drop(format!(
+                    "DROP TABLE IF EXISTS {}",
+                    names.marker(Marker::Previous)
+                ))
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn rollback(&mut self) -> Result<(Release, Release), Error> {
+        swap::back(self).await
+    }
+}

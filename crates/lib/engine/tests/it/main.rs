@@ -1,0 +1,23 @@
+//! The engines against real servers.
+
+mod connect;
+mod probe;
+mod tls;
+
+use clap::Parser as _;
+use pilotfish_engine::{ServerArgs, Settings};
+
+#[derive(clap::Parser)]
+struct Flags {
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// Settings as a tool would make them from its command line.
+fn settings(flags: &[&str]) -> Settings {
+    let words = std::iter::once("test").chain(flags.iter().copied());
+    Flags::parse_from(words)
+        .server
+        .into_settings(|_| None)
+        .unwrap()
+}

@@ -1,0 +1,131 @@
+//! The flags of a load, the same for every tool that loads.
+
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use pilotfish_engine::load::{Definer, SwapMode};
+
+use crate::Options;
+
+/// Most connections for rows: beyond it servers get slower, not faster.
+const MOST_THREADS: usize = 64;
+
+/// Flags that say how a dump is loaded.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Load")]
+pub struct LoadArgs {
+    /// Live database, else the one the dump names
+    #[arg(long, env = "PILOTFISH_INTO", value_name = "DB")]
+    into: Option<String>,
+    /// Connections that carry rows [default: cores, at least 2, at most 8]
+    #[arg(long, env = "PILOTFISH_THREADS", value_name = "N")]
+    threads: Option<usize>,
+    /// How staged tables become live
+    #[arg(long, env = "PILOTFISH_SWAP", value_name = "MODE", default_value = "rename")]
+    swap: SwapMode,
+    /// Longest search for a moment to swap without making readers wait
+    #[arg(long, env = "PILOTFISH_SWAP_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = seconds)]
+    swap_timeout: Duration,
+    /// SQL that must give a true value before the swap; repeatable
+    #[arg(long = "check", env = "PILOTFISH_CHECK", value_name = "SQL")]
+    checks: Vec<String>,
+    /// Refuse when a table lost more than this percentage of its rows, or vanished
+    #[arg(long, env = "PILOTFISH_MAX_SHRINK", value_name = "PCT")]
+    max_shrink: Option<f64>,
+    /// Keep the replaced release for a rollback
+    #[arg(long, env = "PILOTFISH_KEEP_PREVIOUS", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    keep_previous: bool,
+    /// Load only this table; repeatable
+    #[arg(long, env = "PILOTFISH_ONLY", value_name = "TABLE", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Leave this table out; repeatable
+    #[arg(long, env = "PILOTFISH_SKIP", value_name = "TABLE", value_delimiter = ',')]
+    skip: Vec<String>,
+    /// Replace live tables that no release brought
+    #[arg(long, env = "PILOTFISH_ADOPT")]
+    adopt: bool,
+    /// Replace live tables that were written to since their load
+    #[arg(long, env = "PILOTFISH_OVERWRITE_MODIFIED")]
+    overwrite_modified: bool,
+    /// Whose rights views, triggers and routines run with
+    #[arg(long, env = "PILOTFISH_DEFINER", value_name = "WHO", default_value = "current")]
+    definer: Definer,
+    /// Keep rows out of the binary log: replicas then MISS this release and stop at its swap
+    #[arg(long, env = "PILOTFISH_NO_BINLOG")]
+    no_binlog: bool,
+    /// The dump's SHA-256 must be this
+    #[arg(long, env = "PILOTFISH_SHA256", value_name = "HEX")]
+    sha256: Option<String>,
+    /// Accept a stream whose dump was made without comments, so that nothing proves its end
+    #[arg(long, env = "PILOTFISH_NO_TRAILER")]
+    no_trailer: bool,
+}
+
+impl LoadArgs {
+    /// The settings, or every mistake in them.
+    ///
+    /// # Errors
+    /// One sentence per mistake, naming the flag.
+    pub fn into_options(self) -> Result<Options, Vec<String>> {
+        let mut mistakes = Vec::new();
+        let threads = self.threads.unwrap_or_else(default_threads);
+        if !(1..=MOST_THREADS).contains(&threads) {
+            mistakes.push(format!("--threads {threads}: give 1 to {MOST_THREADS}"));
+        }
+        if self.max_shrink.is_some_and(|percent| !(0.0..=100.0).contains(&percent)) {
+            mistakes.push("--max-shrink: give a percentage from 0 to 100".to_owned());
+        }
+        let sha256 = self.sha256.map(|hex| hex.to_ascii_lowercase());
+        if sha256.as_ref().is_some_and(|hex| !is_sha256(hex)) {
+            mistakes.push("--sha256: give 64 hex digits".to_owned());
+        }
+        if self.into.as_ref().is_some_and(|database| database.is_empty() || database.chars().count() > 64) {
+            mistakes.push("--into: a database name has 1 to 64 characters".to_owned());
+        }
+        if self.swap == SwapMode::None && self.max_shrink.is_some() {
+            mistakes.push("--max-shrink needs --swap rename: without a swap nothing can be held back".to_owned());
+        }
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        Ok(Options {
+            swap: self.swap,
+            checks: self.checks,
+            max_shrink: self.max_shrink,
+            keep_previous: self.keep_previous,
+            threads,
+            only: self.only.into_iter().collect(),
+            skip: self.skip.into_iter().collect(),
+            into: self.into,
+            default_database: None,
+            adopt: self.adopt,
+            overwrite_modified: self.overwrite_modified,
+            no_binlog: self.no_binlog,
+            definer: self.definer,
+            sha256,
+            no_trailer: self.no_trailer,
+            swap_timeout: self.swap_timeout,
+            dry_run: false,
+        })
+    }
+}
+
+fn default_threads() -> usize {
+    available_parallelism().map_or(2, usize::from).clamp(2, 8)
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let (digits, unit) = text.split_at(text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len()));
+    let number: u64 = digits.parse().map_err(|_| "write a time such as 60s or 5m".to_owned())?;
+    match unit {
+        "" | "s" => Ok(Duration::from_secs(number)),
+        "m" => Ok(Duration::from_secs(number * 60)),
+        "h" => Ok(Duration::from_secs(number * 3600)),
+        "ms" => Ok(Duration::from_millis(number)),
+        _ => Err("write a time such as 60s or 5m".to_owned()),
+    }
+}

@@ -1,0 +1,108 @@
+//! The dump's items, read on a thread of their own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use pilotfish_dump::{Item, Options, Reader, Source, Summary};
+use pilotfish_failure::{Failure, Kind};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::Progress;
+
+/// Items read ahead; each is at most one chunk of rows.
+const AHEAD: usize = 2;
+
+/// A dump that is being read. Dropping it ends its thread at the next item.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    /// The database the dump names itself.
+    pub(crate) database: Option<String>,
+    /// Size of the stored dump, where that is known.
+    pub(crate) total: Option<u64>,
+    items: mpsc::Receiver<Item>,
+    read: Arc<AtomicU64>,
+    thread: JoinHandle<Result<Summary, Failure>>,
+}
+
+struct Opened {
+    database: Option<String>,
+    total: Option<u64>,
+    read: Arc<AtomicU64>,
+}
+
+impl Feed {
+    /// Opens a dump and reads as far as its first table.
+    pub(crate) async fn open(source: &Source, options: Options) -> Result<Self, Failure> {
+        let (send, items) = mpsc::channel(AHEAD);
+        let (tell, opened) = oneshot::channel();
+        let source = source.clone();
+        let thread = tokio::task::spawn_blocking(move || {
+            let mut reader = Reader::open(&source, options)?;
+            let database = reader.database()?;
+            let about = Opened { database, total: reader.total_bytes(), read: reader.read_bytes() };
+            if tell.send(about).is_err() {
+                return Err(abandoned());
+            }
+            while let Some(item) = reader.next()? {
+                send.blocking_send(item).map_err(|_| abandoned())?;
+            }
+            drop(send);
+            Ok(reader.finish()?)
+        });
+        match opened.await {
+            Ok(Opened { database, total, read }) => Ok(Self { database, total, items, read, thread }),
+            Err(_) => match joined(thread.await) {
+                Err(failure) => Err(failure),
+                Ok(_) => Err(Failure::new(Kind::Bug, "the dump's reader ended before it began")),
+            },
+        }
+    }
+
+    /// The next item; `None` at the end, also where an error ended it: [`Self::finish`] tells.
+    pub(crate) async fn next(&mut self) -> Option<Item> {
+        self.items.recv().await
+    }
+
+    /// Bytes of the stored dump read so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// The verdict on the whole dump.
+    pub(crate) async fn finish(self) -> Result<Summary, Failure> {
+        joined(self.thread.await)
+    }
+}
+
+/// Reads a dump to its end for its summary only.
+pub(crate) async fn survey(
+    source: &Source,
+    options: Options,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<Summary, Failure> {
+    let (source, cancel, progress) = (source.clone(), cancel.clone(), progress.clone());
+    let thread = tokio::task::spawn_blocking(move || {
+        let mut reader = Reader::open(&source, options)?;
+        let read = reader.read_bytes();
+        progress.expect(reader.total_bytes(), None);
+        while reader.next()?.is_some() {
+            if cancel.is_cancelled() {
+                return Err(Failure::new(Kind::Cancelled, "stopped while reading the dump"));
+            }
+            progress.read(read.load(Ordering::Relaxed));
+        }
+        Ok(reader.finish()?)
+    });
+    joined(thread.await)
+}
+
+fn joined(outcome: Result<Result<Summary, Failure>, tokio::task::JoinError>) -> Result<Summary, Failure> {
+    outcome.unwrap_or_else(|error| Err(Failure::new(Kind::Bug, format!("the dump's reader ended: {error}"))))
+}
+
+fn abandoned() -> Failure {
+    Failure::new(Kind::Cancelled, "nobody waits for the dump any more")
+}

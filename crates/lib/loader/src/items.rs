@@ -1,0 +1,153 @@
+//! What each statement of a dump means for a load.
+
+use std::collections::BTreeSet;
+
+use pilotfish_dump::{Class, Position, RoutineKind, Rows, Statement};
+use pilotfish_engine::load::ObjectKind;
+use pilotfish_failure::{Failure, Kind};
+use pilotfish_sql::mysql::Name;
+
+/// What to do with a statement.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Nothing: noise, state of the dump's server, or about a table that is left as it is.
+    Leave,
+    /// Run it on the dump's session.
+    Session,
+    /// Run it alone: everything before must have happened.
+    Barrier,
+    /// A sequence is made or set.
+    Sequence(String),
+    CreateTable(String),
+    AlterTable(String),
+    DropTables(Vec<String>),
+    /// It follows the swap.
+    Object {
+        kind: ObjectKind,
+        name: String,
+        table: Option<String>,
+    },
+}
+
+/// Decides per statement; refuses what a load must never do.
+#[derive(Debug)]
+pub(crate) struct Router {
+    /// The dump's own name for its database; other names are refused.
+    database: Option<String>,
+    selection: Selection,
+}
+
+/// Which tables take part.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Selection {
+    /// `None`: all of them.
+    pub(crate) only: Option<BTreeSet<String>>,
+    /// Not these.
+    pub(crate) skip: BTreeSet<String>,
+}
+
+impl Router {
+    pub(crate) const fn new(database: Option<String>, selection: Selection) -> Self {
+        Self { database, selection }
+    }
+
+    /// The table these rows go to; `None` when it is left as it is.
+    pub(crate) fn rows(&self, rows: &Rows) -> Result<Option<String>, Failure> {
+        self.own(&rows.head.table, &rows.position)?;
+        Ok(self.takes(&rows.head.table.name).then(|| rows.head.table.name.clone()))
+    }
+
+    pub(crate) fn route(&self, statement: &Statement) -> Result<Action, Failure> {
+        let at = &statement.position;
+        let object = |kind, name: &Name, table: Option<&Name>| {
+            self.own(name, at)?;
+            let table = table.map(|table| table.name.clone());
+            Ok(Action::Object { kind, name: name.name.clone(), table })
+        };
+        match &statement.class {
+            Class::Session => Ok(Action::Session),
+            Class::UseDatabase(name) | Class::CreateDatabase(name) | Class::DropDatabase(name) => {
+                self.own_database(name, at)?;
+                Ok(Action::Leave)
+            }
+            Class::CreateTable { name, .. } => {
+                self.table(name, at, Action::CreateTable(name.name.clone()))
+            }
+            Class::AlterTable { name, keys_switch: false, .. } | Class::CreateIndex { table: name } => {
+                self.table(name, at, Action::AlterTable(name.name.clone()))
+            }
+            Class::DropTable { names } => self.drop_tables(names, at),
+            Class::CreateSequence(name) | Class::SetSequence(name) => {
+                self.own(name, at)?;
+                Ok(Action::Sequence(name.name.clone()))
+            }
+            Class::CreateView { placeholder: true, .. }
+            | Class::AlterTable { .. }
+            | Class::DropSequence
+            | Class::DropView { .. }
+            | Class::DropTrigger
+            | Class::DropRoutine
+            | Class::DropEvent
+            | Class::Lock
+            | Class::Transaction
+            | Class::Empty => Ok(Action::Leave),
+            Class::CreateView { name, .. } => object(ObjectKind::View, name, None),
+            Class::CreateTrigger { name, table } => object(ObjectKind::Trigger, name, Some(table)),
+            Class::CreateRoutine { kind, name } => object(routine(*kind), name, None),
+            Class::CreateEvent(name) => object(ObjectKind::Event, name, None),
+            Class::ServerState => {
+                tracing::debug!(position = %at, "leaves out a statement about the state of the dump's server");
+                Ok(Action::Leave)
+            }
+            Class::Account => Err(Failure::new(
+                Kind::BadData,
+                format!("read {at}: the dump makes or changes accounts, which a load never does"),
+            )
+            .with_hint("dump without --system=users and without the mysql database")),
+            Class::Other => Ok(Action::Barrier),
+        }
+    }
+
+    fn table(&self, name: &Name, at: &Position, action: Action) -> Result<Action, Failure> {
+        self.own(name, at)?;
+        Ok(if self.takes(&name.name) { action } else { Action::Leave })
+    }
+
+    fn drop_tables(&self, names: &[Name], at: &Position) -> Result<Action, Failure> {
+        for name in names {
+            self.own(name, at)?;
+        }
+        let taken: Vec<String> =
+            names.iter().map(|name| name.name.clone()).filter(|name| self.takes(name)).collect();
+        // A DROP of several tables, some of them left alone: none of them is on the stage yet.
+        Ok(if taken.len() == names.len() { Action::DropTables(taken) } else { Action::Leave })
+    }
+
+    fn takes(&self, table: &str) -> bool {
+        self.selection.only.as_ref().is_none_or(|only| only.contains(table)) && !self.selection.skip.contains(table)
+    }
+
+    fn own(&self, name: &Name, at: &Position) -> Result<(), Failure> {
+        name.database.as_ref().map_or(Ok(()), |database| self.own_database(database, at))
+    }
+
+    fn own_database(&self, database: &str, at: &Position) -> Result<(), Failure> {
+        match &self.database {
+            Some(own) if own != database => Err(Failure::new(
+                Kind::BadData,
+                format!("read {at}: the dump goes to the databases {own} and {database}; one load fills one"),
+            )
+            .with_hint("dump one database per file")),
+            _ => Ok(()),
+        }
+    }
+}
+
+const fn routine(kind: RoutineKind) -> ObjectKind {
+    match kind {
+        RoutineKind::Procedure => ObjectKind::Procedure,
+        RoutineKind::Function => ObjectKind::Function,
+        RoutineKind::Package => ObjectKind::Package,
+        RoutineKind::PackageBody => ObjectKind::PackageBody,
+    }
+}

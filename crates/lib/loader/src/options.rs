@@ -1,0 +1,59 @@
+//! What a load may and shall do.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use pilotfish_engine::load::{Definer, SwapMode};
+
+/// Settings of one load; see the flags of [`crate::LoadArgs`].
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How staged tables become live.
+    pub swap: SwapMode,
+    /// SQL that must give a true value before the swap.
+    pub checks: Vec<String>,
+    /// Largest loss of rows of one table, in percent; `None` allows any, also vanished tables.
+    pub max_shrink: Option<f64>,
+    /// Whether the release that is replaced stays for a rollback.
+    pub keep_previous: bool,
+    /// Connections that carry rows.
+    pub threads: usize,
+    /// Only these tables; empty means all.
+    pub only: BTreeSet<String>,
+    /// Not these tables.
+    pub skip: BTreeSet<String>,
+    /// The live database; else the one the dump names, else `default_database`.
+    pub into: Option<String>,
+    /// The live database where neither `into` nor the dump names one.
+    pub default_database: Option<String>,
+    /// Live tables that no release brought may be replaced.
+    pub adopt: bool,
+    /// Live tables that were written to since their load may be replaced.
+    pub overwrite_modified: bool,
+    /// Keep the rows out of the binary log.
+    pub no_binlog: bool,
+    /// Whose rights views, triggers and routines run with.
+    pub definer: Definer,
+    /// The dump's SHA-256 must be this, 64 lower-case hex digits.
+    pub sha256: Option<String>,
+    /// A dump without a trailer of its own may come from a stream.
+    pub no_trailer: bool,
+    /// How long to look for a moment without readers in the way of the swap.
+    pub swap_timeout: Duration,
+    /// Say what would be done, change nothing.
+    pub dry_run: bool,
+}
+
+impl Options {
+    /// Whether a table of the dump takes part.
+    #[must_use]
+    pub fn selects(&self, table: &str) -> bool {
+        (self.only.is_empty() || self.only.contains(table)) && !self.skip.contains(table)
+    }
+
+    /// Whether the whole dump takes part.
+    #[must_use]
+    pub fn selects_all(&self) -> bool {
+        self.only.is_empty() && self.skip.is_empty()
+    }
+}

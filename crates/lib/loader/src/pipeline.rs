@@ -1,0 +1,341 @@
+//! Drives a dump's items into the stage: definitions in the dump's order on its own session, rows
+//! over several connections, keys as soon as a table's rows are in.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use pilotfish_dump::{Item, Position, RowOrder, Rows, Statement, Verb};
+use pilotfish_engine::load::{Completed, Object, RowBatch, Stage};
+use pilotfish_failure::{Context as _, Failure, Kind};
+use tokio_util::sync::CancellationToken;
+
+use crate::feed::Feed;
+use crate::items::{Action, Router};
+use crate::pool::{Done, Job, Pool};
+use crate::{Phase, Progress};
+
+/// What stands on the stage once the dump was read.
+#[derive(Debug, Default)]
+pub(crate) struct Staged {
+    /// Tables with their rows counted in the server.
+    pub(crate) tables: BTreeMap<String, Completed>,
+    /// Sequences.
+    pub(crate) sequences: BTreeSet<String>,
+    /// Rows the server said it stored; absent where its answers cannot tell.
+    pub(crate) stored: BTreeMap<String, u64>,
+    /// What follows the swap, in the dump's order; digests come with the summary.
+    pub(crate) objects: Vec<Object>,
+    /// Rows that were sent.
+    pub(crate) rows: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Pipeline<'a> {
+    stage: &'a mut dyn Stage,
+    router: Router,
+    pool: Pool,
+    progress: &'a Progress,
+    cancel: &'a CancellationToken,
+    file: Option<Arc<str>>,
+    tables: HashMap<String, Table>,
+    sequences: BTreeSet<String>,
+    objects: Vec<Object>,
+    /// A statement that was not understood ran: counts of rows prove nothing.
+    opaque: bool,
+    rows: u64,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// Jobs under way.
+    in_flight: usize,
+    /// The dump has gone on to another table: complete it when nothing is under way.
+    closing: bool,
+    /// Keys are in place, since its rows need them.
+    keyed: bool,
+    stored: Option<u64>,
+    completed: Option<Completed>,
+}
+
+impl<'a> Pipeline<'a> {
+    /// Opens the connections.
+    pub(crate) async fn open(
+        stage: &'a mut dyn Stage,
+        router: Router,
+        threads: usize,
+        progress: &'a Progress,
+        cancel: &'a CancellationToken,
+    ) -> Result<Self, Failure> {
+        let pool = Pool::open(stage, threads).await?;
+        Ok(Self {
+            stage,
+            router,
+            pool,
+            progress,
+            cancel,
+            file: None,
+            tables: HashMap::new(),
+            sequences: BTreeSet::new(),
+            objects: Vec::new(),
+            opaque: false,
+            rows: 0,
+        })
+    }
+
+    /// Stages the whole dump.
+    pub(crate) async fn run(mut self, feed: &mut Feed) -> Result<Staged, Failure> {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => return Err(stopped()),
+                done = self.pool.done() => self.note(done?),
+                item = feed.next() => {
+                    let Some(item) = item else { break };
+                    self.progress.read(feed.bytes());
+                    let cancel = self.cancel;
+                    tokio::select! {
+                        biased;
+                        () = cancel.cancelled() => return Err(stopped()),
+                        outcome = self.item(item) => outcome?,
+                    }
+                }
+            }
+            self.complete_closing().await?;
+        }
+        self.progress.enter(Phase::Keys);
+        let cancel = self.cancel;
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(stopped()),
+            staged = self.end() => staged,
+        }
+    }
+
+    async fn item(&mut self, item: Item) -> Result<(), Failure> {
+        match item {
+            Item::Statement(statement) => {
+                self.enter_file(&statement.position).await?;
+                self.statement(statement).await
+            }
+            Item::Rows(rows) => {
+                self.enter_file(&rows.position).await?;
+                self.send_rows(rows).await
+            }
+        }
+    }
+
+    /// Each file of a set begins a session of its own, as in the stock images' entrypoint.
+    async fn enter_file(&mut self, position: &Position) -> Result<(), Failure> {
+        if self.file.as_ref() == Some(&position.file) {
+            return Ok(());
+        }
+        if self.file.is_some() {
+            self.drain_all().await?;
+            self.stage.new_session().await.context(format!("begin {}", position.file))?;
+        }
+        self.file = Some(Arc::clone(&position.file));
+        Ok(())
+    }
+
+    async fn statement(&mut self, statement: Statement) -> Result<(), Failure> {
+        let action = self.router.route(&statement)?;
+        let head = || format!("run {}: {}", statement.position, excerpt(&statement.text));
+        match action {
+            Action::Leave => Ok(()),
+            Action::Session => self.stage.execute(&statement.text).await.context(head()),
+            Action::Barrier => {
+                self.drain_all().await?;
+                self.opaque = true;
+                self.stage.execute(&statement.text).await.context(head())
+            }
+            Action::Sequence(name) => {
+                self.sequences.insert(name);
+                self.stage.execute(&statement.text).await.context(head())
+            }
+            Action::CreateTable(name) => {
+                for table in self.tables.values_mut() {
+                    table.closing = true;
+                }
+                self.tables.entry(name.clone()).or_default().closing = false;
+                self.stage.create_table(&name, &statement.text).await.context(head())
+            }
+            Action::AlterTable(name) => {
+                self.drain(&name).await?;
+                if let Some(table) = self.tables.get_mut(&name) {
+                    table.completed = None;
+                }
+                self.stage.alter_table(&name, &statement.text).await.context(head())
+            }
+            Action::DropTables(names) => {
+                for name in names {
+                    self.drain(&name).await?;
+                    self.tables.remove(&name);
+                }
+                self.stage.execute(&statement.text).await.context(head())
+            }
+            Action::Object { kind, name, table } => {
+                let session = self.stage.session().await.context(head())?;
+                self.objects.push(Object {
+                    kind,
+                    name,
+                    table,
+                    sql: statement.text,
+                    session,
+                    digest: String::new(),
+                });
+                Ok(())
+            }
+        }
+    }
+
+    async fn send_rows(&mut self, rows: Rows) -> Result<(), Failure> {
+        let Some(name) = self.router.rows(&rows)? else { return Ok(()) };
+        let session = self.stage.session().await.context("read the session's settings")?;
+        let batch = RowBatch {
+            table: name.clone(),
+            columns: rows.head.columns.clone(),
+            verb: match rows.head.verb {
+                Verb::Insert => "INSERT",
+                Verb::InsertIgnore => "INSERT IGNORE",
+                Verb::Replace => "REPLACE",
+            },
+            tuples: rows.tuples,
+            tail: rows.head.tail.clone(),
+            rows: rows.count,
+            ordered: rows.order != RowOrder::Free,
+            no_backslash_escapes: rows.head.no_backslash_escapes,
+            session,
+        };
+        self.rows += rows.count;
+        let table = self.tables.entry(name.clone()).or_default();
+        (table.closing, table.completed) = (false, None);
+        if table.stored.is_none() && !table.keyed {
+            table.stored = Some(0);
+        }
+        match rows.order {
+            RowOrder::Free => self.send(Job::Rows(Box::new(batch), rows.position), &name).await,
+            RowOrder::Ordered(_) => {
+                self.drain(&name).await?;
+                self.restore_keys(&name).await?;
+                self.send(Job::Rows(Box::new(batch), rows.position), &name).await?;
+                self.drain(&name).await
+            }
+            RowOrder::Session => {
+                self.drain(&name).await?;
+                let doing = format!("load the rows at {}: {} INTO {name}", rows.position, batch.verb);
+                let loaded = self.stage.insert(&batch).await.context(doing)?;
+                self.note(Done::Rows { table: name, rows: batch.rows, loaded });
+                Ok(())
+            }
+        }
+    }
+
+    /// Rows that duplicates decide about need every key in place.
+    async fn restore_keys(&mut self, name: &str) -> Result<(), Failure> {
+        if self.tables.get(name).is_some_and(|table| table.keyed) {
+            return Ok(());
+        }
+        self.send(Job::RestoreKeys(name.to_owned()), name).await?;
+        self.drain(name).await
+    }
+
+    async fn send(&mut self, job: Job, table: &str) -> Result<(), Failure> {
+        self.tables.entry(table.to_owned()).or_default().in_flight += 1;
+        let (tables, progress) = (&mut self.tables, self.progress);
+        self.pool.send(job, |done| note(tables, progress, done)).await
+    }
+
+    fn note(&mut self, done: Done) {
+        // Rows of the dump's own session were never in flight.
+        if let Some(table) = self.tables.get_mut(done.table())
+            && table.in_flight == 0
+        {
+            table.in_flight = 1;
+        }
+        note(&mut self.tables, self.progress, done);
+    }
+
+    async fn drain(&mut self, name: &str) -> Result<(), Failure> {
+        while self.tables.get(name).is_some_and(|table| table.in_flight > 0) {
+            let done = self.pool.done().await?;
+            self.note(done);
+        }
+        Ok(())
+    }
+
+    async fn drain_all(&mut self) -> Result<(), Failure> {
+        while self.tables.values().any(|table| table.in_flight > 0) {
+            let done = self.pool.done().await?;
+            self.note(done);
+        }
+        Ok(())
+    }
+
+    /// Builds the keys of tables that the dump has left behind.
+    async fn complete_closing(&mut self) -> Result<(), Failure> {
+        let ready: Vec<String> = self
+            .tables
+            .iter()
+            .filter(|(_, table)| table.closing && table.in_flight == 0 && table.completed.is_none())
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in ready {
+            self.send(Job::Complete(name.clone()), &name).await?;
+        }
+        Ok(())
+    }
+
+    async fn end(mut self) -> Result<Staged, Failure> {
+        self.drain_all().await?;
+        let there = self.stage.tables().await.context("list the staged tables")?;
+        self.tables.retain(|name, _| there.contains(name));
+        for table in self.tables.values_mut() {
+            table.closing = true;
+            if self.opaque {
+                (table.completed, table.stored) = (None, None);
+            }
+        }
+        self.complete_closing().await?;
+        self.drain_all().await?;
+        self.pool.close().await;
+        let mut staged = Staged { objects: self.objects, rows: self.rows, ..Staged::default() };
+        staged.sequences = self.sequences.intersection(&there).cloned().collect();
+        for (name, table) in self.tables {
+            if let Some(stored) = table.stored {
+                staged.stored.insert(name.clone(), stored);
+            }
+            staged.tables.insert(name, table.completed.unwrap_or_default());
+        }
+        Ok(staged)
+    }
+}
+
+fn note(tables: &mut HashMap<String, Table>, progress: &Progress, done: Done) {
+    let Some(table) = tables.get_mut(done.table()) else { return };
+    table.in_flight = table.in_flight.saturating_sub(1);
+    match done {
+        Done::Rows { table: name, rows, loaded } => {
+            table.stored = table.stored.zip(loaded.stored).map(|(sum, more)| sum + more);
+            progress.stored(&name, rows);
+        }
+        Done::KeysRestored { .. } => table.keyed = true,
+        Done::Completed { completed, .. } => table.completed = Some(completed),
+    }
+}
+
+fn stopped() -> Failure {
+    Failure::new(Kind::Cancelled, "stopped while loading; nothing live was changed")
+}
+
+/// The beginning of a statement, for messages.
+fn excerpt(text: &[u8]) -> String {
+    const LENGTH: usize = 80;
+    let head = String::from_utf8_lossy(&text[..text.len().min(LENGTH * 4)]);
+    let line: String = head.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut short: String = line.chars().take(LENGTH).collect();
+    if short.len() < line.len() || text.len() > LENGTH * 4 {
+        short.push_str("...");
+    }
+    short
+}

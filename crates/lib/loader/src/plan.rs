@@ -1,0 +1,125 @@
+//! Which tables change: the difference between the live release and the dump.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pilotfish_dump::Summary;
+use pilotfish_engine::load::{Drift, Release, TableRecord, Target};
+use pilotfish_failure::{Context as _, Failure, Kind};
+
+use crate::Options;
+
+/// What a load does to each table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Staged and swapped in.
+    pub(crate) load: BTreeSet<String>,
+    /// Of the release, and left as they are.
+    pub(crate) unchanged: BTreeSet<String>,
+    /// Of the live release, but no longer of the dump.
+    pub(crate) retire: BTreeSet<String>,
+    /// Of the live release and not selected: they stay, whatever the dump says.
+    pub(crate) kept: BTreeSet<String>,
+}
+
+impl Plan {
+    /// Every table that the new release will have.
+    pub(crate) fn release(&self) -> BTreeSet<String> {
+        self.load.iter().chain(&self.unchanged).chain(&self.kept).cloned().collect()
+    }
+
+    /// The live tables that the ledger keeps as they are, with their records.
+    pub(crate) fn carried<'a>(&'a self, live: &'a Release) -> BTreeMap<String, TableRecord> {
+        let stay = self.unchanged.iter().chain(&self.kept);
+        stay.filter_map(|name| Some((name.clone(), live.tables.get(name)?.clone()))).collect()
+    }
+}
+
+/// Compares, looks at what others did to the live tables, and closes the set over foreign keys.
+pub(crate) async fn decide(
+    target: &mut dyn Target,
+    live: &Release,
+    summary: &Summary,
+    options: &Options,
+) -> Result<Plan, Failure> {
+    let mut plan = compare(live, summary, options);
+    let drift = target.drift(live, &concerned(&plan)).await.context("look at the live tables")?;
+    let reload = refuse_drift(&drift, &plan, options)?;
+    plan.load.extend(reload.iter().cloned());
+
+    let edges: Vec<(String, String)> = summary
+        .tables
+        .iter()
+        .flat_map(|(child, table)| table.references.iter().map(move |parent| (child.clone(), parent.clone())))
+        .collect();
+    let changed: BTreeSet<String> = plan.load.union(&plan.retire).cloned().collect();
+    let known: BTreeSet<String> = plan.release().union(&plan.retire).cloned().collect();
+    let set = target.closure(&changed, &known, &edges).await.context("follow the foreign keys")?;
+    plan.load.extend(set.into_iter().filter(|table| summary.tables.contains_key(table)));
+    plan.unchanged.retain(|table| !plan.load.contains(table));
+    plan.kept.retain(|table| !plan.load.contains(table));
+    Ok(plan)
+}
+
+/// Names of the dump's sequences.
+pub(crate) fn sequences(summary: &Summary) -> BTreeSet<String> {
+    summary.objects.keys().filter_map(|key| key.strip_prefix("sequence ")).map(str::to_owned).collect()
+}
+
+fn compare(live: &Release, summary: &Summary, options: &Options) -> Plan {
+    let mut plan = Plan::default();
+    for (name, table) in &summary.tables {
+        let recorded = live.tables.get(name);
+        if !options.selects(name) {
+            if recorded.is_some() {
+                plan.kept.insert(name.clone());
+            }
+        } else if recorded.is_some_and(|record| record.digest == table.digest) {
+            plan.unchanged.insert(name.clone());
+        } else {
+            plan.load.insert(name.clone());
+        }
+    }
+    // A staged table draws from a staged sequence, so all of them take part each time.
+    plan.load.extend(sequences(summary));
+    for name in live.tables.keys() {
+        if !summary.tables.contains_key(name) && !plan.load.contains(name) {
+            let set = if options.selects(name) { &mut plan.retire } else { &mut plan.kept };
+            set.insert(name.clone());
+        }
+    }
+    plan
+}
+
+fn concerned(plan: &Plan) -> BTreeSet<String> {
+    plan.load.iter().chain(&plan.unchanged).chain(&plan.retire).cloned().collect()
+}
+
+/// The unchanged tables to load again, since somebody wrote to them and that may be overwritten.
+fn refuse_drift(drift: &Drift, plan: &Plan, options: &Options) -> Result<BTreeSet<String>, Failure> {
+    if !drift.unrecorded.is_empty() && !options.adopt {
+        return Err(Failure::new(
+            Kind::Config,
+            format!("the live database has tables that no release brought: {}", list(&drift.unrecorded)),
+        )
+        .with_hint("--adopt replaces them (the old rows stay for one rollback), --into takes another database"));
+    }
+    if !drift.modified.is_empty() && !options.overwrite_modified {
+        let tables: Vec<String> =
+            drift.modified.iter().map(|(table, how)| format!("{table} ({how})")).collect();
+        return Err(Failure::new(
+            Kind::Config,
+            format!("live tables were written to since they were loaded: {}", tables.join(", ")),
+        )
+        .with_hint("--overwrite-modified replaces them with the dump's rows"));
+    }
+    Ok(drift.modified.keys().filter(|table| plan.unchanged.contains(*table)).cloned().collect())
+}
+
+fn list(names: &BTreeSet<String>) -> String {
+    const SHOWN: usize = 10;
+    let mut text = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    text
+}

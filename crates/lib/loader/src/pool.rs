@@ -1,0 +1,126 @@
+//! Several connections that work off one bounded queue.
+
+use std::sync::Arc;
+
+use pilotfish_dump::Position;
+use pilotfish_engine::load::{Completed, Loaded, RowBatch, Stage, Worker};
+use pilotfish_failure::{Context as _, Failure, Kind};
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinSet;
+
+/// Work for one connection.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// Store rows.
+    Rows(Box<RowBatch>, Position),
+    /// Put the keys of a table back.
+    RestoreKeys(String),
+    /// Build keys, count, take the proof.
+    Complete(String),
+}
+
+/// Work that was done.
+#[derive(Debug)]
+pub(crate) enum Done {
+    Rows { table: String, rows: u64, loaded: Loaded },
+    KeysRestored { table: String },
+    Completed { table: String, completed: Completed },
+}
+
+impl Done {
+    pub(crate) fn table(&self) -> &str {
+        match self {
+            Self::Rows { table, .. } | Self::KeysRestored { table } | Self::Completed { table, .. } => table,
+        }
+    }
+}
+
+/// See the module. Dropping it ends the connections: what they had not committed is undone.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    jobs: mpsc::Sender<Job>,
+    done: mpsc::UnboundedReceiver<Result<Done, Failure>>,
+    tasks: JoinSet<()>,
+}
+
+type Queue = Arc<Mutex<mpsc::Receiver<Job>>>;
+
+impl Pool {
+    /// Opens `size` connections.
+    pub(crate) async fn open(stage: &dyn Stage, size: usize) -> Result<Self, Failure> {
+        let (jobs, queue) = mpsc::channel(size);
+        let queue: Queue = Arc::new(Mutex::new(queue));
+        // Unbounded, but every entry stands for a job that went through the bounded queue.
+        let (tell, done) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        for _ in 0..size {
+            let worker = stage.worker().await.context("open a connection for rows")?;
+            tasks.spawn(serve(worker, Arc::clone(&queue), tell.clone()));
+        }
+        Ok(Self { jobs, done, tasks })
+    }
+
+    /// Whatever is done next. Never ends while jobs are under way.
+    pub(crate) async fn done(&mut self) -> Result<Done, Failure> {
+        self.done.recv().await.unwrap_or_else(|| Err(ended()))
+    }
+
+    /// Puts a job into the queue once there is room; hands over what is done meanwhile.
+    pub(crate) async fn send(&mut self, job: Job, mut note: impl FnMut(Done)) -> Result<(), Failure> {
+        let jobs = self.jobs.clone();
+        let mut room = std::pin::pin!(jobs.reserve());
+        loop {
+            tokio::select! {
+                biased;
+                done = self.done.recv() => note(done.unwrap_or_else(|| Err(ended()))?),
+                permit = &mut room => {
+                    permit.map_err(|_| ended())?.send(job);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Ends the connections, all jobs being done.
+    pub(crate) async fn close(self) {
+        let Self { jobs, mut tasks, .. } = self;
+        drop(jobs);
+        while tasks.join_next().await.is_some() {}
+    }
+}
+
+fn ended() -> Failure {
+    Failure::new(Kind::Bug, "the connections for rows ended early")
+}
+
+async fn serve(mut worker: Box<dyn Worker>, queue: Queue, tell: mpsc::UnboundedSender<Result<Done, Failure>>) {
+    loop {
+        let job = queue.lock().await.recv().await;
+        let Some(job) = job else { return };
+        let outcome = work(worker.as_mut(), job).await;
+        let failed = outcome.is_err();
+        if tell.send(outcome).is_err() || failed {
+            return;
+        }
+    }
+}
+
+async fn work(worker: &mut dyn Worker, job: Job) -> Result<Done, Failure> {
+    match job {
+        Job::Rows(batch, position) => {
+            let loaded = worker
+                .load(&batch)
+                .await
+                .context(format!("load the rows at {position}: {} INTO {}", batch.verb, batch.table))?;
+            Ok(Done::Rows { table: batch.table, rows: batch.rows, loaded })
+        }
+        Job::RestoreKeys(table) => {
+            worker.restore_keys(&table).await.context(format!("build the keys of {table}"))?;
+            Ok(Done::KeysRestored { table })
+        }
+        Job::Complete(table) => {
+            let completed = worker.complete(&table).await.context(format!("build the keys of {table}"))?;
+            Ok(Done::Completed { table, completed })
+        }
+    }
+}

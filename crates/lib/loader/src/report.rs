@@ -1,0 +1,74 @@
+//! What a load did.
+
+use serde::{Deserialize, Serialize};
+
+/// How a load ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// A new release is live.
+    Loaded,
+    /// The release is live already.
+    NothingToDo,
+    /// A dry run: nothing was changed.
+    Planned,
+    /// The previous release is live again.
+    RolledBack,
+}
+
+/// The result of a load; a stable contract as JSON: fields are added, never changed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Report {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The live database.
+    pub database: String,
+    /// SHA-256 of the release that is live now.
+    pub digest: String,
+    /// SHA-256 of the release it replaced.
+    pub previous: Option<String>,
+    /// Tables that were loaded and swapped in.
+    pub tables_loaded: Vec<String>,
+    /// Tables that were left as they are.
+    pub tables_unchanged: Vec<String>,
+    /// Tables that went away.
+    pub tables_retired: Vec<String>,
+    /// Views, triggers, routines and events of the release.
+    pub objects: usize,
+    /// Rows stored.
+    pub rows: u64,
+    /// Bytes of the stored dump.
+    pub bytes: u64,
+    /// Wall time.
+    pub seconds: f64,
+    /// What was noticed on the way, in sentences.
+    pub notes: Vec<String>,
+}
+
+impl Report {
+    /// The report in one sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let digest: String = self.digest.chars().take(12).collect();
+        match self.outcome {
+            Outcome::NothingToDo => format!("{}: release {digest} is live already, nothing to do", self.database),
+            Outcome::RolledBack => format!("{}: release {digest} is live again", self.database),
+            Outcome::Loaded => format!(
+                "{}: release {digest} is live: {} tables loaded ({} rows), {} unchanged, {} retired, in {:.1} s",
+                self.database,
+                self.tables_loaded.len(),
+                self.rows,
+                self.tables_unchanged.len(),
+                self.tables_retired.len(),
+                self.seconds
+            ),
+            Outcome::Planned => format!(
+                "{}: release {digest} would load {} tables, leave {} unchanged, retire {}",
+                self.database,
+                self.tables_loaded.len(),
+                self.tables_unchanged.len(),
+                self.tables_retired.len()
+            ),
+        }
+    }
+}
