@@ -15,6 +15,7 @@
 )]
 
 mod eventually;
+pub mod every_object;
 pub mod http;
 mod install;
 mod process;
@@ -23,6 +24,7 @@ mod s3;
 mod seed;
 mod server;
 mod tool;
+pub mod tpch;
 mod world;
 
 pub use eventually::{PATIENCE, eventually};

@@ -1,0 +1,33 @@
+//! A schema that holds every kind of object, with values at their edges, per flavour.
+
+use crate::server::Server;
+
+const DEFINERS: &str = include_str!("../fixtures/every_object/definers.sql");
+const TABLES: &str = include_str!("../fixtures/every_object/tables.sql");
+const MARIADB: &str = include_str!("../fixtures/every_object/mariadb.sql");
+const MYSQL: &str = include_str!("../fixtures/every_object/mysql.sql");
+const PROGRAMS: &str = include_str!("../fixtures/every_object/programs.sql");
+
+/// Makes the database `app` with one of everything. Some bodies name it, so its name is fixed.
+///
+/// # Panics
+/// When the server refuses.
+pub fn create(server: &Server) {
+    create_definers(server);
+    let own = if server.kind().is_mariadb() {
+        MARIADB
+    } else {
+        MYSQL
+    };
+    server.sql(&format!(
+        "CREATE DATABASE app DEFAULT CHARACTER SET utf8mb4;\nUSE app;\n{TABLES}{own}{PROGRAMS}"
+    ));
+}
+
+/// Makes the account that the schema names as DEFINER: for a server that a dump is loaded into.
+///
+/// # Panics
+/// When the server refuses.
+pub fn create_definers(server: &Server) {
+    server.sql(DEFINERS);
+}

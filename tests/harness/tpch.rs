@@ -1,0 +1,127 @@
+//! Benchmark data: TPC-H tables dumped by the server's own dump program, cached outside the checkout.
+
+use std::fs::{File, create_dir_all, rename};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tpchgen::generators::{
+    CustomerGenerator, LineItemGenerator, NationGenerator, OrderGenerator, PartGenerator,
+    PartSuppGenerator, RegionGenerator, SupplierGenerator,
+};
+
+use crate::eventually::eventually;
+use crate::server::{Server, ServerKind};
+use crate::world::{World, cache_dir, lock};
+
+/// The tables, each after those it references.
+pub const TABLES: [&str; 8] = [
+    "region", "nation", "part", "supplier", "partsupp", "customer", "orders", "lineitem",
+];
+
+const SCHEMA: &str = include_str!("../fixtures/tpch.sql");
+const DATABASE: &str = "tpch";
+
+/// A plain dump file of one database (without its name) at a scale factor such as `"0.01"` (10 MB)
+/// or `"1"` (1 GB). Made once per server kind; the file is shared, so copy it before changing it.
+///
+/// # Panics
+/// When the data cannot be made.
+#[must_use]
+pub fn dump(kind: ServerKind, scale: &str) -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    SCHEMA.hash(&mut hasher);
+    let name = format!("{}-sf{scale}-{:016x}", kind.name(), hasher.finish());
+    let folder = cache_dir().join("tpch");
+    let path = folder.join(format!("{name}.sql"));
+    if path.is_file() {
+        return path;
+    }
+    let turn = folder.join(format!("{name}.lock"));
+    let _lock = eventually(
+        "a turn to make TPC-H data",
+        Duration::from_secs(900),
+        || lock(&turn),
+    );
+    if !path.is_file() {
+        create_dir_all(&folder).expect("make the folder of TPC-H data");
+        let partial = path.with_extension("partial");
+        let world = World::within_a_turn();
+        let server = source(kind, &world, scale);
+        let gtid: &[&str] = if kind.is_mariadb() {
+            &[]
+        } else {
+            &["--set-gtid-purged=OFF"]
+        };
+        server.dump_to(DATABASE, gtid, &partial);
+        rename(&partial, &path).expect("finish the TPC-H dump");
+    }
+    path
+}
+
+/// A throwaway server that holds the tables in the database `tpch`.
+///
+/// # Panics
+/// When the data cannot be made.
+#[must_use]
+pub fn source(kind: ServerKind, world: &World, scale: &str) -> Server {
+    let factor: f64 = scale.parse().expect("a scale factor is a number");
+    let server = Server::start(
+        kind,
+        world,
+        &[
+            "--local-infile=ON",
+            "--innodb-buffer-pool-size=1G",
+            "--innodb-flush-log-at-trx-commit=0",
+            "--skip-log-bin",
+        ],
+    );
+    server.sql(&format!(
+        "CREATE DATABASE {DATABASE}; USE {DATABASE}; {SCHEMA}"
+    ));
+    for table in TABLES {
+        let file = world.join(format!("{table}.tbl"));
+        write_table(table, factor, &file);
+        let mut client = server.client();
+        let load = format!(
+            "SET unique_checks = 0, foreign_key_checks = 0; LOAD DATA LOCAL INFILE '{}' \
+             INTO TABLE {table} CHARACTER SET binary FIELDS TERMINATED BY '|'",
+            file.display()
+        );
+        let output = client
+            .args(["--local-infile=1", DATABASE, "--execute", &load])
+            .output()
+            .expect("run the client");
+        assert!(
+            output.status.success(),
+            "{table}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        std::fs::remove_file(file).expect("remove the loaded file");
+    }
+    server
+}
+
+fn write_table(table: &str, factor: f64, path: &Path) {
+    let file = BufWriter::with_capacity(1 << 20, File::create(path).expect("make a table's file"));
+    match table {
+        "region" => write(file, RegionGenerator::new(factor, 1, 1).iter()),
+        "nation" => write(file, NationGenerator::new(factor, 1, 1).iter()),
+        "part" => write(file, PartGenerator::new(factor, 1, 1).iter()),
+        "supplier" => write(file, SupplierGenerator::new(factor, 1, 1).iter()),
+        "partsupp" => write(file, PartSuppGenerator::new(factor, 1, 1).iter()),
+        "customer" => write(file, CustomerGenerator::new(factor, 1, 1).iter()),
+        "orders" => write(file, OrderGenerator::new(factor, 1, 1).iter()),
+        "lineitem" => write(file, LineItemGenerator::new(factor, 1, 1).iter()),
+        other => panic!("TPC-H has no table {other}"),
+    }
+}
+
+/// Each row ends with a separator, which LOAD DATA takes for the end of its last field.
+fn write(mut file: impl Write, rows: impl Iterator<Item: std::fmt::Display>) {
+    for row in rows {
+        writeln!(file, "{row}").expect("write a table's file");
+    }
+    file.flush().expect("write a table's file");
+}
