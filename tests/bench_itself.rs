@@ -142,16 +142,28 @@ fn every_object_survives_the_stock_dump_and_client() {
         every_object::create(&server);
         // The stock client cannot load a MariaDB dump with locks: the default of `numbered` reads a
         // sequence that LOCK TABLES does not list (error 1100).
-        let mut args = vec!["--routines", "--events", "--skip-comments", "--skip-add-locks"];
+        let mut args = vec![
+            "--routines",
+            "--events",
+            "--skip-comments",
+            "--skip-add-locks",
+        ];
         // Without its history a versioned row starts anew at each load.
-        args.push(if kind.is_mariadb() { "--dump-history" } else { "--set-gtid-purged=OFF" });
+        args.push(if kind.is_mariadb() {
+            "--dump-history"
+        } else {
+            "--set-gtid-purged=OFF"
+        });
         let dump = server.dump("app", &args);
         let path = world.write("every_object.sql", &dump);
         server.sql("DROP DATABASE app; CREATE DATABASE app");
         server.sql_file("app", &path);
         let again = server.dump("app", &args);
         let lines = |text: &[u8]| -> Vec<String> {
-            String::from_utf8_lossy(text).lines().map(str::to_owned).collect()
+            String::from_utf8_lossy(text)
+                .lines()
+                .map(str::to_owned)
+                .collect()
         };
         for (first, second) in lines(&dump).iter().zip(&lines(&again)) {
             assert_eq!(first, second, "{}: the second dump differs", kind.name());
