@@ -10,7 +10,8 @@ use crate::conditions::{Conditions, Digest, Table};
 use crate::patience::Patience;
 use crate::{Config, Successor};
 
-/// Wait until database servers are ready, then end with 0 or run a command
+/// Wait until database servers are ready, then end with 0 or become another command.
+/// Repeat --url, --table and --query for more of them.
 #[derive(Debug, clap::Parser)]
 #[command(override_usage = "pilotfish-wait [OPTIONS] [-- COMMAND [ARGS]...]")]
 pub struct Args {
@@ -27,11 +28,9 @@ pub struct Args {
     command: Vec<OsString>,
 }
 
-/// Conditions beyond an answered query; --url, --table and --query may be repeated.
+/// Conditions beyond an answered query.
 #[derive(Debug, clap::Args)]
-#[command(
-    next_help_heading = "Ready means: answers over TCP, and (repeat --url, --table, --query for more)"
-)]
+#[command(next_help_heading = "Ready means a query is answered over TCP, and")]
 struct ReadyArgs {
     /// Takes writes: not read-only
     #[arg(long)]

@@ -176,7 +176,7 @@ async fn rows(probe: &dyn Probe, table: &Table) -> Option<Missing> {
     {
         Ok(true) => None,
         Ok(false) => Some(Missing::new(format!(
-            "table {table} has fewer than {min} rows"
+            "table {table} has fewer rows than {min}"
         ))),
         Err(error) => Some(Missing::error(
             Some(format!("count rows of {table}")),

@@ -133,15 +133,18 @@ impl Waiting {
     }
 
     fn describe(&self) -> String {
-        let lacking = self
-            .targets
-            .iter()
-            .zip(&self.missing)
-            .filter(|(_, missing)| !missing.is_empty());
-        let texts: Vec<_> = lacking
-            .map(|(target, missing)| format!("{target}: {}", list(missing)))
-            .collect();
-        texts.join("; ")
+        let named = |(target, missing): (&Target, &Vec<Missing>)| {
+            let (server, texts) = (target.to_string(), list(missing));
+            // Errors of the network say already where they went.
+            if texts.contains(&server) {
+                texts
+            } else {
+                format!("{server}: {texts}")
+            }
+        };
+        let all = self.targets.iter().zip(&self.missing);
+        let lacking = all.filter(|(_, missing)| !missing.is_empty());
+        lacking.map(named).collect::<Vec<_>>().join("; ")
     }
 
     pub(crate) fn report(&self) -> Report {

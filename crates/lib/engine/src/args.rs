@@ -47,7 +47,7 @@ pub struct ServerArgs {
     /// Default database
     #[arg(long, env = "PILOTFISH_DATABASE", value_name = "NAME")]
     database: Option<String>,
-    /// disable, prefer, require, verify-ca, verify-full; else as the route needs
+    /// disable, prefer, require, verify-ca, verify-full [default: by route]
     #[arg(
         long,
         env = "PILOTFISH_TLS_MODE",

@@ -28,7 +28,7 @@ fn a_server_that_is_away_times_out() {
     let port = Port::free();
     let url = format!("mysql://u:hunter2@127.0.0.1:{}", port.number());
     let done = wait()
-        .args(["--timeout=500ms", "--url", &url])
+        .args(["--timeout=3s", "--url", &url])
         .run()
         .fails_with(124, "refused");
     assert!(
@@ -63,11 +63,11 @@ fn the_temporary_server_of_an_image_is_not_ready() {
     let server = server(&world, &["--skip-networking"]);
     let url = server.url();
     let _ = wait()
-        .args(["--timeout=500ms", "--url", &url])
+        .args(["--timeout=3s", "--url", &url])
         .run()
         .fails_with(124, "refused");
     let _ = wait()
-        .args(["--timeout=500ms", "--user=root", "--socket"])
+        .args(["--timeout=3s", "--user=root", "--socket"])
         .arg(server.socket())
         .run()
         .fails_with(124, "only on its socket");
@@ -96,7 +96,7 @@ fn a_wrong_password_is_retried_until_it_is_right() {
             .arg(&file)
     };
     let done = tool()
-        .arg("--timeout=500ms")
+        .arg("--timeout=3s")
         .run()
         .fails_with(124, "Access denied");
     assert!(!done.stderr.contains("wrong"), "{}", done.stderr);
@@ -143,7 +143,7 @@ fn all_servers_must_be_ready() {
     let away = Port::free();
     let urls = [one.url(), format!("mysql://u@127.0.0.1:{}", away.number())];
     let done = wait()
-        .args(["--timeout=1s", "--url", &urls[0], "--url", &urls[1]])
+        .args(["--timeout=3s", "--url", &urls[0], "--url", &urls[1]])
         .run()
         .fails_with(124, "in vain");
     let last = done.stderr.lines().last().unwrap();
@@ -187,7 +187,7 @@ fn afterwards_it_becomes_the_command() {
         .fails_with(78, "/nowhere/tool");
     let _ = wait()
         .args([
-            "--timeout=300ms",
+            "--timeout=3s",
             "--url",
             "mysql://u@127.0.0.1:1",
             "--",
@@ -224,7 +224,7 @@ fn a_server_that_accepts_and_says_nothing_does_not_hold_it_up() {
     });
     assert_eq!(waiting.wait().code, Some(143));
     let _ = wait()
-        .args(["--timeout=500ms", "--url", &url])
+        .args(["--timeout=3s", "--url", &url])
         .timeout(Duration::from_secs(60))
         .run()
         .fails_with(124, "no answer yet");
