@@ -57,6 +57,8 @@ pub enum Class {
     CreateDatabase(String),
     /// `DROP DATABASE db`.
     DropDatabase(String),
+    /// `ALTER DATABASE db`: dumps set and restore its character set around routines.
+    AlterDatabase(String),
     /// `CREATE TABLE` with a column list; `.. AS SELECT` and `.. LIKE` are [`Class::Other`].
     CreateTable {
         /// The table.

@@ -4,11 +4,33 @@
 //! One streaming pass over bytes with bounded memory, whatever the dump's size; what does not prove
 //! to be whole is an error. This crate knows no server, no network and no other crate's settings, and
 //! runs nothing: what a statement is good for is decided by the loader.
+//!
+//! The way of a byte: [`stored`] files -> [`compress`] -> [`window`] -> [`frame`] cuts statements,
+//! [`insert`] tuples -> [`classify`] and [`session`] say what they mean -> [`catalog`] digests them ->
+//! [`Reader::next`] hands them out.
 
+mod assignment;
+mod catalog;
+mod classify;
+pub mod compress;
+mod digest;
 mod error;
+mod frame;
+mod insert;
 mod item;
+mod phrase;
+mod proof;
+mod reader;
+mod rows;
+mod script;
+mod session;
+mod stored;
 mod summary;
+mod table;
+mod window;
 
 pub use error::Error;
 pub use item::{Class, InsertHead, Item, Position, RoutineKind, RowOrder, Rows, Statement, Verb};
+pub use reader::{Options, Reader};
+pub use stored::{Source, identify};
 pub use summary::{Summary, TableDigest, Trailer};

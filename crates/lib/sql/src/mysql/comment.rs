@@ -108,13 +108,10 @@ pub fn skip_quoted(text: &[u8], at: usize, quote: u8, escapes: bool) -> Option<u
             memchr(quote, rest)?
         };
         let here = from + found;
-        if text[here] == b'\\' && escapes {
-            from = here + 2;
-        } else if text.get(here + 1) == Some(&quote) {
-            from = here + 2;
-        } else {
+        if text[here] == quote && text.get(here + 1) != Some(&quote) {
             return Some(here + 1);
         }
+        from = here + 2;
     }
 }
 

@@ -414,7 +414,7 @@ mod tests {
         rows
     }
 
-    fn string(raw: &str, introducer: Option<&'static str>, escaped: bool) -> Literal<'_> {
+    fn string<'a>(raw: &'a str, introducer: Option<&'static str>, escaped: bool) -> Literal<'a> {
         let introducer = introducer.map(str::as_bytes);
         Literal::String {
             raw: raw.as_bytes(),

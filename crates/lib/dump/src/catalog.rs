@@ -1,0 +1,147 @@
+//! What the dump has defined so far: names resolved, definitions and rows digested.
+
+use pilotfish_sql::mysql::{Name, Token};
+
+use crate::digest::Digests;
+use crate::table::{Layout, Numbering, canonical};
+use crate::{Class, RoutineKind};
+
+/// Tables and objects of the whole dump.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    pub(crate) digests: Digests,
+    /// The dump's own database, once the first name has told: `Some(None)` if the dump names none.
+    home: Option<Option<String>>,
+    /// What `USE` last said in this file.
+    current: Option<String>,
+}
+
+impl Catalog {
+    /// A new file begins: its session has no database yet.
+    pub(crate) fn new_session(&mut self) {
+        self.current = None;
+    }
+
+    /// Whether it is known which database the dump names.
+    pub(crate) const fn knows_home(&self) -> bool {
+        self.home.is_some()
+    }
+
+    /// The database that the dump itself names.
+    pub(crate) fn home(&self) -> Option<&str> {
+        self.home.as_ref()?.as_deref()
+    }
+
+    /// A name as digests spell it: with its database only where that is not the dump's own.
+    pub(crate) fn key(&mut self, name: &Name) -> String {
+        let database = name.database.as_ref().or(self.current.as_ref());
+        let home = self.home.get_or_insert_with(|| database.cloned());
+        match database {
+            Some(database) if Some(database) != home.as_ref() => {
+                format!("{database}.{}", name.name)
+            }
+            _ => name.name.clone(),
+        }
+    }
+
+    /// How rows of a table are numbered.
+    pub(crate) fn numbering(&self, table: &str, columns: Option<&[String]>) -> Numbering {
+        self.digests.numbering(table, columns)
+    }
+
+    /// Takes note of a statement that runs under the session with this key.
+    pub(crate) fn record(&mut self, class: &Class, tokens: &[Token<'_>], session: &str) {
+        match class {
+            Class::UseDatabase(database) => {
+                self.home.get_or_insert_with(|| Some(database.clone()));
+                self.current = Some(database.clone());
+            }
+            Class::CreateDatabase(database) => {
+                self.home.get_or_insert_with(|| Some(database.clone()));
+            }
+            Class::CreateTable { name, references } => {
+                let table = self.define(name, references, tokens, session);
+                *self.digests.layout(&table) = Layout::of_create(tokens);
+            }
+            Class::AlterTable {
+                keys_switch: true, ..
+            } => {}
+            Class::AlterTable {
+                name, references, ..
+            } => {
+                let table = self.define(name, references, tokens, session);
+                self.digests.layout(&table).alter(tokens);
+            }
+            Class::CreateIndex { table } => {
+                self.define(table, &[], tokens, session);
+            }
+            Class::DropTable { names } => {
+                for name in names {
+                    let key = self.key(name);
+                    self.digests.drop_table(&key);
+                }
+            }
+            Class::DropView { names } => {
+                for name in names {
+                    let key = self.object_key("view", name);
+                    self.digests.drop_object(&key);
+                }
+            }
+            Class::Other => self.digests.other(session, &canonical(tokens)),
+            _ => self.record_object(class, tokens, session),
+        }
+    }
+
+    fn record_object(&mut self, class: &Class, tokens: &[Token<'_>], session: &str) {
+        let (kind, name) = match class {
+            Class::CreateView {
+                name,
+                placeholder: false,
+            } => ("view", name),
+            Class::CreateTrigger { name, .. } => ("trigger", name),
+            Class::CreateRoutine { kind, name } => (routine(*kind), name),
+            Class::CreateEvent(name) => ("event", name),
+            Class::CreateSequence(name) | Class::SetSequence(name) => ("sequence", name),
+            _ => return,
+        };
+        let key = self.object_key(kind, name);
+        self.digests.object(key, session, &canonical(tokens));
+    }
+
+    fn object_key(&mut self, kind: &str, name: &Name) -> String {
+        format!("{kind} {}", self.key(name))
+    }
+
+    fn define(
+        &mut self,
+        name: &Name,
+        references: &[Name],
+        tokens: &[Token<'_>],
+        session: &str,
+    ) -> String {
+        let table = self.key(name);
+        let database =
+            |reference: &Name| reference.database.clone().or_else(|| name.database.clone());
+        let references = references
+            .iter()
+            .map(|reference| {
+                self.key(&Name {
+                    database: database(reference),
+                    name: reference.name.clone(),
+                })
+            })
+            .collect();
+        self.digests
+            .define(&table, session, &canonical(tokens), references);
+        table
+    }
+}
+
+const fn routine(kind: RoutineKind) -> &'static str {
+    match kind {
+        RoutineKind::Procedure => "procedure",
+        RoutineKind::Function => "function",
+        RoutineKind::Package => "package",
+        RoutineKind::PackageBody => "package body",
+    }
+}

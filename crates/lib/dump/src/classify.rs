@@ -1,0 +1,259 @@
+//! What a statement would do, from the words that this flavour runs.
+
+use pilotfish_sql::mysql::{Mode, Name, Token, TokenKind};
+
+use crate::assignment::{Target, assignments};
+use crate::phrase::{Phrase, running};
+use crate::{Class, RoutineKind};
+
+/// Tokens before the word that names the kind of a CREATE: OR REPLACE, ALGORITHM, DEFINER, SQL SECURITY.
+const HEAD: usize = 24;
+
+/// Classifies one statement.
+pub(crate) fn classify(text: &[u8], mode: Mode) -> Class {
+    let tokens = running(text, mode);
+    if tokens.is_empty() {
+        return Class::Empty;
+    }
+    statement(&tokens).unwrap_or(Class::Other)
+}
+
+/// `None` where the statement is not understood.
+fn statement(tokens: &[Token<'_>]) -> Option<Class> {
+    let mut phrase = Phrase::new(tokens);
+    let verb = phrase.next()?;
+    if verb.kind != TokenKind::Word {
+        return None;
+    }
+    let verb = String::from_utf8_lossy(verb.text).to_ascii_uppercase();
+    match verb.as_str() {
+        "SET" => Some(set(tokens)),
+        "USE" => Some(Class::UseDatabase(phrase.identifier()?)),
+        "CREATE" => create(phrase),
+        "ALTER" => alter(phrase),
+        "DROP" => drop(phrase),
+        "DO" | "SELECT" => set_sequence(phrase),
+        "LOCK" | "UNLOCK" if phrase.at_word("INSTANCE") => Some(Class::ServerState),
+        "LOCK" | "UNLOCK" => Some(Class::Lock),
+        "START" if !phrase.at_word("TRANSACTION") => Some(Class::ServerState),
+        "START" | "BEGIN" | "COMMIT" | "ROLLBACK" | "SAVEPOINT" | "RELEASE" | "XA" => {
+            Some(Class::Transaction)
+        }
+        "CHANGE" | "STOP" | "RESET" | "FLUSH" | "PURGE" | "INSTALL" | "UNINSTALL" => {
+            Some(Class::ServerState)
+        }
+        "GRANT" | "REVOKE" => Some(Class::Account),
+        "RENAME" if phrase.at_word("USER") => Some(Class::Account),
+        _ => None,
+    }
+}
+
+fn set(tokens: &[Token<'_>]) -> Class {
+    let mut class = Class::Session;
+    for assignment in assignments(tokens) {
+        match assignment.target {
+            Target::Unknown => return Class::Other,
+            Target::Account => return Class::Account,
+            Target::Global(_) => class = Class::ServerState,
+            Target::System(name) if is_server_state(&name) => class = Class::ServerState,
+            Target::System(name) if name == "autocommit" && class == Class::Session => {
+                class = Class::Transaction;
+            }
+            Target::Transaction => class = Class::Transaction,
+            Target::System(_) | Target::User(_) | Target::Names => {}
+        }
+    }
+    class
+}
+
+/// Session variables that belong to replication: on a reload they would damage it.
+fn is_server_state(name: &str) -> bool {
+    name == "sql_log_bin"
+        || name == "server_id"
+        || name == "pseudo_slave_mode"
+        || name.starts_with("gtid_")
+}
+
+fn create(mut phrase: Phrase<'_>) -> Option<Class> {
+    let temporary = phrase.at_word("TEMPORARY");
+    let kind = phrase.skip_to(
+        &[
+            "TABLE",
+            "VIEW",
+            "TRIGGER",
+            "PROCEDURE",
+            "FUNCTION",
+            "PACKAGE",
+            "EVENT",
+            "SEQUENCE",
+            "DATABASE",
+            "SCHEMA",
+            "INDEX",
+            "USER",
+            "ROLE",
+            "SERVER",
+            "TABLESPACE",
+            "LOGFILE",
+        ],
+        HEAD,
+    )?;
+    if temporary {
+        return None;
+    }
+    let body = kind == "PACKAGE" && phrase.word("BODY");
+    if !matches!(kind, "INDEX") {
+        phrase.if_exists();
+    }
+    match kind {
+        "TABLE" => create_table(phrase),
+        "VIEW" => {
+            let name = phrase.name()?;
+            Some(Class::CreateView {
+                name,
+                placeholder: is_placeholder(phrase),
+            })
+        }
+        "TRIGGER" => {
+            let name = phrase.name()?;
+            phrase.skip_to(&["ON"], HEAD)?;
+            Some(Class::CreateTrigger {
+                name,
+                table: phrase.name()?,
+            })
+        }
+        "PROCEDURE" => routine(RoutineKind::Procedure, phrase),
+        "FUNCTION" => routine(RoutineKind::Function, phrase),
+        "PACKAGE" if body => routine(RoutineKind::PackageBody, phrase),
+        "PACKAGE" => routine(RoutineKind::Package, phrase),
+        "EVENT" => Some(Class::CreateEvent(phrase.name()?)),
+        "SEQUENCE" => Some(Class::CreateSequence(phrase.name()?)),
+        "DATABASE" | "SCHEMA" => Some(Class::CreateDatabase(phrase.identifier()?)),
+        "INDEX" => {
+            phrase.skip_to(&["ON"], HEAD)?;
+            Some(Class::CreateIndex {
+                table: phrase.name()?,
+            })
+        }
+        "USER" | "ROLE" => Some(Class::Account),
+        _ => Some(Class::ServerState),
+    }
+}
+
+fn create_table(mut phrase: Phrase<'_>) -> Option<Class> {
+    let name = phrase.name()?;
+    let rest = phrase.rest();
+    let listed = phrase.punctuation(b'(') && !phrase.at_word("LIKE");
+    // No expression of a table definition may hold a subquery: a SELECT is `.. AS SELECT`.
+    if !listed || rest.iter().any(|token| token.is("SELECT")) {
+        return None;
+    }
+    Some(Class::CreateTable {
+        name,
+        references: references(rest)?,
+    })
+}
+
+/// Targets of `REFERENCES`, in order.
+fn references(tokens: &[Token<'_>]) -> Option<Vec<Name>> {
+    let at = tokens
+        .iter()
+        .enumerate()
+        .filter(|(_, token)| token.is("REFERENCES"));
+    at.map(|(at, _)| Phrase::new(&tokens[at + 1..]).name())
+        .collect()
+}
+
+/// mysqldump's stand-in for a view: `AS SELECT 1 AS c, ..`, MariaDB's: `AS SELECT NULL AS c, ..`.
+fn is_placeholder(mut phrase: Phrase<'_>) -> bool {
+    if !(phrase.word("AS") && phrase.word("SELECT")) {
+        return false;
+    }
+    let columns = crate::phrase::at_commas(phrase.rest());
+    columns.into_iter().all(|column| match column {
+        [value, word, name] => {
+            (value.text == b"1" || value.is("NULL"))
+                && word.is("AS")
+                && name.kind == TokenKind::QuotedName
+        }
+        _ => false,
+    })
+}
+
+fn routine(kind: RoutineKind, mut phrase: Phrase<'_>) -> Option<Class> {
+    let name = phrase.name()?;
+    // CREATE FUNCTION f RETURNS STRING SONAME 'lib.so' loads code into the server.
+    let loadable = phrase.rest().iter().take(4).any(|token| token.is("SONAME"));
+    (!loadable).then_some(Class::CreateRoutine { kind, name })
+}
+
+fn alter(mut phrase: Phrase<'_>) -> Option<Class> {
+    while phrase.any_word(&["ONLINE", "OFFLINE", "IGNORE"]).is_some() {}
+    match phrase.any_word(&["TABLE", "DATABASE", "SCHEMA", "USER", "INSTANCE", "SERVER"])? {
+        "TABLE" => {
+            phrase.if_exists();
+            let name = phrase.name()?;
+            let rest = phrase.rest();
+            let keys_switch =
+                phrase.any_word(&["DISABLE", "ENABLE"]).is_some() && phrase.word("KEYS");
+            let keys_switch = keys_switch && phrase.rest().is_empty();
+            Some(Class::AlterTable {
+                name,
+                references: references(rest)?,
+                keys_switch,
+            })
+        }
+        "DATABASE" | "SCHEMA" => Some(Class::AlterDatabase(phrase.identifier()?)),
+        "USER" => Some(Class::Account),
+        _ => Some(Class::ServerState),
+    }
+}
+
+fn drop(mut phrase: Phrase<'_>) -> Option<Class> {
+    let kind = phrase.any_word(&[
+        "TABLE",
+        "TABLES",
+        "VIEW",
+        "TRIGGER",
+        "PROCEDURE",
+        "FUNCTION",
+        "PACKAGE",
+        "EVENT",
+        "SEQUENCE",
+        "DATABASE",
+        "SCHEMA",
+        "USER",
+        "ROLE",
+        "SERVER",
+    ])?;
+    phrase.word("BODY");
+    phrase.if_exists();
+    Some(match kind {
+        "TABLE" | "TABLES" => Class::DropTable {
+            names: phrase.names()?,
+        },
+        "VIEW" => Class::DropView {
+            names: phrase.names()?,
+        },
+        "TRIGGER" => Class::DropTrigger,
+        "PROCEDURE" | "FUNCTION" | "PACKAGE" => Class::DropRoutine,
+        "EVENT" => Class::DropEvent,
+        "SEQUENCE" => Class::DropSequence,
+        "DATABASE" | "SCHEMA" => Class::DropDatabase(phrase.identifier()?),
+        "USER" | "ROLE" => Class::Account,
+        _ => Class::ServerState,
+    })
+}
+
+/// `DO SETVAL(s, ..)`, `SELECT SETVAL(s, ..)` and nothing more.
+fn set_sequence(mut phrase: Phrase<'_>) -> Option<Class> {
+    let called = phrase.word("SETVAL") && phrase.punctuation(b'(');
+    let name = phrase.name().filter(|_| called)?;
+    let (last, arguments) = phrase.rest().split_last()?;
+    let plain = arguments
+        .iter()
+        .all(|token| !token.is_punctuation(b'(') && !token.is_punctuation(b')'));
+    (plain && last.is_punctuation(b')')).then_some(Class::SetSequence(name))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! Digests of tables and objects, so that the loader can leave alone what did not change.
+//!
+//! Rows are summed, so their order and their cutting into INSERTs do not matter, except where the
+//! order decides the outcome: there each row is keyed with its number.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
+
+use crate::TableDigest;
+use crate::table::{Layout, Numbering};
+
+/// Hash of one row. `seed` stands for all that gives the tuple its meaning, `number` for its place
+/// where that matters.
+#[inline]
+pub(crate) fn row(tuple: &[u8], seed: u64, number: Option<u64>) -> u128 {
+    let seed = match number {
+        // An odd multiplier: distinct numbers give distinct seeds.
+        Some(number) => seed ^ (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        None => seed,
+    };
+    xxh3_128_with_seed(tuple, seed)
+}
+
+/// The seed of an INSERT's rows.
+pub(crate) fn seed(parts: &[&[u8]]) -> u64 {
+    let mut text = Vec::new();
+    for part in parts {
+        text.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        text.extend_from_slice(part);
+    }
+    xxh3_64(&text)
+}
+
+/// Everything hashed so far.
+#[derive(Debug, Default)]
+pub(crate) struct Digests {
+    tables: BTreeMap<String, Table>,
+    objects: BTreeMap<String, u128>,
+    /// Statements that are not understood may touch any table.
+    others: u128,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    definition: u128,
+    rows: u128,
+    count: u64,
+    bytes: u64,
+    references: BTreeSet<String>,
+    layout: Layout,
+}
+
+fn chain(state: u128, text: &[u8]) -> u128 {
+    xxh3_128(&[&state.to_le_bytes(), text].concat())
+}
+
+impl Digests {
+    /// A definition of a table, or an addition to it.
+    pub(crate) fn define(
+        &mut self,
+        table: &str,
+        session: &str,
+        text: &[u8],
+        references: Vec<String>,
+    ) {
+        let table = self.table(table);
+        table.definition = chain(chain(table.definition, session.as_bytes()), text);
+        table.references.extend(references);
+    }
+
+    /// The columns of a table, to be read or changed.
+    pub(crate) fn layout(&mut self, table: &str) -> &mut Layout {
+        &mut self.table(table).layout
+    }
+
+    /// How an INSERT with these columns is numbered.
+    pub(crate) fn numbering(&self, table: &str, columns: Option<&[String]>) -> Numbering {
+        self.tables
+            .get(table)
+            .map_or(Numbering::None, |table| table.layout.numbering(columns))
+    }
+
+    /// Number of rows of a table so far.
+    pub(crate) fn count(&self, table: &str) -> u64 {
+        self.tables.get(table).map_or(0, |table| table.count)
+    }
+
+    /// Rows by the sum of their hashes.
+    pub(crate) fn rows(&mut self, table: &str, sum: u128, count: u64, bytes: u64) {
+        let table = self.table(table);
+        table.rows = table.rows.wrapping_add(sum);
+        table.count += count;
+        table.bytes += bytes;
+    }
+
+    pub(crate) fn drop_table(&mut self, table: &str) {
+        self.tables.remove(table);
+    }
+
+    /// A definition of another object, or an addition to it.
+    pub(crate) fn object(&mut self, key: String, session: &str, text: &[u8]) {
+        let state = self.objects.entry(key).or_default();
+        *state = chain(chain(*state, session.as_bytes()), text);
+    }
+
+    pub(crate) fn drop_object(&mut self, key: &str) {
+        self.objects.remove(key);
+    }
+
+    /// A statement that is not understood.
+    pub(crate) fn other(&mut self, session: &str, text: &[u8]) {
+        self.others = chain(chain(self.others, session.as_bytes()), text);
+    }
+
+    fn table(&mut self, name: &str) -> &mut Table {
+        self.tables.entry(name.to_owned()).or_default()
+    }
+
+    /// The finished digests of tables and objects.
+    pub(crate) fn finish(self) -> (BTreeMap<String, TableDigest>, BTreeMap<String, String>) {
+        let others = self.others;
+        let tables = self.tables.into_iter().map(|(name, table)| {
+            let mut text = Vec::with_capacity(64);
+            for part in [
+                table.definition,
+                table.rows,
+                u128::from(table.count),
+                others,
+            ] {
+                text.extend_from_slice(&part.to_le_bytes());
+            }
+            let Table {
+                count: rows,
+                bytes,
+                references,
+                ..
+            } = table;
+            (
+                name,
+                TableDigest {
+                    digest: hex(xxh3_128(&text)),
+                    rows,
+                    bytes,
+                    references,
+                },
+            )
+        });
+        let objects = self
+            .objects
+            .into_iter()
+            .map(|(key, state)| (key, hex(state)));
+        (tables.collect(), objects.collect())
+    }
+}
+
+fn hex(hash: u128) -> String {
+    format!("{hash:032x}")
+}

@@ -1,0 +1,365 @@
+//! INSERTs of rows within a file: cut into chunks, joined with their neighbours, or held back until
+//! it is known that nothing follows their rows.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pilotfish_sql::mysql::Tuples;
+
+use crate::digest;
+use crate::frame::{Ending, View};
+use crate::insert::{Beginning, Chunk, Head, Meaning, Order, Walk, Walked, beginning};
+use crate::phrase::running;
+use crate::script::{Script, Shared, excerpt};
+use crate::{Error, InsertHead, Item, Position, Rows, Verb};
+
+/// Longest tuple: what the servers accept as `max_allowed_packet`.
+const TUPLE_LIMIT: usize = 1024 * 1024 * 1024;
+
+/// A head and what its rows depend on.
+#[derive(Debug)]
+pub(crate) struct Known {
+    head: Arc<InsertHead>,
+    table: String,
+    meaning: Meaning,
+}
+
+/// An INSERT whose tuples are being read.
+#[derive(Debug)]
+pub(crate) struct Inserting {
+    /// Where the statement begins.
+    pub(crate) at: Position,
+    known: Arc<Known>,
+    walk: Walk,
+    /// Where the chunk's first tuple is.
+    first: Position,
+    /// Chunks that wait for the statement's end: what follows the rows decides what they mean.
+    held: Vec<(Chunk, Position)>,
+    held_bytes: usize,
+    /// So many rows came that nothing may follow them any more.
+    released: bool,
+}
+
+/// A chunk that more rows of the same head may join.
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    known: Arc<Known>,
+    chunk: Chunk,
+    position: Position,
+}
+
+impl Script {
+    /// Begins an INSERT of rows, if the statement here is one; reads on if that is not known yet.
+    pub(crate) fn begin_rows(&mut self, shared: &mut Shared) -> Result<bool, Error> {
+        let known = self
+            .known
+            .take()
+            .filter(|known| repeats(self.window.data(), &known.head.text));
+        let known = match known {
+            Some(known) => known,
+            None => match beginning(&self.view()) {
+                Beginning::Rows(head) => self.know(head, shared),
+                Beginning::Other => return Ok(false),
+                Beginning::NeedMore => return self.fill_statement(shared).map(|()| true),
+            },
+        };
+        let at = self.window.position(0);
+        self.window.consume(known.head.text.len());
+        let chunk = Chunk {
+            tuples: std::mem::take(&mut self.spare),
+            ..Chunk::default()
+        };
+        let number = shared.catalog.digests.count(&known.table);
+        let walk = Walk::new(known.meaning, chunk, shared.options.chunk_bytes, number);
+        self.inserting = Some(Inserting {
+            first: at.clone(),
+            at,
+            known: Arc::clone(&known),
+            walk,
+            held: Vec::new(),
+            held_bytes: 0,
+            released: false,
+        });
+        self.known = Some(known);
+        Ok(true)
+    }
+
+    fn know(&self, head: Head, shared: &mut Shared) -> Arc<Known> {
+        let Head {
+            table,
+            columns,
+            verb,
+            length,
+        } = head;
+        let mode = self.mode();
+        let key = shared.catalog.key(&table);
+        let numbering = shared.catalog.numbering(&key, columns.as_deref());
+        let names = columns
+            .as_ref()
+            .map(|columns| columns.join("\0"))
+            .unwrap_or_default();
+        let verb_byte = [match verb {
+            Verb::Insert => 0,
+            Verb::InsertIgnore => 1,
+            Verb::Replace => 2,
+        }];
+        let seed = digest::seed(&[self.session.key().as_bytes(), names.as_bytes(), &verb_byte]);
+        let head = InsertHead {
+            table,
+            columns,
+            verb,
+            text: Bytes::copy_from_slice(&self.window.data()[..length]),
+            tail: None,
+            no_backslash_escapes: mode.no_backslash_escapes,
+        };
+        let meaning = Meaning {
+            mode,
+            verb,
+            numbering,
+            zero_is_next: self.session.zero_is_next(),
+            seed,
+        };
+        Arc::new(Known {
+            head: Arc::new(head),
+            table: key,
+            meaning,
+        })
+    }
+
+    /// Reads tuples of the current INSERT.
+    pub(crate) fn walk_rows(&mut self, shared: &mut Shared) -> Result<(), Error> {
+        let mode = self.mode();
+        let Some(inserting) = &mut self.inserting else {
+            return Ok(());
+        };
+        let ended = self.window.ended();
+        let view = View {
+            data: self.window.data(),
+            ended,
+            delimiter: &self.delimiter,
+            mode,
+        };
+        let (done, first, stop) = inserting.walk.take(&view);
+        if let Some(first) = first {
+            inserting.first = self.window.position(first);
+        }
+        self.window.consume(done);
+        match stop {
+            Walked::NeedMore if ended => {
+                let at = inserting.at.clone();
+                Err(self.cut_off(at, "inside the INSERT that began here"))
+            }
+            Walked::NeedMore if self.window.data().len() > TUPLE_LIMIT => Err(Error::TooLong {
+                at: self.window.position(0),
+                what: "a row",
+                limit: TUPLE_LIMIT,
+                head: excerpt(&inserting.known.head.text),
+            }),
+            Walked::NeedMore => self.fill(),
+            Walked::Full => {
+                self.hold_chunk(shared);
+                Ok(())
+            }
+            Walked::End => {
+                self.hold_chunk(shared);
+                self.end_rows(shared);
+                Ok(())
+            }
+            Walked::Tail => self.tail(shared),
+            Walked::Malformed(at) => Err(self.malformed(at, "this cannot stand in a VALUES list")),
+        }
+    }
+
+    /// Puts the chunk aside; passes on what waits once it is more than may wait.
+    fn hold_chunk(&mut self, shared: &mut Shared) {
+        let Some(inserting) = &mut self.inserting else {
+            return;
+        };
+        let chunk = std::mem::take(&mut inserting.walk.chunk);
+        inserting.held_bytes += chunk.tuples.len();
+        inserting.held.push((chunk, inserting.first.clone()));
+        if inserting.released || inserting.held_bytes > shared.options.statement_limit {
+            inserting.released = true;
+            let known = Arc::clone(&inserting.known);
+            for (chunk, position) in std::mem::take(&mut inserting.held) {
+                self.pass(&known, chunk, position, shared);
+            }
+        }
+    }
+
+    /// The statement is over, with nothing after its rows.
+    fn end_rows(&mut self, shared: &mut Shared) {
+        let Some(inserting) = self.inserting.take() else {
+            return;
+        };
+        for (chunk, position) in inserting.held {
+            self.pass(&inserting.known, chunk, position, shared);
+        }
+    }
+
+    /// Something follows the rows: ON DUPLICATE KEY UPDATE, or what only the server understands.
+    fn tail(&mut self, shared: &mut Shared) -> Result<(), Error> {
+        let (length, next) = match self.view().ending(0) {
+            Ending::At { length, next } => (length, next),
+            Ending::NeedMore => return self.fill_statement(shared),
+            Ending::Open(_) | Ending::Command(_) if self.window.data().is_empty() => (0, 0),
+            Ending::Open(_) => (0, 0),
+            Ending::Command(at) => {
+                return Err(self.malformed(at, "this cannot follow a VALUES list"));
+            }
+        };
+        if next == 0 {
+            let at = self
+                .inserting
+                .as_ref()
+                .map_or_else(|| self.window.position(0), |rows| rows.at.clone());
+            return Err(self.cut_off(at, "inside the INSERT that began here"));
+        }
+        self.hold_chunk(shared);
+        let Some(inserting) = self.inserting.take() else {
+            return Ok(());
+        };
+        if inserting.released {
+            let limit = shared.options.statement_limit;
+            let what = format!(
+                "rows followed by more than `;` in an INSERT longer than {limit} bytes; cut it up, or raise the limit"
+            );
+            return Err(self.malformed(0, &what));
+        }
+        let tail = Bytes::copy_from_slice(self.window.data()[..length].trim_ascii_end());
+        self.window.consume(next);
+        self.known = None;
+        if is_on_duplicate(&tail, &inserting) {
+            self.pass_gathered(shared);
+            pass_on_duplicate(inserting, tail, shared);
+            return Ok(());
+        }
+        let text = whole_text(&inserting, &tail);
+        self.take_statement(text, inserting.at, shared)
+    }
+
+    /// Counts a chunk and joins it to the rows before it, or passes those on.
+    fn pass(&mut self, known: &Arc<Known>, chunk: Chunk, position: Position, shared: &mut Shared) {
+        shared
+            .catalog
+            .digests
+            .rows(&known.table, chunk.sum, chunk.count, chunk.bytes);
+        let limit = shared.options.chunk_bytes;
+        match &mut self.gathered {
+            Some(gathered)
+                if Arc::ptr_eq(&gathered.known, known)
+                    && gathered.chunk.tuples.len() + chunk.tuples.len() <= limit + limit / 4 =>
+            {
+                gathered.chunk.append(&chunk);
+                self.spare = chunk.tuples;
+                self.spare.clear();
+            }
+            _ => {
+                self.pass_gathered(shared);
+                self.gathered = Some(Gathered {
+                    known: Arc::clone(known),
+                    chunk,
+                    position,
+                });
+            }
+        }
+        if self
+            .gathered
+            .as_ref()
+            .is_some_and(|gathered| gathered.chunk.tuples.len() >= limit)
+        {
+            self.pass_gathered(shared);
+        }
+    }
+
+    /// Passes on the rows that were gathered.
+    pub(crate) fn pass_gathered(&mut self, shared: &mut Shared) {
+        if let Some(Gathered {
+            known,
+            chunk,
+            position,
+        }) = self.gathered.take()
+        {
+            shared
+                .ready
+                .push_back(rows(Arc::clone(&known.head), chunk, position));
+        }
+    }
+}
+
+fn rows(head: Arc<InsertHead>, chunk: Chunk, position: Position) -> Item {
+    let Chunk {
+        tuples,
+        count,
+        order,
+        ..
+    } = chunk;
+    Item::Rows(Rows {
+        head,
+        tuples: Bytes::from(tuples),
+        count,
+        position,
+        order: order.public(),
+    })
+}
+
+/// Whether the text begins with this head again, and a tuple follows.
+fn repeats(text: &[u8], head: &[u8]) -> bool {
+    text.strip_prefix(head)
+        .is_some_and(|rest| rest.trim_ascii_start().first() == Some(&b'('))
+}
+
+/// `ON DUPLICATE KEY UPDATE ..`, in MySQL also after `AS new`.
+fn is_on_duplicate(tail: &[u8], inserting: &Inserting) -> bool {
+    let tokens = running(tail, inserting.known.meaning.mode);
+    let begins = tokens
+        .first()
+        .is_some_and(|token| token.is("ON") || token.is("AS"));
+    let mut words = tokens.windows(3);
+    begins
+        && words
+            .any(|three| three[0].is("DUPLICATE") && three[1].is("KEY") && three[2].is("UPDATE"))
+}
+
+fn pass_on_duplicate(inserting: Inserting, tail: Bytes, shared: &mut Shared) {
+    let Inserting { known, held, .. } = inserting;
+    let mut number = shared.catalog.digests.count(&known.table);
+    let seed = digest::seed(&[&known.meaning.seed.to_le_bytes(), &tail]);
+    let head = Arc::new(InsertHead {
+        tail: Some(tail),
+        ..InsertHead::clone(&known.head)
+    });
+    for (mut chunk, position) in held {
+        let mut sum = 0_u128;
+        let mut walk = Tuples::new(known.meaning.mode.no_backslash_escapes);
+        // The tuples were walked once already: they are well formed.
+        let _ = walk.for_each::<std::convert::Infallible>(&chunk.tuples, |_, tuple| {
+            sum = sum.wrapping_add(digest::row(tuple, seed, Some(number)));
+            number += 1;
+            Ok(())
+        });
+        shared
+            .catalog
+            .digests
+            .rows(&known.table, sum, chunk.count, chunk.bytes);
+        chunk.order = chunk.order.merged(Order {
+            expressions: false,
+            reason: Some("ON DUPLICATE KEY UPDATE"),
+        });
+        shared
+            .ready
+            .push_back(rows(Arc::clone(&head), chunk, position));
+    }
+}
+
+/// The statement put together again, for the server to judge.
+fn whole_text(inserting: &Inserting, tail: &[u8]) -> Bytes {
+    let mut text = inserting.known.head.text.to_vec();
+    for (index, (chunk, _)) in inserting.held.iter().enumerate() {
+        text.push(if index == 0 { b' ' } else { b',' });
+        text.extend_from_slice(&chunk.tuples);
+    }
+    text.push(b' ');
+    text.extend_from_slice(tail);
+    text.into()
+}

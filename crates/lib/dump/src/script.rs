@@ -1,0 +1,300 @@
+//! One file of a dump, read as one session: pieces in, items out.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pilotfish_sql::mysql::Mode;
+
+use crate::catalog::Catalog;
+use crate::classify::classify;
+use crate::frame::{Between, Ending, View, delimiter_argument, is_client_command};
+use crate::phrase::running;
+use crate::proof::Proof;
+use crate::rows::{Gathered, Inserting, Known};
+use crate::session::Session;
+use crate::window::Window;
+use crate::{Class, Error, Item, Options, Position, Statement};
+
+/// What all files of a dump share.
+pub(crate) struct Shared {
+    pub(crate) options: Options,
+    pub(crate) catalog: Catalog,
+    pub(crate) ready: VecDeque<Item>,
+}
+
+/// One file being read.
+pub(crate) struct Script {
+    pub(crate) window: Window,
+    pub(crate) delimiter: Vec<u8>,
+    pub(crate) session: Session,
+    proof: Proof,
+    /// The INSERT whose tuples come next.
+    pub(crate) inserting: Option<Inserting>,
+    /// The head of the last INSERT, while nothing has changed what it means.
+    pub(crate) known: Option<Arc<Known>>,
+    /// Rows that may still be joined by more of the same head.
+    pub(crate) gathered: Option<Gathered>,
+    /// A buffer to be used again.
+    pub(crate) spare: Vec<u8>,
+}
+
+/// Whether a file goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    More,
+    /// The file is over; whether something proved that it is whole.
+    Over {
+        proven: bool,
+    },
+}
+
+impl Script {
+    pub(crate) fn new(window: Window, options: &Options) -> Self {
+        Self {
+            window,
+            delimiter: b";".to_vec(),
+            session: Session::new(options.flavour, &options.default_charset),
+            proof: Proof::default(),
+            inserting: None,
+            known: None,
+            gathered: None,
+            spare: Vec::new(),
+        }
+    }
+
+    /// Reads enough to see what kind of file it is, and turns away what is no SQL text.
+    pub(crate) fn begin(&mut self) -> Result<(), Error> {
+        while self.window.data().len() < 4 && !self.window.ended() {
+            self.fill()?;
+        }
+        let refused = match self.window.data() {
+            [0xef, 0xbb, 0xbf, ..] => {
+                self.window.consume(3);
+                return Ok(());
+            }
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
+                "UTF-16 text: dump again with --result-file instead of the shell's redirection"
+            }
+            [b'P', b'K', 3, 4] | [b'P', b'K', 3, 4, ..] => {
+                "a zip archive: unpack it first, fetch does"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::Refused {
+            at: self.window.position(0),
+            what: refused.to_owned(),
+            head: String::new(),
+        })
+    }
+
+    /// Reads on, until at most one item is ready.
+    pub(crate) fn step(&mut self, shared: &mut Shared) -> Result<Step, Error> {
+        if self.inserting.is_some() {
+            self.walk_rows(shared)?;
+            return Ok(Step::More);
+        }
+        match self.view().between() {
+            Between::NeedMore => self.fill()?,
+            Between::End => return self.end(shared),
+            Between::Blank(length) | Between::Delimiter(length) => self.window.consume(length),
+            Between::LineComment(length) => self.line_comment(length)?,
+            Between::Open => return Err(self.cut_off(self.window.position(0), "inside a comment")),
+            Between::Statement => self.statement(shared)?,
+        }
+        Ok(Step::More)
+    }
+
+    pub(crate) fn view(&self) -> View<'_> {
+        View {
+            data: self.window.data(),
+            ended: self.window.ended(),
+            delimiter: &self.delimiter,
+            mode: self.mode(),
+        }
+    }
+
+    pub(crate) const fn mode(&self) -> Mode {
+        self.session.mode()
+    }
+
+    fn line_comment(&mut self, length: usize) -> Result<(), Error> {
+        let noted = self.proof.comment(&self.window.data()[..length]);
+        noted.map_err(|what| self.cut_off(self.window.position(0), &what))?;
+        self.window.consume(length);
+        Ok(())
+    }
+
+    /// A statement, or something the client would take for one, begins here.
+    fn statement(&mut self, shared: &mut Shared) -> Result<(), Error> {
+        let word = self.view().first_word();
+        let is = |keyword: &str| word.eq_ignore_ascii_case(keyword.as_bytes());
+        if is("delimiter") {
+            return self.change_delimiter();
+        }
+        if is_client_command(word) {
+            return Err(self.refused(
+                0,
+                "the client command that begins here: take it out of the dump",
+            ));
+        }
+        if is("use") {
+            let Some((line, next)) = self.view().line() else {
+                return self.fill_statement(shared);
+            };
+            // The client carries out USE at the end of its line, delimiter or not.
+            if memchr::memmem::find(line, &self.delimiter).is_none() {
+                let (text, at) = (Bytes::copy_from_slice(line), self.window.position(0));
+                self.window.consume(next);
+                return self.take_statement(text, at, shared);
+            }
+        }
+        if (is("insert") || is("replace")) && self.begin_rows(shared)? {
+            return Ok(());
+        }
+        self.whole_statement(shared)
+    }
+
+    fn whole_statement(&mut self, shared: &mut Shared) -> Result<(), Error> {
+        match self.view().ending(0) {
+            Ending::NeedMore => self.fill_statement(shared),
+            Ending::At { length, next } => {
+                let at = self.window.position(0);
+                let text = Bytes::copy_from_slice(self.window.data()[..length].trim_ascii_end());
+                self.window.consume(next);
+                self.take_statement(text, at, shared)
+            }
+            Ending::Open(inside) => Err(self.cut_off(
+                self.window.position(0),
+                &format!("inside {inside} that began here"),
+            )),
+            Ending::Command(at) => Err(self.refused(
+                at,
+                "a client command with a backslash: take it out of the dump",
+            )),
+        }
+    }
+
+    /// Reads on within a statement, up to the limit.
+    pub(crate) fn fill_statement(&mut self, shared: &Shared) -> Result<(), Error> {
+        let limit = shared.options.statement_limit;
+        if self.window.data().len() > limit {
+            let head = excerpt(self.window.data());
+            return Err(Error::TooLong {
+                at: self.window.position(0),
+                what: "a statement",
+                limit,
+                head,
+            });
+        }
+        self.fill()
+    }
+
+    fn change_delimiter(&mut self) -> Result<(), Error> {
+        let Some((line, next)) = self.view().line() else {
+            return self.fill();
+        };
+        let Some(delimiter) = delimiter_argument(line).map(<[u8]>::to_vec) else {
+            return Err(self.malformed(0, "this DELIMITER command has no usable argument"));
+        };
+        self.delimiter = delimiter;
+        self.window.consume(next);
+        Ok(())
+    }
+
+    /// Classifies a statement, follows what it does to the session, and passes it on.
+    pub(crate) fn take_statement(
+        &mut self,
+        text: Bytes,
+        at: Position,
+        shared: &mut Shared,
+    ) -> Result<(), Error> {
+        self.pass_gathered(shared);
+        self.known = None;
+        let class = classify(&text, self.mode());
+        let mode = self.mode();
+        let tokens = running(&text, mode);
+        if let Err(what) = self.session.apply(&tokens) {
+            return Err(Error::Refused {
+                at,
+                what,
+                head: excerpt(&text),
+            });
+        }
+        if matches!(class, Class::AlterDatabase(_)) {
+            self.session
+                .alter_database(tokens.get(3..).unwrap_or_default());
+        }
+        shared.catalog.record(&class, &tokens, &self.session.key());
+        drop(tokens);
+        shared.ready.push_back(Item::Statement(Statement {
+            class,
+            text,
+            position: at,
+        }));
+        Ok(())
+    }
+
+    fn end(&mut self, shared: &mut Shared) -> Result<Step, Error> {
+        self.pass_gathered(shared);
+        let proven = self.proof.finish(&self.session);
+        let proven = proven.map_err(|what| self.cut_off(self.window.position(0), &what))?;
+        Ok(Step::Over { proven })
+    }
+
+    pub(crate) fn fill(&mut self) -> Result<(), Error> {
+        let Err(source) = self.window.fill() else {
+            return Ok(());
+        };
+        let at = self
+            .inserting
+            .as_ref()
+            .map(|inserting| inserting.at.clone());
+        let at = at.unwrap_or_else(|| self.window.position(0));
+        let file = at.file.to_string();
+        Err(match source.kind() {
+            io::ErrorKind::UnexpectedEof => self.cut_off(at, "its compressed stream breaks off"),
+            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {
+                Error::Corrupt { file, source }
+            }
+            _ => Error::Read { file, source },
+        })
+    }
+
+    pub(crate) fn cut_off(&self, at: Position, what: &str) -> Error {
+        Error::Truncated {
+            at,
+            what: what.to_owned(),
+        }
+    }
+
+    fn refused(&self, at: usize, what: &str) -> Error {
+        let head = excerpt(&self.window.data()[at..]);
+        Error::Refused {
+            at: self.window.position(at),
+            what: what.to_owned(),
+            head,
+        }
+    }
+
+    pub(crate) fn malformed(&self, at: usize, what: &str) -> Error {
+        let head = excerpt(&self.window.data()[at..]);
+        Error::Malformed {
+            at: self.window.position(at),
+            what: what.to_owned(),
+            head,
+        }
+    }
+}
+
+/// The beginning of a text for an error: one short line, up to the first string, since that may be
+/// a password or a person's data.
+pub(crate) fn excerpt(text: &[u8]) -> String {
+    let head = &text[..text.len().min(80)];
+    let head = head
+        .split(|byte| matches!(byte, b'\'' | b'"' | b'\n' | 0))
+        .next()
+        .unwrap_or_default();
+    String::from_utf8_lossy(head).trim_end().to_owned()
+}

@@ -1,0 +1,425 @@
+//! The session a dump builds up by its SET statements, as far as reading and digests depend on it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use pilotfish_sql::Flavour;
+use pilotfish_sql::mysql::{Mode, Token, TokenKind, unescape};
+
+use crate::assignment::{Assignment, Target, Variable, assignments, variable};
+
+/// Character sets in which `\` can be the second byte of a character: without decoding, nobody can
+/// tell where a string ends.
+const UNSAFE_CHARSETS: [&str; 5] = ["big5", "cp932", "gbk", "gb18030", "sjis"];
+
+/// Modes that include ANSI_QUOTES.
+const ANSI_MODES: [&str; 7] = [
+    "ANSI_QUOTES",
+    "ANSI",
+    "ORACLE",
+    "MSSQL",
+    "POSTGRESQL",
+    "DB2",
+    "MAXDB",
+];
+
+/// What the server has until the dump says otherwise.
+const DEFAULT: &str = "default";
+
+/// Bits of a numeric `sql_mode`, the same in both servers.
+mod bits {
+    pub(super) const ANSI_QUOTES: u64 = 1 << 2;
+    pub(super) const NO_AUTO_VALUE_ON_ZERO: u64 = 1 << 19;
+    pub(super) const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
+}
+
+/// A value as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Value {
+    text: String,
+    /// Of a `sql_mode`.
+    flags: Flags,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Flags {
+    no_backslash_escapes: bool,
+    ansi_quotes: bool,
+    no_auto_value_on_zero: bool,
+}
+
+/// A session's settings that matter here.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    flavour: Flavour,
+    sql_mode: Value,
+    time_zone: Value,
+    client: Value,
+    connection: Value,
+    database_collation: String,
+    user: BTreeMap<String, Value>,
+    /// `@OLD_..` variables that hold a setting to be restored.
+    saved: BTreeSet<String>,
+    restored: bool,
+}
+
+impl Session {
+    pub(crate) fn new(flavour: Flavour, charset: &str) -> Self {
+        let default = Value::new(DEFAULT);
+        Self {
+            flavour,
+            sql_mode: default.clone(),
+            time_zone: default,
+            client: Value::new(charset),
+            connection: Value::new(charset),
+            database_collation: DEFAULT.to_owned(),
+            user: BTreeMap::new(),
+            saved: BTreeSet::new(),
+            restored: false,
+        }
+    }
+
+    /// How text is to be read now.
+    pub(crate) const fn mode(&self) -> Mode {
+        Mode {
+            flavour: self.flavour,
+            no_backslash_escapes: self.sql_mode.flags.no_backslash_escapes,
+            ansi_quotes: self.sql_mode.flags.ansi_quotes,
+        }
+    }
+
+    /// Whether `0` in an AUTO_INCREMENT column asks for the next number.
+    pub(crate) const fn zero_is_next(&self) -> bool {
+        !self.sql_mode.flags.no_auto_value_on_zero
+    }
+
+    /// The settings that decide what a definition or a row means, as one text for digests.
+    pub(crate) fn key(&self) -> String {
+        let Self {
+            sql_mode,
+            time_zone,
+            client,
+            connection,
+            database_collation,
+            ..
+        } = self;
+        format!(
+            "sql_mode={}\ntime_zone={}\nclient={}\nconnection={}\ndatabase={database_collation}\n",
+            sql_mode.text, time_zone.text, client.text, connection.text
+        )
+    }
+
+    /// A setting the dump saved and has not restored yet, and so has not come to its footer.
+    pub(crate) fn unrestored(&self) -> Option<&str> {
+        self.saved.first().map(String::as_str)
+    }
+
+    /// Whether saved settings were restored, as a dump's footer does.
+    pub(crate) const fn restored(&self) -> bool {
+        self.restored
+    }
+
+    /// `ALTER DATABASE`: routines take its character set.
+    pub(crate) fn alter_database(&mut self, tokens: &[Token<'_>]) {
+        self.database_collation = join(tokens);
+    }
+
+    /// Carries out a SET statement.
+    ///
+    /// # Errors
+    /// What it asks for that cannot be read safely.
+    pub(crate) fn apply(&mut self, tokens: &[Token<'_>]) -> Result<(), String> {
+        for Assignment { target, value } in assignments(tokens) {
+            match target {
+                Target::Names => self.set_names(value)?,
+                Target::System(name) => self.set_system(&name, value)?,
+                Target::User(name) => self.set_user(name, value),
+                Target::Global(_) | Target::Transaction | Target::Account | Target::Unknown => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn set_names(&mut self, value: &[Token<'_>]) -> Result<(), String> {
+        let charset = self.evaluate(value.get(..1).unwrap_or_default());
+        refuse_unsafe(&charset.text)?;
+        self.client = charset;
+        self.connection = Value::new(join(value));
+        Ok(())
+    }
+
+    fn set_system(&mut self, name: &str, tokens: &[Token<'_>]) -> Result<(), String> {
+        let value = self.evaluate(tokens);
+        if let [token] = tokens
+            && token.kind == TokenKind::Variable
+            && let Variable::User(saved) = variable(token)
+        {
+            self.restored |= self.saved.remove(&saved);
+        }
+        match name {
+            "sql_mode" => self.sql_mode = self.evaluate_mode(tokens, value)?,
+            "time_zone" => self.time_zone = value,
+            "character_set_client" => {
+                refuse_unsafe(&value.text)?;
+                self.client = value;
+            }
+            "character_set_connection" | "collation_connection" => self.connection = value,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn set_user(&mut self, name: String, tokens: &[Token<'_>]) {
+        let saves = tokens
+            .first()
+            .is_some_and(|token| token.text.starts_with(b"@@"));
+        if name.starts_with("old_") && saves {
+            self.saved.insert(name.clone());
+        }
+        let value = self.evaluate(tokens);
+        self.user.insert(name, value);
+    }
+
+    fn evaluate(&self, tokens: &[Token<'_>]) -> Value {
+        let [token] = tokens else {
+            return Value::new(join(tokens));
+        };
+        match token.kind {
+            TokenKind::String => Value::new(self.string(token)),
+            TokenKind::Word => Value::new(String::from_utf8_lossy(token.text).to_lowercase()),
+            TokenKind::Variable => match variable(token) {
+                Variable::User(name) => self
+                    .user
+                    .get(&name)
+                    .cloned()
+                    .unwrap_or_else(|| Value::new("null")),
+                Variable::System { name, .. } => self.system(&name),
+            },
+            _ => Value::new(join(tokens)),
+        }
+    }
+
+    fn system(&self, name: &str) -> Value {
+        match name {
+            "sql_mode" => self.sql_mode.clone(),
+            "time_zone" => self.time_zone.clone(),
+            "character_set_client" => self.client.clone(),
+            "character_set_connection" | "collation_connection" => self.connection.clone(),
+            _ => Value::new(format!("@@{name}")),
+        }
+    }
+
+    fn evaluate_mode(&self, tokens: &[Token<'_>], value: Value) -> Result<Value, String> {
+        match tokens {
+            [token] if token.kind == TokenKind::String => {
+                let text = value.text.to_ascii_uppercase();
+                Ok(Value {
+                    flags: Flags::of_names(&text),
+                    text,
+                })
+            }
+            [token] if token.kind == TokenKind::Word => {
+                let flags = Flags::of_names(&value.text.to_ascii_uppercase());
+                Ok(Value { flags, ..value })
+            }
+            [token] if token.kind == TokenKind::Number => {
+                let flags = value
+                    .text
+                    .trim()
+                    .parse()
+                    .map(Flags::of_bits)
+                    .unwrap_or_default();
+                Ok(Value { flags, ..value })
+            }
+            [_] => Ok(value),
+            _ if value
+                .text
+                .to_ascii_uppercase()
+                .contains("NO_BACKSLASH_ESCAPES") =>
+            {
+                Err(
+                    "a computed sql_mode with NO_BACKSLASH_ESCAPES: set it as one string"
+                        .to_owned(),
+                )
+            }
+            // An expression over @@sql_mode: quoting stays, and rows numbered 0 keep their order.
+            _ => Ok(Value {
+                flags: Flags {
+                    no_auto_value_on_zero: false,
+                    ..self.sql_mode.flags
+                },
+                ..value
+            }),
+        }
+    }
+
+    fn string(&self, token: &Token<'_>) -> String {
+        let [quote, raw @ .., _] = token.text else {
+            return String::new();
+        };
+        let mut out = Vec::new();
+        unescape(
+            raw,
+            *quote,
+            self.sql_mode.flags.no_backslash_escapes,
+            &mut out,
+        );
+        String::from_utf8_lossy(&out).into_owned()
+    }
+}
+
+impl Value {
+    fn new(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            flags: Flags::default(),
+        }
+    }
+}
+
+impl Flags {
+    fn of_names(modes: &str) -> Self {
+        let mut flags = Self::default();
+        for mode in modes.split(',').map(str::trim) {
+            flags.no_backslash_escapes |= mode == "NO_BACKSLASH_ESCAPES";
+            flags.ansi_quotes |= ANSI_MODES.contains(&mode);
+            flags.no_auto_value_on_zero |= mode == "NO_AUTO_VALUE_ON_ZERO";
+        }
+        flags
+    }
+
+    const fn of_bits(bits: u64) -> Self {
+        Self {
+            no_backslash_escapes: bits & bits::NO_BACKSLASH_ESCAPES != 0,
+            ansi_quotes: bits & bits::ANSI_QUOTES != 0,
+            no_auto_value_on_zero: bits & bits::NO_AUTO_VALUE_ON_ZERO != 0,
+        }
+    }
+}
+
+fn refuse_unsafe(charset: &str) -> Result<(), String> {
+    let charset = charset.to_ascii_lowercase();
+    if UNSAFE_CHARSETS.contains(&charset.as_str()) {
+        return Err(format!(
+            "the character set {charset}, where `\\` can be half a character: dump again with --default-character-set=utf8mb4"
+        ));
+    }
+    Ok(())
+}
+
+/// Tokens as one text.
+fn join(tokens: &[Token<'_>]) -> String {
+    let words: Vec<_> = tokens
+        .iter()
+        .map(|token| String::from_utf8_lossy(token.text))
+        .collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::phrase::running;
+
+    fn session(statements: &[&str]) -> Session {
+        let mut session = Session::new(
+            Flavour {
+                mariadb: true,
+                version: 101_119,
+            },
+            "utf8mb4",
+        );
+        for statement in statements {
+            session
+                .apply(&running(statement.as_bytes(), session.mode()))
+                .unwrap();
+        }
+        session
+    }
+
+    #[test]
+    fn sql_mode_is_followed_through_saved_variables() {
+        let save = "SET @saved_sql_mode = @@sql_mode";
+        let set = "/*!50003 SET sql_mode = 'STRICT_TRANS_TABLES,no_backslash_escapes' */";
+        let restore = "SET sql_mode = @saved_sql_mode";
+        assert!(session(&[save, set]).mode().no_backslash_escapes);
+        assert!(!session(&[save, set, restore]).mode().no_backslash_escapes);
+        assert!(
+            session(&[set, save, "SET SESSION sql_mode=''", restore])
+                .mode()
+                .no_backslash_escapes
+        );
+        assert!(
+            session(&["SET sql_mode=1048580"])
+                .mode()
+                .no_backslash_escapes
+        );
+        assert!(session(&["SET sql_mode=1048580"]).mode().ansi_quotes);
+        assert!(
+            session(&["SET @@session.sql_mode='ANSI'"])
+                .mode()
+                .ansi_quotes
+        );
+        assert!(!session(&["SET GLOBAL sql_mode='ANSI'"]).mode().ansi_quotes);
+        assert!(!session(&["SET sql_mode='NO_AUTO_VALUE_ON_ZERO'"]).zero_is_next());
+        assert!(
+            session(&[set, "SET sql_mode=CONCAT(@@sql_mode, ',ANSI')"])
+                .mode()
+                .no_backslash_escapes
+        );
+        assert!(
+            !session(&["/*!80000 SET sql_mode='ANSI' */"])
+                .mode()
+                .ansi_quotes
+        );
+    }
+
+    #[test]
+    fn unsafe_character_sets_are_refused() {
+        let refused = |text: &str| {
+            let mut session = session(&[]);
+            session
+                .apply(&running(text.as_bytes(), session.mode()))
+                .unwrap_err()
+        };
+        for text in [
+            "SET NAMES gbk",
+            "SET NAMES 'sjis' COLLATE sjis_bin",
+            "SET CHARACTER SET big5",
+            "/*!50003 SET character_set_client  = cp932 */",
+            "SET @@character_set_client='GB18030'",
+        ] {
+            assert!(refused(text).contains("character set"), "{text}");
+        }
+        assert!(
+            refused("SET sql_mode=CONCAT(@@sql_mode,',NO_BACKSLASH_ESCAPES')").contains("computed")
+        );
+    }
+
+    #[test]
+    fn what_is_saved_must_be_restored() {
+        let save = "SET @OLD_SQL_NOTES=@@SQL_NOTES, SQL_NOTES=0";
+        assert_eq!(session(&[save]).unrestored(), Some("old_sql_notes"));
+        let whole = session(&[save, "SET SQL_NOTES=@OLD_SQL_NOTES"]);
+        assert!(whole.unrestored().is_none() && whole.restored());
+        assert!(!session(&["SET @saved_cs_client = @@character_set_client"]).restored());
+    }
+
+    #[test]
+    fn keys_for_digests() {
+        let base = session(&[]).key();
+        assert_eq!(session(&["SET SQL_NOTES=0"]).key(), base);
+        for text in [
+            "SET NAMES latin1",
+            "SET time_zone='+00:00'",
+            "SET sql_mode='ANSI'",
+        ] {
+            assert_ne!(session(&[text]).key(), base);
+        }
+        let there_and_back = [
+            "SET @s = @@character_set_client",
+            "SET character_set_client=latin1",
+            "SET character_set_client=@s",
+        ];
+        assert_eq!(session(&there_and_back).key(), base);
+    }
+}

@@ -1,0 +1,246 @@
+//! What a table's definition says about its rows, and its text without what changes by itself.
+
+use pilotfish_sql::mysql::{Token, TokenKind};
+
+use crate::phrase::{Phrase, at_commas};
+
+/// The columns of a table as an INSERT without a column list sees them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Layout {
+    visible: Vec<String>,
+    /// The AUTO_INCREMENT column.
+    auto_increment: Option<String>,
+    /// Columns whose default draws from a sequence (MariaDB).
+    drawn: Vec<String>,
+}
+
+/// How an INSERT meets the columns that the server numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Numbering {
+    /// No such column is known.
+    None,
+    /// The rows leave it out.
+    Omitted,
+    /// It is the literal at this place of each tuple.
+    At(usize),
+}
+
+/// Words that begin an element of a CREATE TABLE list which is no column, unless quoted.
+const NO_COLUMN: [&str; 10] = [
+    "PRIMARY",
+    "KEY",
+    "INDEX",
+    "UNIQUE",
+    "FULLTEXT",
+    "SPATIAL",
+    "VECTOR",
+    "CONSTRAINT",
+    "FOREIGN",
+    "CHECK",
+];
+
+impl Layout {
+    /// Reads the tokens of a CREATE TABLE.
+    pub(crate) fn of_create(tokens: &[Token<'_>]) -> Self {
+        let mut layout = Self::default();
+        for element in at_commas(list(tokens)) {
+            let mut phrase = Phrase::new(element);
+            if !is_column(element) {
+                continue;
+            }
+            if let Some(name) = phrase.identifier() {
+                layout.add(name, phrase.rest());
+            }
+        }
+        layout
+    }
+
+    fn add(&mut self, name: String, definition: &[Token<'_>]) {
+        if definition.iter().any(|token| token.is("AUTO_INCREMENT")) {
+            self.auto_increment = Some(name.clone());
+        }
+        let draws =
+            |pair: &[Token<'_>]| pair[0].is("NEXTVAL") || pair[0].is("NEXT") && pair[1].is("VALUE");
+        if definition.windows(2).any(draws) {
+            self.drawn.push(name.clone());
+        }
+        if !definition.iter().any(|token| token.is("INVISIBLE")) {
+            self.visible.push(name);
+        }
+    }
+
+    /// Follows `ALTER TABLE .. ADD | MODIFY | CHANGE column .. AUTO_INCREMENT`.
+    pub(crate) fn alter(&mut self, tokens: &[Token<'_>]) {
+        for element in at_commas(tokens) {
+            let Some(at) = element.iter().position(|token| token.is("AUTO_INCREMENT")) else {
+                continue;
+            };
+            let option = element
+                .get(at + 1)
+                .is_some_and(|next| next.is_punctuation(b'=') || next.kind == TokenKind::Number);
+            let verb = element
+                .iter()
+                .position(|token| token.is("ADD") || token.is("MODIFY") || token.is("CHANGE"));
+            let Some(verb) = verb.filter(|_| !option) else {
+                continue;
+            };
+            let mut phrase = Phrase::new(&element[verb..]);
+            let change = phrase.next().is_some_and(|token| token.is("CHANGE"));
+            phrase.word("COLUMN");
+            phrase.if_exists();
+            let name = phrase.identifier();
+            self.auto_increment = if change { phrase.identifier() } else { name };
+        }
+    }
+
+    /// How an INSERT with these columns is numbered.
+    pub(crate) fn numbering(&self, columns: Option<&[String]>) -> Numbering {
+        let columns = columns.unwrap_or(&self.visible);
+        let place = |name: &String| {
+            columns
+                .iter()
+                .position(|column| column.eq_ignore_ascii_case(name))
+        };
+        if self.drawn.iter().any(|name| place(name).is_none()) {
+            return Numbering::Omitted;
+        }
+        match &self.auto_increment {
+            None => Numbering::None,
+            Some(name) => place(name).map_or(Numbering::Omitted, Numbering::At),
+        }
+    }
+}
+
+/// Servers quote a column that is named as one of these words; `period` is no reserved word.
+fn is_column(element: &[Token<'_>]) -> bool {
+    let is = |at: usize, word: &str| element.get(at).is_some_and(|token| token.is(word));
+    let key = NO_COLUMN.iter().any(|word| is(0, word));
+    let period = is(0, "PERIOD") && is(1, "FOR");
+    !key && !period
+}
+
+/// The tokens between the first parenthesis and the one that closes it.
+fn list<'t, 'a>(tokens: &'t [Token<'a>]) -> &'t [Token<'a>] {
+    let Some(open) = tokens.iter().position(|token| token.is_punctuation(b'(')) else {
+        return &[];
+    };
+    let mut depth = 0_u32;
+    for (at, token) in tokens.iter().enumerate().skip(open) {
+        if token.is_punctuation(b'(') {
+            depth += 1;
+        } else if token.is_punctuation(b')') {
+            depth -= 1;
+            if depth == 0 {
+                return &tokens[open + 1..at];
+            }
+        }
+    }
+    &tokens[open + 1..]
+}
+
+/// A statement's tokens as bytes that whitespace, comments and the `AUTO_INCREMENT=n` option do not
+/// change.
+pub(crate) fn canonical(tokens: &[Token<'_>]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        let counter = counter_length(&tokens[at..]);
+        if counter > 0 {
+            at += counter;
+            continue;
+        }
+        out.extend_from_slice(token.text);
+        out.push(0x1f);
+        at += 1;
+    }
+    out
+}
+
+/// Number of tokens of an `AUTO_INCREMENT [=] n` here.
+fn counter_length(tokens: &[Token<'_>]) -> usize {
+    match tokens {
+        [word, number, ..] if word.is("AUTO_INCREMENT") && number.kind == TokenKind::Number => 2,
+        [word, equals, number, ..]
+            if word.is("AUTO_INCREMENT")
+                && equals.is_punctuation(b'=')
+                && number.kind == TokenKind::Number =>
+        {
+            3
+        }
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pilotfish_sql::Flavour;
+    use pilotfish_sql::mysql::Mode;
+
+    use super::*;
+    use crate::phrase::running;
+
+    const MYSQL: Mode = Mode::new(Flavour {
+        mariadb: false,
+        version: 90_700,
+    });
+
+    fn layout(text: &str) -> Layout {
+        Layout::of_create(&running(text.as_bytes(), MYSQL))
+    }
+
+    #[test]
+    fn numbered_columns() {
+        let table = layout(
+            "CREATE TABLE `t` (`a` enum('x,)','y') DEFAULT 'x', `id` int NOT NULL AUTO_INCREMENT, `c` decimal(10,2),
+             PRIMARY KEY (`id`), KEY `k` (`a`,`c`), CONSTRAINT `f` FOREIGN KEY (`a`) REFERENCES `u` (`b`)) AUTO_INCREMENT=7",
+        );
+        assert_eq!(table.visible, ["a", "id", "c"]);
+        assert_eq!(table.numbering(None), Numbering::At(1));
+        assert_eq!(
+            table.numbering(Some(&["ID".into(), "a".into()])),
+            Numbering::At(0)
+        );
+        assert_eq!(table.numbering(Some(&["a".into()])), Numbering::Omitted);
+        let hidden =
+            layout("CREATE TABLE t (my_row_id bigint AUTO_INCREMENT /*!80023 INVISIBLE */, a int)");
+        assert_eq!(hidden.numbering(None), Numbering::Omitted);
+        assert_eq!(
+            layout("CREATE TABLE t (a int) AUTO_INCREMENT=5").numbering(None),
+            Numbering::None
+        );
+        let drawn = layout("CREATE TABLE t (a int DEFAULT nextval(`d`.`s`), b int)");
+        assert_eq!(drawn.numbering(None), Numbering::None);
+        assert_eq!(drawn.numbering(Some(&["b".into()])), Numbering::Omitted);
+    }
+
+    #[test]
+    fn numbering_that_comes_later() {
+        let mut table = layout("CREATE TABLE t (id int, a int)");
+        table.alter(&running(
+            b"ALTER TABLE `t` MODIFY `id` int NOT NULL AUTO_INCREMENT, AUTO_INCREMENT=5",
+            MYSQL,
+        ));
+        assert_eq!(table.numbering(None), Numbering::At(0));
+        table.alter(&running(
+            b"ALTER TABLE t CHANGE COLUMN id a int AUTO_INCREMENT",
+            MYSQL,
+        ));
+        assert_eq!(table.numbering(None), Numbering::At(1));
+    }
+
+    #[test]
+    fn counters_are_no_definition() {
+        let text = |text: &str| canonical(&running(text.as_bytes(), MYSQL));
+        let base = text("CREATE TABLE t (a int AUTO_INCREMENT) ENGINE=InnoDB DEFAULT CHARSET=x");
+        assert_eq!(
+            text(
+                "CREATE TABLE t (a  int AUTO_INCREMENT)\n ENGINE=InnoDB AUTO_INCREMENT=12 -- x\n DEFAULT CHARSET=x"
+            ),
+            base
+        );
+        assert_ne!(
+            text("CREATE TABLE t (a int) ENGINE=InnoDB DEFAULT CHARSET=x"),
+            base
+        );
+    }
+}
