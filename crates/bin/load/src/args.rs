@@ -101,24 +101,42 @@ impl Args {
         let (command, server) = match self.verb {
             None => {
                 let path = self.dump.unwrap_or_default();
-                let source =
-                    if path.as_os_str() == "-" { Source::Stdin } else { Source::Path(path) };
+                let source = if path.as_os_str() == "-" {
+                    Source::Stdin
+                } else {
+                    Source::Path(path)
+                };
                 (Command::Load { source }, self.server)
             }
             Some(Verb::Status { server }) => (Command::Status, server),
             Some(Verb::Rollback { into, server }) => (Command::Rollback { database: into }, server),
-            Some(Verb::Resume { digest, into, server }) => {
-                (Command::Resume { database: into, digest }, server)
-            }
+            Some(Verb::Resume {
+                digest,
+                into,
+                server,
+            }) => (
+                Command::Resume {
+                    database: into,
+                    digest,
+                },
+                server,
+            ),
         };
         let server = server.into_settings(|name| env.get(name).map(str::to_owned));
         match (server, self.load.into_options()) {
-            (Ok(server), Ok(options)) => {
-                Ok(Config { command, server, options: Options { dry_run: self.dry_run, ..options } })
-            }
-            (server, options) => {
-                Err([server.err(), options.err()].into_iter().flatten().flatten().collect())
-            }
+            (Ok(server), Ok(options)) => Ok(Config {
+                command,
+                server,
+                options: Options {
+                    dry_run: self.dry_run,
+                    ..options
+                },
+            }),
+            (server, options) => Err([server.err(), options.err()]
+                .into_iter()
+                .flatten()
+                .flatten()
+                .collect()),
         }
     }
 }

@@ -17,10 +17,18 @@ pub(crate) async fn load(config: Config, source: Source, process: &Process) -> R
     options.default_database = config.server.database().await?;
     let progress = Progress::new();
     let report = {
-        let work = pilotfish_loader::load(engine.as_ref(), &source, &options, &progress, &process.shutdown);
+        let work = pilotfish_loader::load(
+            engine.as_ref(),
+            &source,
+            &options,
+            &progress,
+            &process.shutdown,
+        );
         shown(process, &progress, work).await?
     };
-    if report.outcome == pilotfish_loader::Outcome::Planned && process.output() == OutputFormat::Text {
+    if report.outcome == pilotfish_loader::Outcome::Planned
+        && process.output() == OutputFormat::Text
+    {
         process.print(&plan_text(&report));
     }
     tracing::info!("{}", report.sentence());
@@ -89,7 +97,9 @@ pub(crate) async fn resume(
     digest: Option<&str>,
     process: &Process,
 ) -> Result<(), Failure> {
-    let engine = pilotfish_engine::open(&config.server).await.context("reach the server")?;
+    let engine = pilotfish_engine::open(&config.server)
+        .await
+        .context("reach the server")?;
     let forgiven = pilotfish_loader::resume(engine.as_ref(), database, digest).await?;
     for digest in &forgiven {
         tracing::info!(digest, "may be loaded again");
@@ -117,7 +127,12 @@ fn status_text(list: &[Status]) -> String {
     if list.is_empty() {
         return "no release was loaded into this server yet\n".to_owned();
     }
-    let mut rows = vec![["DATABASE", "RELEASE", "SINCE", "TABLES", "STATE", "PREVIOUS", "REJECTED"].map(str::to_owned)];
+    let mut rows = vec![
+        [
+            "DATABASE", "RELEASE", "SINCE", "TABLES", "STATE", "PREVIOUS", "REJECTED",
+        ]
+        .map(str::to_owned),
+    ];
     for status in list {
         let short = |digest: &String| digest.chars().take(12).collect::<String>();
         let rejected: Vec<String> = status.rejected.iter().map(short).collect();
@@ -126,17 +141,37 @@ fn status_text(list: &[Status]) -> String {
             short(&status.digest),
             utc(status.since),
             status.tables.to_string(),
-            if status.finishing { "finishing" } else { "live" }.to_owned(),
-            status.previous.as_ref().map_or_else(|| "-".to_owned(), short),
-            if rejected.is_empty() { "-".to_owned() } else { rejected.join(",") },
+            if status.finishing {
+                "finishing"
+            } else {
+                "live"
+            }
+            .to_owned(),
+            status
+                .previous
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), short),
+            if rejected.is_empty() {
+                "-".to_owned()
+            } else {
+                rejected.join(",")
+            },
         ]);
     }
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
     rows.iter()
         .map(|row| {
-            let cells: Vec<String> =
-                row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            let cells: Vec<String> = row
+                .iter()
+                .zip(&widths)
+                .map(|(cell, width)| format!("{cell:width$}"))
+                .collect();
             format!("{}\n", cells.join("  ").trim_end())
         })
         .collect()
@@ -147,13 +182,23 @@ fn utc(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest % 3600 / 60, rest % 60)
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+        rest / 3600,
+        rest % 3600 / 60,
+        rest % 60
+    )
 }
 
 #[cfg(test)]

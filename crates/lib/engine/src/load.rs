@@ -126,7 +126,7 @@ pub struct Status {
 
 /// One locked live database.
 #[async_trait]
-pub trait Target: Send {
+pub trait Target: Send + Sync {
     /// Finishes or undoes what a killed run left; says what it did.
     async fn recover(&mut self) -> Result<Vec<String>, Error>;
     /// The live release.

@@ -21,7 +21,12 @@ pub struct LoadArgs {
     #[arg(long, env = "PILOTFISH_THREADS", value_name = "N")]
     threads: Option<usize>,
     /// How staged tables become live
-    #[arg(long, env = "PILOTFISH_SWAP", value_name = "MODE", default_value = "rename")]
+    #[arg(
+        long,
+        env = "PILOTFISH_SWAP",
+        value_name = "MODE",
+        default_value = "rename"
+    )]
     swap: SwapMode,
     /// Longest search for a moment to swap without making readers wait
     #[arg(long, env = "PILOTFISH_SWAP_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = seconds)]
@@ -36,10 +41,20 @@ pub struct LoadArgs {
     #[arg(long, env = "PILOTFISH_KEEP_PREVIOUS", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     keep_previous: bool,
     /// Load only this table; repeatable
-    #[arg(long, env = "PILOTFISH_ONLY", value_name = "TABLE", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "PILOTFISH_ONLY",
+        value_name = "TABLE",
+        value_delimiter = ','
+    )]
     only: Vec<String>,
     /// Leave this table out; repeatable
-    #[arg(long, env = "PILOTFISH_SKIP", value_name = "TABLE", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "PILOTFISH_SKIP",
+        value_name = "TABLE",
+        value_delimiter = ','
+    )]
     skip: Vec<String>,
     /// Replace live tables that no release brought
     #[arg(long, env = "PILOTFISH_ADOPT")]
@@ -48,7 +63,12 @@ pub struct LoadArgs {
     #[arg(long, env = "PILOTFISH_OVERWRITE_MODIFIED")]
     overwrite_modified: bool,
     /// Whose rights views, triggers and routines run with
-    #[arg(long, env = "PILOTFISH_DEFINER", value_name = "WHO", default_value = "current")]
+    #[arg(
+        long,
+        env = "PILOTFISH_DEFINER",
+        value_name = "WHO",
+        default_value = "current"
+    )]
     definer: Definer,
     /// Keep rows out of the binary log: replicas then MISS this release and stop at its swap
     #[arg(long, env = "PILOTFISH_NO_BINLOG")]
@@ -72,18 +92,28 @@ impl LoadArgs {
         if !(1..=MOST_THREADS).contains(&threads) {
             mistakes.push(format!("--threads {threads}: give 1 to {MOST_THREADS}"));
         }
-        if self.max_shrink.is_some_and(|percent| !(0.0..=100.0).contains(&percent)) {
+        if self
+            .max_shrink
+            .is_some_and(|percent| !(0.0..=100.0).contains(&percent))
+        {
             mistakes.push("--max-shrink: give a percentage from 0 to 100".to_owned());
         }
         let sha256 = self.sha256.map(|hex| hex.to_ascii_lowercase());
         if sha256.as_ref().is_some_and(|hex| !is_sha256(hex)) {
             mistakes.push("--sha256: give 64 hex digits".to_owned());
         }
-        if self.into.as_ref().is_some_and(|database| database.is_empty() || database.chars().count() > 64) {
+        if self
+            .into
+            .as_ref()
+            .is_some_and(|database| database.is_empty() || database.chars().count() > 64)
+        {
             mistakes.push("--into: a database name has 1 to 64 characters".to_owned());
         }
         if self.swap == SwapMode::None && self.max_shrink.is_some() {
-            mistakes.push("--max-shrink needs --swap rename: without a swap nothing can be held back".to_owned());
+            mistakes.push(
+                "--max-shrink needs --swap rename: without a swap nothing can be held back"
+                    .to_owned(),
+            );
         }
         if !mistakes.is_empty() {
             return Err(mistakes);
@@ -119,8 +149,13 @@ fn is_sha256(text: &str) -> bool {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let (digits, unit) = text.split_at(text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len()));
-    let number: u64 = digits.parse().map_err(|_| "write a time such as 60s or 5m".to_owned())?;
+    let (digits, unit) = text.split_at(
+        text.find(|char: char| !char.is_ascii_digit())
+            .unwrap_or(text.len()),
+    );
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| "write a time such as 60s or 5m".to_owned())?;
     match unit {
         "" | "s" => Ok(Duration::from_secs(number)),
         "m" => Ok(Duration::from_secs(number * 60)),

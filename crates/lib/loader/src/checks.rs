@@ -13,19 +13,27 @@ use crate::plan::Plan;
 use crate::release::Pinned;
 
 /// The dump is the one that was asked for, and whole.
-pub(crate) fn identity(pinned: &Pinned, summary: &Summary, options: &Options) -> Result<(), Failure> {
+pub(crate) fn identity(
+    pinned: &Pinned,
+    summary: &Summary,
+    options: &Options,
+) -> Result<(), Failure> {
     if let Some(wanted) = &options.sha256 {
         let published = pinned.manifest.as_ref().map(|manifest| &manifest.sha256);
         if *wanted != summary.sha256 && published != Some(wanted) {
             return Err(mismatch("--sha256", wanted, &summary.sha256));
         }
     }
-    if let Some(wanted) = pinned.manifest.as_ref().and_then(|manifest| single_file(manifest, &pinned.source))
+    if let Some(wanted) = pinned
+        .manifest
+        .as_ref()
+        .and_then(|manifest| single_file(manifest, &pinned.source))
         && wanted != summary.sha256
     {
         return Err(mismatch("release.json", &wanted, &summary.sha256));
     }
-    let proven = summary.trailer == Trailer::Present || options.sha256.is_some() || options.no_trailer;
+    let proven =
+        summary.trailer == Trailer::Present || options.sha256.is_some() || options.no_trailer;
     if matches!(pinned.source, Source::Stdin) && !proven {
         return Err(Failure::new(
             Kind::BadData,
@@ -38,18 +46,26 @@ pub(crate) fn identity(pinned: &Pinned, summary: &Summary, options: &Options) ->
 
 /// The SHA-256 of the one file that is read, as its publisher wrote it down.
 fn single_file(manifest: &Manifest, source: &Source) -> Option<String> {
-    let Source::Path(path) = source else { return None };
+    let Source::Path(path) = source else {
+        return None;
+    };
     if path.is_dir() {
         return None;
     }
     let name = path.file_name()?.to_str()?;
-    manifest.files.iter().find(|file| file.name == name).map(|file| file.sha256.clone())
+    manifest
+        .files
+        .iter()
+        .find(|file| file.name == name)
+        .map(|file| file.sha256.clone())
 }
 
 fn mismatch(who: &str, wanted: &str, found: &str) -> Failure {
     Failure::new(
         Kind::BadData,
-        format!("the dump's SHA-256 is {found}, but {who} says {wanted}: it is damaged or another one"),
+        format!(
+            "the dump's SHA-256 is {found}, but {who} says {wanted}: it is damaged or another one"
+        ),
     )
     .with_hint("fetch it again")
 }
@@ -62,9 +78,14 @@ pub(crate) fn counts(staged: &Staged) -> Result<(), Failure> {
         {
             return Err(Failure::new(
                 Kind::BadData,
-                format!("the dump has {sent} rows for {table}, but the server counts {}", completed.rows),
+                format!(
+                    "the dump has {sent} rows for {table}, but the server counts {}",
+                    completed.rows
+                ),
             )
-            .with_hint("nothing live was changed; look for triggers or partitions that drop rows"));
+            .with_hint(
+                "nothing live was changed; look for triggers or partitions that drop rows",
+            ));
         }
     }
     Ok(())
@@ -77,22 +98,36 @@ pub(crate) fn shrink(
     staged: &Staged,
     options: &Options,
 ) -> Result<(), Failure> {
-    let Some(percent) = options.max_shrink else { return Ok(()) };
-    let refuse = |what: String| {
-        Err(Failure::new(Kind::BadData, format!("{what}, more than --max-shrink {percent} allows"))
-            .with_hint("raise --max-shrink if this is meant"))
+    let Some(percent) = options.max_shrink else {
+        return Ok(());
     };
-    if let Some(table) = plan.retire.iter().find(|table| live.tables[*table].rows > 0) {
+    let refuse = |what: String| {
+        Err(Failure::new(
+            Kind::BadData,
+            format!("{what}, more than --max-shrink {percent} allows"),
+        )
+        .with_hint("raise --max-shrink if this is meant"))
+    };
+    if let Some(table) = plan
+        .retire
+        .iter()
+        .find(|table| live.tables[*table].rows > 0)
+    {
         return refuse(format!("the table {table} vanished from the dump"));
     }
     for (table, completed) in &staged.tables {
-        let Some(before) = live.tables.get(table).map(|record| record.rows) else { continue };
+        let Some(before) = live.tables.get(table).map(|record| record.rows) else {
+            continue;
+        };
         #[expect(clippy::cast_precision_loss, reason = "a percentage")]
         let least = before as f64 * (1.0 - percent / 100.0);
         #[expect(clippy::cast_precision_loss, reason = "a percentage")]
         let now = completed.rows as f64;
         if now < least {
-            return refuse(format!("the table {table} went from {before} to {} rows", completed.rows));
+            return refuse(format!(
+                "the table {table} went from {before} to {} rows",
+                completed.rows
+            ));
         }
     }
     Ok(())
@@ -105,7 +140,10 @@ pub(crate) async fn assertions(
     options: &Options,
 ) -> Result<(), Failure> {
     for sql in &options.checks {
-        let answer = stage.check(sql, unchanged).await.context(format!("run --check {sql}"))?;
+        let answer = stage
+            .check(sql, unchanged)
+            .await
+            .context(format!("run --check {sql}"))?;
         if let Some(answer) = answer {
             return Err(Failure::new(
                 Kind::BadData,

@@ -41,7 +41,11 @@ impl Feed {
         let thread = tokio::task::spawn_blocking(move || {
             let mut reader = Reader::open(&source, options)?;
             let database = reader.database()?;
-            let about = Opened { database, total: reader.total_bytes(), read: reader.read_bytes() };
+            let about = Opened {
+                database,
+                total: reader.total_bytes(),
+                read: reader.read_bytes(),
+            };
             if tell.send(about).is_err() {
                 return Err(abandoned());
             }
@@ -52,10 +56,23 @@ impl Feed {
             Ok(reader.finish()?)
         });
         match opened.await {
-            Ok(Opened { database, total, read }) => Ok(Self { database, total, items, read, thread }),
+            Ok(Opened {
+                database,
+                total,
+                read,
+            }) => Ok(Self {
+                database,
+                total,
+                items,
+                read,
+                thread,
+            }),
             Err(_) => match joined(thread.await) {
                 Err(failure) => Err(failure),
-                Ok(_) => Err(Failure::new(Kind::Bug, "the dump's reader ended before it began")),
+                Ok(_) => Err(Failure::new(
+                    Kind::Bug,
+                    "the dump's reader ended before it began",
+                )),
             },
         }
     }
@@ -90,7 +107,10 @@ pub(crate) async fn survey(
         progress.expect(reader.total_bytes(), None);
         while reader.next()?.is_some() {
             if cancel.is_cancelled() {
-                return Err(Failure::new(Kind::Cancelled, "stopped while reading the dump"));
+                return Err(Failure::new(
+                    Kind::Cancelled,
+                    "stopped while reading the dump",
+                ));
             }
             progress.read(read.load(Ordering::Relaxed));
         }
@@ -99,8 +119,15 @@ pub(crate) async fn survey(
     joined(thread.await)
 }
 
-fn joined(outcome: Result<Result<Summary, Failure>, tokio::task::JoinError>) -> Result<Summary, Failure> {
-    outcome.unwrap_or_else(|error| Err(Failure::new(Kind::Bug, format!("the dump's reader ended: {error}"))))
+fn joined(
+    outcome: Result<Result<Summary, Failure>, tokio::task::JoinError>,
+) -> Result<Summary, Failure> {
+    outcome.unwrap_or_else(|error| {
+        Err(Failure::new(
+            Kind::Bug,
+            format!("the dump's reader ended: {error}"),
+        ))
+    })
 }
 
 fn abandoned() -> Failure {

@@ -65,7 +65,11 @@ pub struct LoadRecord {
 pub async fn record(engine: &dyn Engine, entry: &LoadRecord) -> Result<(), Failure> {
     let body = serde_json::to_string(entry)
         .map_err(|error| Failure::new(Kind::Bug, format!("write a load's record: {error}")))?;
-    ability(engine)?.history().put(&entry.id, &body).await.context("write the book of loads")
+    ability(engine)?
+        .history()
+        .put(&entry.id, &body)
+        .await
+        .context("write the book of loads")
 }
 
 /// The entry of an id.
@@ -73,7 +77,11 @@ pub async fn record(engine: &dyn Engine, entry: &LoadRecord) -> Result<(), Failu
 /// # Errors
 /// When the server cannot be reached.
 pub async fn record_of(engine: &dyn Engine, id: &str) -> Result<Option<LoadRecord>, Failure> {
-    let body = ability(engine)?.history().get(id).await.context("read the book of loads")?;
+    let body = ability(engine)?
+        .history()
+        .get(id)
+        .await
+        .context("read the book of loads")?;
     Ok(body.and_then(|body| parse(&body)))
 }
 
@@ -82,7 +90,11 @@ pub async fn record_of(engine: &dyn Engine, id: &str) -> Result<Option<LoadRecor
 /// # Errors
 /// When the server cannot be reached.
 pub async fn recent(engine: &dyn Engine, limit: u32) -> Result<Vec<LoadRecord>, Failure> {
-    let bodies = ability(engine)?.history().recent(limit).await.context("read the book of loads")?;
+    let bodies = ability(engine)?
+        .history()
+        .recent(limit)
+        .await
+        .context("read the book of loads")?;
     Ok(bodies.iter().filter_map(|body| parse(body)).collect())
 }
 

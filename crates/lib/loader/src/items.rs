@@ -48,13 +48,18 @@ pub(crate) struct Selection {
 
 impl Router {
     pub(crate) const fn new(database: Option<String>, selection: Selection) -> Self {
-        Self { database, selection }
+        Self {
+            database,
+            selection,
+        }
     }
 
     /// The table these rows go to; `None` when it is left as it is.
     pub(crate) fn rows(&self, rows: &Rows) -> Result<Option<String>, Failure> {
         self.own(&rows.head.table, &rows.position)?;
-        Ok(self.takes(&rows.head.table.name).then(|| rows.head.table.name.clone()))
+        Ok(self
+            .takes(&rows.head.table.name)
+            .then(|| rows.head.table.name.clone()))
     }
 
     pub(crate) fn route(&self, statement: &Statement) -> Result<Action, Failure> {
@@ -62,18 +67,30 @@ impl Router {
         let object = |kind, name: &Name, table: Option<&Name>| {
             self.own(name, at)?;
             let table = table.map(|table| table.name.clone());
-            Ok(Action::Object { kind, name: name.name.clone(), table })
+            Ok(Action::Object {
+                kind,
+                name: name.name.clone(),
+                table,
+            })
         };
         match &statement.class {
             Class::Session => Ok(Action::Session),
-            Class::UseDatabase(name) | Class::CreateDatabase(name) | Class::DropDatabase(name) => {
+            Class::UseDatabase(name)
+            | Class::CreateDatabase(name)
+            | Class::AlterDatabase(name)
+            | Class::DropDatabase(name) => {
                 self.own_database(name, at)?;
                 Ok(Action::Leave)
             }
             Class::CreateTable { name, .. } => {
                 self.table(name, at, Action::CreateTable(name.name.clone()))
             }
-            Class::AlterTable { name, keys_switch: false, .. } | Class::CreateIndex { table: name } => {
+            Class::AlterTable {
+                name,
+                keys_switch: false,
+                ..
+            }
+            | Class::CreateIndex { table: name } => {
                 self.table(name, at, Action::AlterTable(name.name.clone()))
             }
             Class::DropTable { names } => self.drop_tables(names, at),
@@ -81,7 +98,9 @@ impl Router {
                 self.own(name, at)?;
                 Ok(Action::Sequence(name.name.clone()))
             }
-            Class::CreateView { placeholder: true, .. }
+            Class::CreateView {
+                placeholder: true, ..
+            }
             | Class::AlterTable { .. }
             | Class::DropSequence
             | Class::DropView { .. }
@@ -110,25 +129,42 @@ impl Router {
 
     fn table(&self, name: &Name, at: &Position, action: Action) -> Result<Action, Failure> {
         self.own(name, at)?;
-        Ok(if self.takes(&name.name) { action } else { Action::Leave })
+        Ok(if self.takes(&name.name) {
+            action
+        } else {
+            Action::Leave
+        })
     }
 
     fn drop_tables(&self, names: &[Name], at: &Position) -> Result<Action, Failure> {
         for name in names {
             self.own(name, at)?;
         }
-        let taken: Vec<String> =
-            names.iter().map(|name| name.name.clone()).filter(|name| self.takes(name)).collect();
+        let taken: Vec<String> = names
+            .iter()
+            .map(|name| name.name.clone())
+            .filter(|name| self.takes(name))
+            .collect();
         // A DROP of several tables, some of them left alone: none of them is on the stage yet.
-        Ok(if taken.len() == names.len() { Action::DropTables(taken) } else { Action::Leave })
+        Ok(if taken.len() == names.len() {
+            Action::DropTables(taken)
+        } else {
+            Action::Leave
+        })
     }
 
     fn takes(&self, table: &str) -> bool {
-        self.selection.only.as_ref().is_none_or(|only| only.contains(table)) && !self.selection.skip.contains(table)
+        self.selection
+            .only
+            .as_ref()
+            .is_none_or(|only| only.contains(table))
+            && !self.selection.skip.contains(table)
     }
 
     fn own(&self, name: &Name, at: &Position) -> Result<(), Failure> {
-        name.database.as_ref().map_or(Ok(()), |database| self.own_database(database, at))
+        name.database
+            .as_ref()
+            .map_or(Ok(()), |database| self.own_database(database, at))
     }
 
     fn own_database(&self, database: &str, at: &Position) -> Result<(), Failure> {

@@ -30,7 +30,6 @@ pub(crate) struct Staged {
 }
 
 /// See the module.
-#[derive(Debug)]
 pub(crate) struct Pipeline<'a> {
     stage: &'a mut dyn Stage,
     router: Router,
@@ -132,7 +131,10 @@ impl<'a> Pipeline<'a> {
         }
         if self.file.is_some() {
             self.drain_all().await?;
-            self.stage.new_session().await.context(format!("begin {}", position.file))?;
+            self.stage
+                .new_session()
+                .await
+                .context(format!("begin {}", position.file))?;
         }
         self.file = Some(Arc::clone(&position.file));
         Ok(())
@@ -158,14 +160,20 @@ impl<'a> Pipeline<'a> {
                     table.closing = true;
                 }
                 self.tables.entry(name.clone()).or_default().closing = false;
-                self.stage.create_table(&name, &statement.text).await.context(head())
+                self.stage
+                    .create_table(&name, &statement.text)
+                    .await
+                    .context(head())
             }
             Action::AlterTable(name) => {
                 self.drain(&name).await?;
                 if let Some(table) = self.tables.get_mut(&name) {
                     table.completed = None;
                 }
-                self.stage.alter_table(&name, &statement.text).await.context(head())
+                self.stage
+                    .alter_table(&name, &statement.text)
+                    .await
+                    .context(head())
             }
             Action::DropTables(names) => {
                 for name in names {
@@ -190,8 +198,14 @@ impl<'a> Pipeline<'a> {
     }
 
     async fn send_rows(&mut self, rows: Rows) -> Result<(), Failure> {
-        let Some(name) = self.router.rows(&rows)? else { return Ok(()) };
-        let session = self.stage.session().await.context("read the session's settings")?;
+        let Some(name) = self.router.rows(&rows)? else {
+            return Ok(());
+        };
+        let session = self
+            .stage
+            .session()
+            .await
+            .context("read the session's settings")?;
         let batch = RowBatch {
             table: name.clone(),
             columns: rows.head.columns.clone(),
@@ -214,18 +228,29 @@ impl<'a> Pipeline<'a> {
             table.stored = Some(0);
         }
         match rows.order {
-            RowOrder::Free => self.send(Job::Rows(Box::new(batch), rows.position), &name).await,
+            RowOrder::Free => {
+                self.send(Job::Rows(Box::new(batch), rows.position), &name)
+                    .await
+            }
             RowOrder::Ordered(_) => {
                 self.drain(&name).await?;
                 self.restore_keys(&name).await?;
-                self.send(Job::Rows(Box::new(batch), rows.position), &name).await?;
+                self.send(Job::Rows(Box::new(batch), rows.position), &name)
+                    .await?;
                 self.drain(&name).await
             }
             RowOrder::Session => {
                 self.drain(&name).await?;
-                let doing = format!("load the rows at {}: {} INTO {name}", rows.position, batch.verb);
+                let doing = format!(
+                    "load the rows at {}: {} INTO {name}",
+                    rows.position, batch.verb
+                );
                 let loaded = self.stage.insert(&batch).await.context(doing)?;
-                self.note(Done::Rows { table: name, rows: batch.rows, loaded });
+                self.note(Done::Rows {
+                    table: name,
+                    rows: batch.rows,
+                    loaded,
+                });
                 Ok(())
             }
         }
@@ -243,7 +268,9 @@ impl<'a> Pipeline<'a> {
     async fn send(&mut self, job: Job, table: &str) -> Result<(), Failure> {
         self.tables.entry(table.to_owned()).or_default().in_flight += 1;
         let (tables, progress) = (&mut self.tables, self.progress);
-        self.pool.send(job, |done| note(tables, progress, done)).await
+        self.pool
+            .send(job, |done| note(tables, progress, done))
+            .await
     }
 
     fn note(&mut self, done: Done) {
@@ -257,7 +284,11 @@ impl<'a> Pipeline<'a> {
     }
 
     async fn drain(&mut self, name: &str) -> Result<(), Failure> {
-        while self.tables.get(name).is_some_and(|table| table.in_flight > 0) {
+        while self
+            .tables
+            .get(name)
+            .is_some_and(|table| table.in_flight > 0)
+        {
             let done = self.pool.done().await?;
             self.note(done);
         }
@@ -288,7 +319,11 @@ impl<'a> Pipeline<'a> {
 
     async fn end(mut self) -> Result<Staged, Failure> {
         self.drain_all().await?;
-        let there = self.stage.tables().await.context("list the staged tables")?;
+        let there = self
+            .stage
+            .tables()
+            .await
+            .context("list the staged tables")?;
         self.tables.retain(|name, _| there.contains(name));
         for table in self.tables.values_mut() {
             table.closing = true;
@@ -299,24 +334,39 @@ impl<'a> Pipeline<'a> {
         self.complete_closing().await?;
         self.drain_all().await?;
         self.pool.close().await;
-        let mut staged = Staged { objects: self.objects, rows: self.rows, ..Staged::default() };
+        let mut staged = Staged {
+            objects: self.objects,
+            rows: self.rows,
+            ..Staged::default()
+        };
         staged.sequences = self.sequences.intersection(&there).cloned().collect();
         for (name, table) in self.tables {
             if let Some(stored) = table.stored {
                 staged.stored.insert(name.clone(), stored);
             }
-            staged.tables.insert(name, table.completed.unwrap_or_default());
+            staged
+                .tables
+                .insert(name, table.completed.unwrap_or_default());
         }
         Ok(staged)
     }
 }
 
 fn note(tables: &mut HashMap<String, Table>, progress: &Progress, done: Done) {
-    let Some(table) = tables.get_mut(done.table()) else { return };
+    let Some(table) = tables.get_mut(done.table()) else {
+        return;
+    };
     table.in_flight = table.in_flight.saturating_sub(1);
     match done {
-        Done::Rows { table: name, rows, loaded } => {
-            table.stored = table.stored.zip(loaded.stored).map(|(sum, more)| sum + more);
+        Done::Rows {
+            table: name,
+            rows,
+            loaded,
+        } => {
+            table.stored = table
+                .stored
+                .zip(loaded.stored)
+                .map(|(sum, more)| sum + more);
             progress.stored(&name, rows);
         }
         Done::KeysRestored { .. } => table.keyed = true,
@@ -325,7 +375,10 @@ fn note(tables: &mut HashMap<String, Table>, progress: &Progress, done: Done) {
 }
 
 fn stopped() -> Failure {
-    Failure::new(Kind::Cancelled, "stopped while loading; nothing live was changed")
+    Failure::new(
+        Kind::Cancelled,
+        "stopped while loading; nothing live was changed",
+    )
 }
 
 /// The beginning of a statement, for messages.

@@ -24,13 +24,19 @@ pub(crate) struct Plan {
 impl Plan {
     /// Every table that the new release will have.
     pub(crate) fn release(&self) -> BTreeSet<String> {
-        self.load.iter().chain(&self.unchanged).chain(&self.kept).cloned().collect()
+        self.load
+            .iter()
+            .chain(&self.unchanged)
+            .chain(&self.kept)
+            .cloned()
+            .collect()
     }
 
     /// The live tables that the ledger keeps as they are, with their records.
     pub(crate) fn carried<'a>(&'a self, live: &'a Release) -> BTreeMap<String, TableRecord> {
         let stay = self.unchanged.iter().chain(&self.kept);
-        stay.filter_map(|name| Some((name.clone(), live.tables.get(name)?.clone()))).collect()
+        stay.filter_map(|name| Some((name.clone(), live.tables.get(name)?.clone())))
+            .collect()
     }
 }
 
@@ -42,19 +48,33 @@ pub(crate) async fn decide(
     options: &Options,
 ) -> Result<Plan, Failure> {
     let mut plan = compare(live, summary, options);
-    let drift = target.drift(live, &concerned(&plan)).await.context("look at the live tables")?;
+    let drift = target
+        .drift(live, &concerned(&plan))
+        .await
+        .context("look at the live tables")?;
     let reload = refuse_drift(&drift, &plan, options)?;
     plan.load.extend(reload.iter().cloned());
 
     let edges: Vec<(String, String)> = summary
         .tables
         .iter()
-        .flat_map(|(child, table)| table.references.iter().map(move |parent| (child.clone(), parent.clone())))
+        .flat_map(|(child, table)| {
+            table
+                .references
+                .iter()
+                .map(move |parent| (child.clone(), parent.clone()))
+        })
         .collect();
     let changed: BTreeSet<String> = plan.load.union(&plan.retire).cloned().collect();
     let known: BTreeSet<String> = plan.release().union(&plan.retire).cloned().collect();
-    let set = target.closure(&changed, &known, &edges).await.context("follow the foreign keys")?;
-    plan.load.extend(set.into_iter().filter(|table| summary.tables.contains_key(table)));
+    let set = target
+        .closure(&changed, &known, &edges)
+        .await
+        .context("follow the foreign keys")?;
+    plan.load.extend(
+        set.into_iter()
+            .filter(|table| summary.tables.contains_key(table)),
+    );
     plan.unchanged.retain(|table| !plan.load.contains(table));
     plan.kept.retain(|table| !plan.load.contains(table));
     Ok(plan)
@@ -62,7 +82,12 @@ pub(crate) async fn decide(
 
 /// Names of the dump's sequences.
 pub(crate) fn sequences(summary: &Summary) -> BTreeSet<String> {
-    summary.objects.keys().filter_map(|key| key.strip_prefix("sequence ")).map(str::to_owned).collect()
+    summary
+        .objects
+        .keys()
+        .filter_map(|key| key.strip_prefix("sequence "))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn compare(live: &Release, summary: &Summary, options: &Options) -> Plan {
@@ -83,7 +108,11 @@ fn compare(live: &Release, summary: &Summary, options: &Options) -> Plan {
     plan.load.extend(sequences(summary));
     for name in live.tables.keys() {
         if !summary.tables.contains_key(name) && !plan.load.contains(name) {
-            let set = if options.selects(name) { &mut plan.retire } else { &mut plan.kept };
+            let set = if options.selects(name) {
+                &mut plan.retire
+            } else {
+                &mut plan.kept
+            };
             set.insert(name.clone());
         }
     }
@@ -91,11 +120,20 @@ fn compare(live: &Release, summary: &Summary, options: &Options) -> Plan {
 }
 
 fn concerned(plan: &Plan) -> BTreeSet<String> {
-    plan.load.iter().chain(&plan.unchanged).chain(&plan.retire).cloned().collect()
+    plan.load
+        .iter()
+        .chain(&plan.unchanged)
+        .chain(&plan.retire)
+        .cloned()
+        .collect()
 }
 
 /// The unchanged tables to load again, since somebody wrote to them and that may be overwritten.
-fn refuse_drift(drift: &Drift, plan: &Plan, options: &Options) -> Result<BTreeSet<String>, Failure> {
+fn refuse_drift(
+    drift: &Drift,
+    plan: &Plan,
+    options: &Options,
+) -> Result<BTreeSet<String>, Failure> {
     if !drift.unrecorded.is_empty() && !options.adopt {
         return Err(Failure::new(
             Kind::Config,
@@ -104,20 +142,36 @@ fn refuse_drift(drift: &Drift, plan: &Plan, options: &Options) -> Result<BTreeSe
         .with_hint("--adopt replaces them (the old rows stay for one rollback), --into takes another database"));
     }
     if !drift.modified.is_empty() && !options.overwrite_modified {
-        let tables: Vec<String> =
-            drift.modified.iter().map(|(table, how)| format!("{table} ({how})")).collect();
+        let tables: Vec<String> = drift
+            .modified
+            .iter()
+            .map(|(table, how)| format!("{table} ({how})"))
+            .collect();
         return Err(Failure::new(
             Kind::Config,
-            format!("live tables were written to since they were loaded: {}", tables.join(", ")),
+            format!(
+                "live tables were written to since they were loaded: {}",
+                tables.join(", ")
+            ),
         )
         .with_hint("--overwrite-modified replaces them with the dump's rows"));
     }
-    Ok(drift.modified.keys().filter(|table| plan.unchanged.contains(*table)).cloned().collect())
+    Ok(drift
+        .modified
+        .keys()
+        .filter(|table| plan.unchanged.contains(*table))
+        .cloned()
+        .collect())
 }
 
 fn list(names: &BTreeSet<String>) -> String {
     const SHOWN: usize = 10;
-    let mut text = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    let mut text = names
+        .iter()
+        .take(SHOWN)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join(", ");
     if names.len() > SHOWN {
         text.push_str(&format!(" and {} more", names.len() - SHOWN));
     }

@@ -22,15 +22,26 @@ pub(crate) enum Job {
 /// Work that was done.
 #[derive(Debug)]
 pub(crate) enum Done {
-    Rows { table: String, rows: u64, loaded: Loaded },
-    KeysRestored { table: String },
-    Completed { table: String, completed: Completed },
+    Rows {
+        table: String,
+        rows: u64,
+        loaded: Loaded,
+    },
+    KeysRestored {
+        table: String,
+    },
+    Completed {
+        table: String,
+        completed: Completed,
+    },
 }
 
 impl Done {
     pub(crate) fn table(&self) -> &str {
         match self {
-            Self::Rows { table, .. } | Self::KeysRestored { table } | Self::Completed { table, .. } => table,
+            Self::Rows { table, .. }
+            | Self::KeysRestored { table }
+            | Self::Completed { table, .. } => table,
         }
     }
 }
@@ -66,7 +77,11 @@ impl Pool {
     }
 
     /// Puts a job into the queue once there is room; hands over what is done meanwhile.
-    pub(crate) async fn send(&mut self, job: Job, mut note: impl FnMut(Done)) -> Result<(), Failure> {
+    pub(crate) async fn send(
+        &mut self,
+        job: Job,
+        mut note: impl FnMut(Done),
+    ) -> Result<(), Failure> {
         let jobs = self.jobs.clone();
         let mut room = std::pin::pin!(jobs.reserve());
         loop {
@@ -83,7 +98,9 @@ impl Pool {
 
     /// Ends the connections, all jobs being done.
     pub(crate) async fn close(self) {
-        let Self { jobs, mut tasks, .. } = self;
+        let Self {
+            jobs, mut tasks, ..
+        } = self;
         drop(jobs);
         while tasks.join_next().await.is_some() {}
     }
@@ -93,7 +110,11 @@ fn ended() -> Failure {
     Failure::new(Kind::Bug, "the connections for rows ended early")
 }
 
-async fn serve(mut worker: Box<dyn Worker>, queue: Queue, tell: mpsc::UnboundedSender<Result<Done, Failure>>) {
+async fn serve(
+    mut worker: Box<dyn Worker>,
+    queue: Queue,
+    tell: mpsc::UnboundedSender<Result<Done, Failure>>,
+) {
     loop {
         let job = queue.lock().await.recv().await;
         let Some(job) = job else { return };
@@ -108,18 +129,28 @@ async fn serve(mut worker: Box<dyn Worker>, queue: Queue, tell: mpsc::UnboundedS
 async fn work(worker: &mut dyn Worker, job: Job) -> Result<Done, Failure> {
     match job {
         Job::Rows(batch, position) => {
-            let loaded = worker
-                .load(&batch)
-                .await
-                .context(format!("load the rows at {position}: {} INTO {}", batch.verb, batch.table))?;
-            Ok(Done::Rows { table: batch.table, rows: batch.rows, loaded })
+            let loaded = worker.load(&batch).await.context(format!(
+                "load the rows at {position}: {} INTO {}",
+                batch.verb, batch.table
+            ))?;
+            Ok(Done::Rows {
+                table: batch.table,
+                rows: batch.rows,
+                loaded,
+            })
         }
         Job::RestoreKeys(table) => {
-            worker.restore_keys(&table).await.context(format!("build the keys of {table}"))?;
+            worker
+                .restore_keys(&table)
+                .await
+                .context(format!("build the keys of {table}"))?;
             Ok(Done::KeysRestored { table })
         }
         Job::Complete(table) => {
-            let completed = worker.complete(&table).await.context(format!("build the keys of {table}"))?;
+            let completed = worker
+                .complete(&table)
+                .await
+                .context(format!("build the keys of {table}"))?;
             Ok(Done::Completed { table, completed })
         }
     }

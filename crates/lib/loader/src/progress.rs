@@ -101,20 +101,28 @@ impl Progress {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let counters = &self.0;
-        let total = |counter: &AtomicU64| Some(counter.load(Ordering::Relaxed)).filter(|total| *total > 0);
+        let total =
+            |counter: &AtomicU64| Some(counter.load(Ordering::Relaxed)).filter(|total| *total > 0);
         Snapshot {
-            phase: PHASES[usize::from(counters.phase.load(Ordering::Relaxed)).min(PHASES.len() - 1)],
+            phase: PHASES
+                [usize::from(counters.phase.load(Ordering::Relaxed)).min(PHASES.len() - 1)],
             rows: counters.rows.load(Ordering::Relaxed),
             rows_total: total(&counters.rows_total),
             bytes: counters.bytes.load(Ordering::Relaxed),
             bytes_total: total(&counters.bytes_total),
-            table: counters.table.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            table: counters
+                .table
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
         }
     }
 
     pub(crate) fn enter(&self, phase: Phase) {
         let index = PHASES.iter().position(|known| *known == phase).unwrap_or(0);
-        self.0.phase.store(u8::try_from(index).unwrap_or(0), Ordering::Relaxed);
+        self.0
+            .phase
+            .store(u8::try_from(index).unwrap_or(0), Ordering::Relaxed);
         tracing::debug!(phase = phase.name(), "enters phase");
     }
 
@@ -131,7 +139,9 @@ impl Progress {
     }
 
     pub(crate) fn expect(&self, bytes: Option<u64>, rows: Option<u64>) {
-        self.0.bytes_total.store(bytes.unwrap_or(0), Ordering::Relaxed);
+        self.0
+            .bytes_total
+            .store(bytes.unwrap_or(0), Ordering::Relaxed);
         if let Some(rows) = rows {
             self.0.rows_total.store(rows, Ordering::Relaxed);
         }

@@ -17,26 +17,39 @@ pub(crate) struct Pinned {
 /// Resolves a path once: a volume to its live release, a link to its file.
 pub(crate) fn pin(source: &Source) -> Result<Pinned, Failure> {
     let Source::Path(path) = source else {
-        return Ok(Pinned { source: Source::Stdin, manifest: None });
+        return Ok(Pinned {
+            source: Source::Stdin,
+            manifest: None,
+        });
     };
     let resolved = resolve(path)?;
-    let folder = if resolved.is_dir() { Some(resolved.as_path()) } else { resolved.parent() };
+    let folder = if resolved.is_dir() {
+        Some(resolved.as_path())
+    } else {
+        resolved.parent()
+    };
     let manifest = match folder {
         Some(folder) if folder.join(MANIFEST).is_file() => Some(read_manifest(folder)?),
         _ => None,
     };
-    Ok(Pinned { source: Source::Path(resolved), manifest })
+    Ok(Pinned {
+        source: Source::Path(resolved),
+        manifest,
+    })
 }
 
 fn resolve(path: &Path) -> Result<PathBuf, Failure> {
     if path.is_dir()
-        && let Some(release) = pilotfish_volume::current(path).context(format!("open {}", path.display()))?
+        && let Some(release) =
+            pilotfish_volume::current(path).context(format!("open {}", path.display()))?
     {
         return Ok(release.path);
     }
     std::fs::canonicalize(path)
         .context(format!("open {}", path.display()))
-        .map_err(|failure| failure.with_hint("give a dump file, a folder of them, or - for standard input"))
+        .map_err(|failure| {
+            failure.with_hint("give a dump file, a folder of them, or - for standard input")
+        })
 }
 
 fn read_manifest(folder: &Path) -> Result<Manifest, Failure> {
@@ -66,9 +79,9 @@ pub(crate) fn digest(pinned: &Pinned) -> Result<Option<String>, Failure> {
         return Ok(Some(manifest.sha256.clone()));
     }
     match &pinned.source {
-        Source::Path(path) => {
-            pilotfish_dump::identify(path).context(format!("read {}", path.display())).map(Some)
-        }
+        Source::Path(path) => pilotfish_dump::identify(path)
+            .context(format!("read {}", path.display()))
+            .map(Some),
         Source::Stdin => Ok(None),
     }
 }

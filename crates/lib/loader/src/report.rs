@@ -51,7 +51,10 @@ impl Report {
     pub fn sentence(&self) -> String {
         let digest: String = self.digest.chars().take(12).collect();
         match self.outcome {
-            Outcome::NothingToDo => format!("{}: release {digest} is live already, nothing to do", self.database),
+            Outcome::NothingToDo => format!(
+                "{}: release {digest} is live already, nothing to do",
+                self.database
+            ),
             Outcome::RolledBack => format!("{}: release {digest} is live again", self.database),
             Outcome::Loaded => format!(
                 "{}: release {digest} is live: {} tables loaded ({} rows), {} unchanged, {} retired, in {:.1} s",

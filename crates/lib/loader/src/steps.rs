@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use pilotfish_dump::{Source, Summary};
 use pilotfish_engine::Engine;
-use pilotfish_engine::load::{Load, Object, Release, Stage, Status, SwapPlan, TableRecord, Target, TargetOptions};
+use pilotfish_engine::load::{
+    Load, Object, Release, Stage, Status, SwapPlan, TableRecord, Target, TargetOptions,
+};
 use pilotfish_failure::{Context as _, Failure, Kind};
-use pilotfish_sql::{Dialect, Flavour};
+use pilotfish_sql::Dialect;
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
@@ -62,10 +64,13 @@ impl<'a> Opened<'a> {
     ) -> Result<Self, Failure> {
         let load = ability(engine)?;
         let Dialect::MySql(flavour) = load.dialect().await.context("reach the server")? else {
-            return Err(Failure::new(Kind::Config, "dumps of this kind of server cannot be read yet"));
+            return Err(Failure::new(
+                Kind::Config,
+                "dumps of this kind of server cannot be read yet",
+            ));
         };
         let pinned = release::pin(source)?;
-        let dump_options = dump_options(flavour);
+        let dump_options = pilotfish_dump::Options::new(flavour);
         let feed = Feed::open(&pinned.source, dump_options.clone()).await?;
         let dump_database = feed.database.clone();
         let database = choose_database(options, dump_database.as_deref())?;
@@ -97,15 +102,24 @@ impl<'a> Opened<'a> {
 
     async fn run(&mut self) -> Result<Report, Failure> {
         if !self.options.dry_run {
-            self.notes = self.target.recover().await.context("finish what an earlier load left")?;
+            self.notes = self
+                .target
+                .recover()
+                .await
+                .context("finish what an earlier load left")?;
             for note in &self.notes {
                 tracing::info!(note, "recovered");
             }
         }
         let live = self.target.live().await.context("read the ledger")?;
         let rejected = self.target.rejected().await.context("read the ledger")?;
-        let known = self.known_digest(live.is_some() || !rejected.is_empty()).await?;
-        if let Some(report) = known.as_ref().and_then(|digest| self.nothing_to_do(live.as_ref(), digest)) {
+        let known = self
+            .known_digest(live.is_some() || !rejected.is_empty())
+            .await?;
+        if let Some(report) = known
+            .as_ref()
+            .and_then(|digest| self.nothing_to_do(live.as_ref(), digest))
+        {
             return Ok(report);
         }
         if let Some(digest) = &known {
@@ -121,8 +135,14 @@ impl<'a> Opened<'a> {
             None => None,
         };
         if self.options.dry_run {
-            let summary = surveyed.ok_or_else(|| Failure::new(Kind::Bug, "a dry run without survey"))?;
-            return Ok(self.report(Outcome::Planned, &live, &summary, &planned.unwrap_or_default()));
+            let summary =
+                surveyed.ok_or_else(|| Failure::new(Kind::Bug, "a dry run without survey"))?;
+            return Ok(self.report(
+                Outcome::Planned,
+                &live,
+                &summary,
+                &planned.unwrap_or_default(),
+            ));
         }
 
         let mut stage = self.target.stage().await.context("make a stage")?;
@@ -138,7 +158,8 @@ impl<'a> Opened<'a> {
             Some(plan) => plan,
             None => plan::decide(self.target.as_mut(), &live, &summary, self.options).await?,
         };
-        self.check(stage.as_mut(), &live, &plan, &staged, &summary).await?;
+        self.check(stage.as_mut(), &live, &plan, &staged, &summary)
+            .await?;
         let rows = staged.rows;
         let swap = swap_plan(digest, &live, &plan, staged, &summary, self.options)?;
         self.swap(stage, &swap).await?;
@@ -161,7 +182,11 @@ impl<'a> Opened<'a> {
     }
 
     fn digest(&self, summary: &Summary) -> String {
-        let published = self.pinned.manifest.as_ref().map(|manifest| manifest.sha256.clone());
+        let published = self
+            .pinned
+            .manifest
+            .as_ref()
+            .map(|manifest| manifest.sha256.clone());
         self.selected(published.unwrap_or_else(|| summary.sha256.clone()))
     }
 
@@ -170,8 +195,14 @@ impl<'a> Opened<'a> {
         if self.options.selects_all() {
             return digest;
         }
-        let parts = format!("{digest} only {:?} skip {:?}", self.options.only, self.options.skip);
-        Sha256::digest(parts.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+        let parts = format!(
+            "{digest} only {:?} skip {:?}",
+            self.options.only, self.options.skip
+        );
+        Sha256::digest(parts.as_bytes())
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     fn nothing_to_do(&self, live: Option<&Release>, digest: &str) -> Option<Report> {
@@ -196,42 +227,78 @@ impl<'a> Opened<'a> {
     async fn survey(&self, live: Option<&Release>) -> Result<Option<Summary>, Failure> {
         let readable_twice = matches!(self.pinned.source, Source::Path(_));
         if !readable_twice && self.options.dry_run {
-            return Err(Failure::new(Kind::Usage, "--dry-run reads the dump before it plans: give a file, not a stream"));
+            return Err(Failure::new(
+                Kind::Usage,
+                "--dry-run reads the dump before it plans: give a file, not a stream",
+            ));
         }
-        if !readable_twice || (live.is_none() && !self.options.dry_run && self.options.selects_all()) {
+        if !readable_twice
+            || (live.is_none() && !self.options.dry_run && self.options.selects_all())
+        {
             return Ok(None);
         }
         self.progress.enter(Phase::Surveying);
-        let summary =
-            survey(&self.pinned.source, self.dump_options.clone(), self.progress, self.cancel).await?;
+        let summary = survey(
+            &self.pinned.source,
+            self.dump_options.clone(),
+            self.progress,
+            self.cancel,
+        )
+        .await?;
         checks::identity(&self.pinned, &summary, self.options)?;
         Ok(Some(summary))
     }
 
-    async fn fill(&mut self, stage: &mut dyn Stage, plan: Option<&Plan>) -> Result<Staged, Failure> {
+    async fn fill(
+        &mut self,
+        stage: &mut dyn Stage,
+        plan: Option<&Plan>,
+    ) -> Result<Staged, Failure> {
         self.progress.enter(Phase::Staging);
-        tracing::info!(database = self.database, rows_by = stage.row_path(), threads = self.options.threads, "loads");
+        tracing::info!(
+            database = self.database,
+            rows_by = stage.row_path(),
+            threads = self.options.threads,
+            "loads"
+        );
         let selection = match plan {
-            Some(plan) => Selection { only: Some(plan.load.clone()), skip: BTreeSet::new() },
+            Some(plan) => Selection {
+                only: Some(plan.load.clone()),
+                skip: BTreeSet::new(),
+            },
             None => Selection {
                 only: (!self.options.only.is_empty()).then(|| self.options.only.clone()),
                 skip: self.options.skip.clone(),
             },
         };
         let router = Router::new(self.dump_database.clone(), selection);
-        let feed = self.feed.as_mut().ok_or_else(|| Failure::new(Kind::Bug, "the dump is read twice"))?;
-        let pipeline = Pipeline::open(stage, router, self.options.threads, self.progress, self.cancel).await?;
+        let feed = self
+            .feed
+            .as_mut()
+            .ok_or_else(|| Failure::new(Kind::Bug, "the dump is read twice"))?;
+        let pipeline = Pipeline::open(
+            stage,
+            router,
+            self.options.threads,
+            self.progress,
+            self.cancel,
+        )
+        .await?;
         pipeline.run(feed).await
     }
 
     /// The verdict on the dump: an error of the reader ended the pipeline early, and comes out here.
     async fn read_whole(&mut self, surveyed: Option<&Summary>) -> Result<Option<Summary>, Failure> {
-        let Some(feed) = self.feed.take() else { return Ok(None) };
+        let Some(feed) = self.feed.take() else {
+            return Ok(None);
+        };
         let summary = feed.finish().await?;
         checks::identity(&self.pinned, &summary, self.options)?;
         if surveyed.is_some_and(|before| before.sha256 != summary.sha256) {
-            return Err(Failure::new(Kind::Busy, "the dump changed while it was read")
-                .with_hint("nothing live was changed; publish dumps by a rename"));
+            return Err(
+                Failure::new(Kind::Busy, "the dump changed while it was read")
+                    .with_hint("nothing live was changed; publish dumps by a rename"),
+            );
         }
         Ok(Some(summary))
     }
@@ -245,10 +312,20 @@ impl<'a> Opened<'a> {
         summary: &Summary,
     ) -> Result<(), Failure> {
         self.progress.enter(Phase::Checking);
-        stage.foreign_keys(&plan.release()).await.context("add the foreign keys")?;
+        stage
+            .foreign_keys(&plan.release())
+            .await
+            .context("add the foreign keys")?;
         checks::counts(staged)?;
-        if let Some(table) = summary.tables.keys().find(|table| plan.load.contains(*table) && !staged.tables.contains_key(*table)) {
-            return Err(Failure::new(Kind::BadData, format!("the dump has rows for {table} but no such table at its end")));
+        if let Some(table) = summary
+            .tables
+            .keys()
+            .find(|table| plan.load.contains(*table) && !staged.tables.contains_key(*table))
+        {
+            return Err(Failure::new(
+                Kind::BadData,
+                format!("the dump has rows for {table} but no such table at its end"),
+            ));
         }
         checks::shrink(live, plan, staged, self.options)?;
         let unchanged: BTreeSet<String> = plan.unchanged.union(&plan.kept).cloned().collect();
@@ -258,16 +335,24 @@ impl<'a> Opened<'a> {
     async fn swap(&mut self, stage: Box<dyn Stage>, plan: &SwapPlan) -> Result<(), Failure> {
         self.progress.enter(Phase::Swapping);
         if self.cancel.is_cancelled() {
-            return Err(Failure::new(Kind::Cancelled, "stopped before the swap; nothing live was changed"));
+            return Err(Failure::new(
+                Kind::Cancelled,
+                "stopped before the swap; nothing live was changed",
+            ));
         }
-        self.target.swap(stage, plan).await.context("swap the new release in")?;
-        self.progress.enter(Phase::Finishing);
         self.target
-            .finish()
+            .swap(stage, plan)
             .await
-            .context("make the views, triggers and routines of the new release, whose rows are live already")?;
+            .context("swap the new release in")?;
+        self.progress.enter(Phase::Finishing);
+        self.target.finish().await.context(
+            "make the views, triggers and routines of the new release, whose rows are live already",
+        )?;
         self.progress.enter(Phase::Tidying);
-        self.target.tidy(self.options.keep_previous).await.context("drop what the swap left over")
+        self.target
+            .tidy(self.options.keep_previous)
+            .await
+            .context("drop what the swap left over")
     }
 
     fn report(&self, outcome: Outcome, live: &Release, summary: &Summary, plan: &Plan) -> Report {
@@ -305,10 +390,19 @@ pub async fn rollback(engine: &dyn Engine, database: Option<&str>) -> Result<Rep
     let started = Instant::now();
     let database = one_database(engine, database).await?;
     let mut target = open_target(engine, &database).await?;
-    let notes = target.recover().await.context("finish what an earlier load left")?;
+    let notes = target
+        .recover()
+        .await
+        .context("finish what an earlier load left")?;
     let (undone, live) = target.rollback().await.context("roll back")?;
-    target.finish().await.context("make the views, triggers and routines of the previous release")?;
-    target.tidy(true).await.context("drop what the rollback left over")?;
+    target
+        .finish()
+        .await
+        .context("make the views, triggers and routines of the previous release")?;
+    target
+        .tidy(true)
+        .await
+        .context("drop what the rollback left over")?;
     Ok(Report {
         outcome: Outcome::RolledBack,
         database,
@@ -338,22 +432,34 @@ pub async fn resume(
     let mut target = open_target(engine, &database).await?;
     let rejected = target.rejected().await.context("read the ledger")?;
     let wanted = digest.unwrap_or_default();
-    let chosen: Vec<String> = rejected.into_iter().filter(|known| known.starts_with(wanted)).collect();
+    let chosen: Vec<String> = rejected
+        .into_iter()
+        .filter(|known| known.starts_with(wanted))
+        .collect();
     if chosen.is_empty() {
-        return Err(Failure::new(Kind::Config, format!("{database} has no rejected release {wanted}"))
-            .with_hint("load status shows them"));
+        return Err(Failure::new(
+            Kind::Config,
+            format!("{database} has no rejected release {wanted}"),
+        )
+        .with_hint("load status shows them"));
     }
     for digest in &chosen {
-        target.set_rejected(digest, false).await.context("write the ledger")?;
+        target
+            .set_rejected(digest, false)
+            .await
+            .context("write the ledger")?;
     }
     Ok(chosen)
 }
 
 /// The engine's ability to load.
 pub(crate) fn ability(engine: &dyn Engine) -> Result<&dyn Load, Failure> {
-    engine
-        .load()
-        .ok_or_else(|| Failure::new(Kind::Config, format!("loading into {} is not possible yet", engine.name())))
+    engine.load().ok_or_else(|| {
+        Failure::new(
+            Kind::Config,
+            format!("loading into {} is not possible yet", engine.name()),
+        )
+    })
 }
 
 async fn open_target(engine: &dyn Engine, database: &str) -> Result<Box<dyn Target>, Failure> {
@@ -372,17 +478,27 @@ async fn open_target(engine: &dyn Engine, database: &str) -> Result<Box<dyn Targ
 
 /// The named database, or the only one of the ledger.
 async fn one_database(engine: &dyn Engine, named: Option<&str>) -> Result<String, Failure> {
-    let known: Vec<String> =
-        status(engine).await?.into_iter().map(|status| status.database).collect();
+    let known: Vec<String> = status(engine)
+        .await?
+        .into_iter()
+        .map(|status| status.database)
+        .collect();
     match (named, known.as_slice()) {
         (Some(name), known) if known.iter().any(|database| database == name) => Ok(name.to_owned()),
         (None, [only]) => Ok(only.clone()),
-        (Some(name), _) => Err(Failure::new(Kind::Config, format!("no release was ever loaded into {name}"))),
-        (None, []) => Err(Failure::new(Kind::Config, "no release was ever loaded into this server")),
-        (None, several) => {
-            Err(Failure::new(Kind::Config, format!("several databases have releases: {}", several.join(", ")))
-                .with_hint("name one with --into"))
-        }
+        (Some(name), _) => Err(Failure::new(
+            Kind::Config,
+            format!("no release was ever loaded into {name}"),
+        )),
+        (None, []) => Err(Failure::new(
+            Kind::Config,
+            "no release was ever loaded into this server",
+        )),
+        (None, several) => Err(Failure::new(
+            Kind::Config,
+            format!("several databases have releases: {}", several.join(", ")),
+        )
+        .with_hint("name one with --into")),
     }
 }
 
@@ -399,14 +515,13 @@ fn choose_database(options: &Options, dump: Option<&str>) -> Result<String, Fail
         })
 }
 
-const fn dump_options(flavour: Flavour) -> pilotfish_dump::Options {
-    pilotfish_dump::Options::new(flavour)
-}
-
 fn refuse_rejected(rejected: &BTreeSet<String>, digest: &str) -> Result<(), Failure> {
     if rejected.contains(digest) {
-        return Err(Failure::new(Kind::BadData, format!("the release {digest} was rolled back and is left alone"))
-            .with_hint("`load resume` allows it again"));
+        return Err(Failure::new(
+            Kind::BadData,
+            format!("the release {digest} was rolled back and is left alone"),
+        )
+        .with_hint("`load resume` allows it again"));
     }
     Ok(())
 }
@@ -420,26 +535,55 @@ fn swap_plan(
     options: &Options,
 ) -> Result<SwapPlan, Failure> {
     let mut tables = plan.carried(live);
-    for (name, completed) in staged.tables.iter().filter(|(name, _)| plan.load.contains(*name)) {
-        let digest = summary.tables.get(name).map(|table| table.digest.clone()).unwrap_or_default();
+    for (name, completed) in staged
+        .tables
+        .iter()
+        .filter(|(name, _)| plan.load.contains(*name))
+    {
+        let digest = summary
+            .tables
+            .get(name)
+            .map(|table| table.digest.clone())
+            .unwrap_or_default();
         tables.insert(
             name.clone(),
-            TableRecord { digest, rows: completed.rows, proof: completed.proof.clone() },
+            TableRecord {
+                digest,
+                rows: completed.rows,
+                proof: completed.proof.clone(),
+            },
         );
     }
     for name in &staged.sequences {
-        let digest = summary.objects.get(&format!("sequence {name}")).cloned().unwrap_or_default();
-        tables.insert(name.clone(), TableRecord { digest, rows: 1, proof: None });
+        let digest = summary
+            .objects
+            .get(&format!("sequence {name}"))
+            .cloned()
+            .unwrap_or_default();
+        tables.insert(
+            name.clone(),
+            TableRecord {
+                digest,
+                rows: 1,
+                proof: None,
+            },
+        );
     }
     let mut objects = Vec::with_capacity(staged.objects.len());
     for object in staged.objects {
         let key = object.key();
         let digest = summary.objects.get(&key).cloned().ok_or_else(|| {
-            Failure::new(Kind::Bug, format!("the dump's summary does not know the {key}"))
+            Failure::new(
+                Kind::Bug,
+                format!("the dump's summary does not know the {key}"),
+            )
         })?;
         objects.push(Object { digest, ..object });
     }
-    let digests = objects.iter().map(|object| (object.key(), object.digest.clone())).collect();
+    let digests = objects
+        .iter()
+        .map(|object| (object.key(), object.digest.clone()))
+        .collect();
     let swap = staged
         .tables
         .keys()
@@ -448,7 +592,12 @@ fn swap_plan(
         .cloned()
         .collect();
     Ok(SwapPlan {
-        release: Release { digest, since: 0, tables, objects: digests },
+        release: Release {
+            digest,
+            since: 0,
+            tables,
+            objects: digests,
+        },
         swap,
         retire: plan.retire.clone(),
         objects,

@@ -1,0 +1,40 @@
+//! What a person sees who types.
+
+use pilotfish_harness::tool;
+
+#[test]
+fn help_fits_a_screen_groups_flags_and_shows_defaults_and_variables() {
+    let help = tool!("load").arg("--help").run().success().stdout;
+    assert!(help.lines().count() <= 100, "{help}");
+    for part in [
+        "Load:",
+        "Server:",
+        "Process:",
+        "PILOTFISH_INTO",
+        "[default: rename]",
+        "status",
+        "rollback",
+    ] {
+        assert!(help.contains(part), "no {part} in\n{help}");
+    }
+}
+
+#[test]
+fn a_typo_is_named_with_the_right_flag() {
+    let done = tool!("load").args(["dump.sql", "--max-shrinc", "5"]).run();
+    let _ = done.fails_with(64, "--max-shrink");
+}
+
+#[test]
+fn without_arguments_the_usage_is_shown() {
+    let _ = tool!("load").run().fails_with(64, "Usage");
+}
+
+#[test]
+fn all_mistakes_come_at_once() {
+    let done = tool!("load")
+        .args(["x.sql", "--user=u", "--threads=0", "--sha256=abc"])
+        .run();
+    let done = done.fails_with(78, "--threads 0");
+    assert!(done.stderr.contains("--sha256"), "{done}");
+}

@@ -1,0 +1,89 @@
+//! Killed anywhere, live rows are one whole release, and the next run succeeds.
+
+use std::time::Duration;
+
+use pilotfish_harness::{Server, ServerKind, World, seeded};
+use rand::Rng as _;
+
+use crate::{load, release_no, two_releases};
+
+/// Random points at which something is killed.
+const POINTS: usize = 10;
+
+fn whole(server: &Server) -> String {
+    let seen = release_no(server);
+    assert!(seen == "1" || seen == "2", "readers see `{seen}`");
+    let rows = server.sql("SELECT COUNT(*) FROM app.a");
+    assert_eq!(rows.trim(), if seen == "1" { "500" } else { "501" });
+    seen
+}
+
+fn kill_at_random_points(
+    kind: ServerKind,
+    what: &str,
+    kill: impl Fn(&Server, pilotfish_harness::Running),
+) {
+    let mut random = seeded(what);
+    let world = World::new();
+    let server = Server::start(kind, &world, &["--local-infile=1"]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    // How long one load takes here decides where the points lie.
+    let started = std::time::Instant::now();
+    let _ = load(&server).arg(&second).arg("--into=app").run().success();
+    let span = u64::try_from(started.elapsed().as_micros()).expect("a short time");
+    for point in 0..POINTS {
+        let dump = if release_no(&server) == "1" {
+            &second
+        } else {
+            &first
+        };
+        let running = load(&server).arg(dump).arg("--into=app").spawn();
+        std::thread::sleep(Duration::from_micros(random.random_range(0..span)));
+        kill(&server, running);
+        let seen = whole(&server);
+        let _ = load(&server).arg(dump).arg("--into=app").run().success();
+        let after = whole(&server);
+        eprintln!("{what}: point {point}: {seen} was live, then {after}");
+        let staging = server.sql("SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'pilotfish%next%'");
+        assert_eq!(staging, "", "the staging schema stays");
+    }
+}
+
+#[test]
+fn the_loader_is_killed() {
+    kill_at_random_points(
+        ServerKind::MariaDb1011,
+        "kill -9 of the loader",
+        |_, running| {
+            running.signal("KILL");
+            let _ = running.wait();
+        },
+    );
+}
+
+#[test]
+fn the_server_is_killed() {
+    kill_at_random_points(
+        ServerKind::MariaDb1011,
+        "kill -9 of MariaDB",
+        |server, running| {
+            server.kill9();
+            let _ = running.wait();
+            server.restart();
+        },
+    );
+}
+
+#[test]
+fn mysql_is_killed() {
+    kill_at_random_points(
+        ServerKind::MySql97,
+        "kill -9 of MySQL",
+        |server, running| {
+            server.kill9();
+            let _ = running.wait();
+            server.restart();
+        },
+    );
+}
