@@ -42,6 +42,22 @@ impl Tool {
         }
     }
 
+    /// A command for the tool that was built together with the running program: for the demo and
+    /// the benchmarks, which are not tests of one tool.
+    ///
+    /// # Panics
+    /// When the tool was not built.
+    pub fn beside(name: &str) -> Self {
+        let here = std::env::current_exe().expect("the path of the running program");
+        let path = here.with_file_name(format!("pilotfish-{name}"));
+        assert!(
+            path.exists(),
+            "{} is missing: build the workspace",
+            path.display()
+        );
+        Self::new(path)
+    }
+
     /// Adds an argument.
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.command.arg(arg);

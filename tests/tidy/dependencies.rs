@@ -92,7 +92,7 @@ fn rooms_depend_downwards_only() {
             let Some((other_shelf, _)) = members.get(other) else {
                 continue;
             };
-            if *shelf != "" && *other_shelf != "lib" {
+            if !shelf.is_empty() && *other_shelf != "lib" {
                 complaints.push(format!(
                     "{name} -> {other}: only libraries may be depended on"
                 ));

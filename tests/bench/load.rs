@@ -1,0 +1,110 @@
+//! One plain dump file into an empty server: the stock client, and `load`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use pilotfish_harness::{Server, ServerKind, Tool, World, tpch};
+
+use crate::figures::{Figures, median, timed};
+
+const THREADS: &str = "4";
+/// Settings of both sides: a server that was given memory, and durability as shipped.
+const SETTINGS: [&str; 1] = ["--innodb-buffer-pool-size=1G"];
+
+pub(crate) fn run(kind: ServerKind, engine: &str, scale: &str, rounds: usize) {
+    eprintln!("== load: TPC-H at scale {scale} into {}", kind.name());
+    let dump = tpch::dump(kind, scale);
+    let expected = Client::rows(kind, &dump);
+    let mut client = Vec::new();
+    let mut infile = Vec::new();
+    let mut inserts = Vec::new();
+    let mut peak_kib = 0;
+    for round in 1..=rounds.max(1) {
+        eprintln!("   round {round} of {rounds}");
+        client.push(Client::time(kind, &dump));
+        let (time, peak) = load(kind, &dump, "--local-infile=ON", &expected);
+        infile.push(time);
+        peak_kib = peak_kib.max(peak);
+        let (time, peak) = load(kind, &dump, "--local-infile=OFF", &expected);
+        inserts.push(time);
+        peak_kib = peak_kib.max(peak);
+    }
+    let mut figures = Figures::default();
+    let megabytes = std::fs::metadata(&dump).expect("the dump's size").len() as f64 / 1e6;
+    let (client, infile, inserts) = (median(&client), median(&infile), median(&inserts));
+    figures.add(
+        format!("{engine}.ratio_vs_client"),
+        client / infile,
+        "times",
+    );
+    figures.add(
+        format!("{engine}.ratio_vs_client_infile_off"),
+        client / inserts,
+        "times",
+    );
+    figures.add(format!("{engine}.client_seconds"), client, "s");
+    figures.add(format!("{engine}.load_seconds"), infile, "s");
+    figures.add(format!("{engine}.load_infile_off_seconds"), inserts, "s");
+    figures.add(
+        format!("{engine}.load_mb_per_second"),
+        megabytes / infile,
+        "MB/s",
+    );
+    figures.add(
+        format!("{engine}.peak_rss_mib"),
+        peak_kib as f64 / 1024.0,
+        "MiB",
+    );
+    figures.write("load");
+}
+
+/// The peer.
+struct Client;
+
+impl Client {
+    fn time(kind: ServerKind, dump: &Path) -> Duration {
+        let world = World::new();
+        let server = start(kind, &world, "--local-infile=ON");
+        timed("stock client", || server.sql_file("app", dump)).0
+    }
+
+    /// What a correct load leaves behind, by the client and the server alone.
+    fn rows(kind: ServerKind, dump: &Path) -> String {
+        let world = World::new();
+        let server = start(kind, &world, "--local-infile=ON");
+        timed("stock client, once to warm up", || {
+            server.sql_file("app", dump)
+        });
+        counts(&server)
+    }
+}
+
+/// Time and peak memory in KiB of `load` on a fresh server, after checking its work.
+fn load(kind: ServerKind, dump: &Path, infile: &str, expected: &str) -> (Duration, u64) {
+    let world = World::new();
+    let server = start(kind, &world, infile);
+    let tool = Tool::beside("load")
+        .arg(dump)
+        .args(["--into", "app", "--threads", THREADS])
+        .env("PILOTFISH_URL", server.url())
+        .timeout(Duration::from_secs(1800));
+    let (time, finished) = timed(&format!("load, {infile}"), || tool.run().success());
+    assert_eq!(
+        counts(&server),
+        expected,
+        "load left other rows than the stock client"
+    );
+    (time, finished.peak_rss_kib)
+}
+
+fn start(kind: ServerKind, world: &World, infile: &str) -> Server {
+    let args: Vec<_> = SETTINGS.into_iter().chain([infile]).collect();
+    let server = Server::start(kind, world, &args);
+    server.sql("CREATE DATABASE app");
+    server
+}
+
+fn counts(server: &Server) -> String {
+    let selects = tpch::TABLES.map(|table| format!("SELECT '{table}', COUNT(*) FROM app.{table}"));
+    server.sql(&selects.join(" UNION ALL "))
+}

@@ -1,0 +1,108 @@
+//! The data team: makes two releases of an open-data set and puts them into a bucket.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use pilotfish_harness::{S3, Server, ServerKind, World, tpch};
+
+pub(crate) const BUCKET: &str = "open-data";
+/// Where the dumps lie in the bucket.
+pub(crate) const PREFIX: &str = "dumps";
+
+/// What the readers check: `edition` and every row of `nation` name the release they belong to.
+const FIRST: &str = "
+    CREATE TABLE edition (number INT PRIMARY KEY);
+    INSERT INTO edition VALUES (1);
+    CREATE TABLE legacy_rates (code CHAR(3) PRIMARY KEY, rate DECIMAL(10,4) NOT NULL);
+    INSERT INTO legacy_rates VALUES ('DEM', 1.9558), ('FRF', 6.5596), ('ITL', 1936.2700);
+    UPDATE nation SET n_comment = 'edition 1';";
+const SECOND: &str = "
+    UPDATE edition SET number = 2;
+    UPDATE nation SET n_comment = 'edition 2';
+    UPDATE customer SET c_acctbal = c_acctbal + 1 WHERE c_custkey % 10 = 0;
+    CREATE TABLE promotion (id INT PRIMARY KEY, title VARCHAR(100) NOT NULL);
+    INSERT INTO promotion VALUES (1, 'pilot fish week'), (2, 'remora days');
+    DROP TABLE legacy_rates;";
+
+/// A server of the data team's own, and how long the stock client needed to fill it.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    source: Server,
+    folder: PathBuf,
+    /// The stock client's time for the TPC-H dump, on an empty server with stock settings.
+    pub(crate) client_seconds: f64,
+}
+
+impl Publisher {
+    pub(crate) fn new(kind: ServerKind, world: &World, scale: &str) -> Self {
+        let dump = tpch::dump(kind, scale);
+        let source = Server::start(kind, world, &["--local-infile=ON"]);
+        source.sql("CREATE DATABASE app");
+        let start = Instant::now();
+        source.sql_file("app", &dump);
+        let client_seconds = start.elapsed().as_secs_f64();
+        Self {
+            source,
+            folder: world.path().to_owned(),
+            client_seconds,
+        }
+    }
+
+    /// Publishes v1 and says what it is.
+    pub(crate) fn publish_first(&mut self, s3: &S3) -> String {
+        self.source.sql(&format!("USE app; {FIRST}"));
+        let tables = self.put(s3, "v1");
+        format!("{tables}, one of them soon to go")
+    }
+
+    /// Publishes v2 and says what it is.
+    pub(crate) fn publish_second(&mut self, s3: &S3) -> String {
+        self.source.sql(&format!("USE app; {SECOND}"));
+        let tables = self.put(s3, "v2");
+        format!("{tables}: rows changed in 3, 1 new, 1 gone")
+    }
+
+    fn put(&self, s3: &S3, name: &str) -> String {
+        let dump = self.folder.join(format!("{name}.sql"));
+        let gtid: &[&str] = if self.source.kind().is_mariadb() {
+            &[]
+        } else {
+            &["--set-gtid-purged=OFF"]
+        };
+        self.source.dump_to("app", gtid, &dump);
+        let packed = compress(&dump);
+        let key = format!("{PREFIX}/{name}.sql.zst");
+        s3.put_file(BUCKET, &key, &packed);
+        let tables = self.source.sql("SHOW TABLES FROM app").lines().count();
+        format!(
+            "s3://{BUCKET}/{key}, {tables} tables, {} MB ({} MB unpacked)",
+            megabytes(&packed),
+            megabytes(&dump)
+        )
+    }
+}
+
+/// Rows of a live table.
+pub(crate) fn count(server: &Server, table: &str) -> u64 {
+    let answer = server.sql(&format!("SELECT COUNT(*) FROM app.{table}"));
+    answer.trim().parse().expect("a count is a number")
+}
+
+fn compress(file: &Path) -> PathBuf {
+    let packed = file.with_extension("sql.zst");
+    let status = Command::new("zstd")
+        .args(["-q", "-f", "-3", "-o"])
+        .args([&packed, file])
+        .status()
+        .expect("run zstd: install it by `./x setup`");
+    assert!(status.success(), "zstd failed");
+    packed
+}
+
+fn megabytes(file: &Path) -> u64 {
+    std::fs::metadata(file)
+        .expect("a file's size")
+        .len()
+        .div_ceil(1_000_000)
+}
