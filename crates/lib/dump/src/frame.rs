@@ -321,7 +321,6 @@ mod tests {
             ("//", "a; b / c //"),
             ("$$", "a; '$$' $$"),
             (";;", "a; b ;;"),
-            ("/", "a /* b */ /"),
         ] {
             let view = View {
                 delimiter: delimiter.as_bytes(),
