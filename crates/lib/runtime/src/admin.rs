@@ -93,7 +93,10 @@ pub(crate) fn serve(
         .enable_all()
         .build()
         .map_err(cannot_listen)?;
-    let app = router(ready, metrics, shutdown).merge(routes);
+    // Handlers may ask who calls.
+    let app = router(ready, metrics, shutdown)
+        .merge(routes)
+        .into_make_service_with_connect_info::<SocketAddr>();
     let serve = async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         tokio::select! {

@@ -1,0 +1,215 @@
+//! The loads of this process and of those before it, by id.
+//!
+//! In memory first, so that a load can be followed while the server is away; written to the server's
+//! book as soon as it can be, so that ids survive a restart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use pilotfish_loader::{LoadRecord, Report, State};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::dispatcher::Mark;
+use crate::job::Job;
+use crate::view::unix_now;
+
+/// Loads kept in memory; the server's book knows older ones.
+const MOST_KEPT: usize = 200;
+
+/// Pause before the server's book is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Time for the last entries when the process ends.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// One load: what the server's book holds of it, and the digest once that is known.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) record: LoadRecord,
+    pub(crate) digest: Option<String>,
+}
+
+impl Entry {
+    fn new(id: &str, release: Option<String>) -> Self {
+        let now = unix_now();
+        let record = LoadRecord {
+            id: id.to_owned(),
+            release,
+            state: State::Waiting,
+            error: None,
+            exit_code: None,
+            created_at: now,
+            updated_at: now,
+            rows: 0,
+            bytes: 0,
+            report: None,
+        };
+        Self {
+            record,
+            digest: None,
+        }
+    }
+}
+
+/// All loads that are known here.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    entries: BTreeMap<String, Entry>,
+}
+
+impl Book {
+    pub(crate) fn get(&self, id: &str) -> Option<&Entry> {
+        self.entries.get(id)
+    }
+
+    /// All of them, newest first.
+    pub(crate) fn newest(&self) -> Vec<&Entry> {
+        let mut all: Vec<&Entry> = self.entries.values().collect();
+        all.sort_by(|a, b| {
+            (b.record.created_at, &b.record.id).cmp(&(a.record.created_at, &a.record.id))
+        });
+        all
+    }
+
+    /// Takes over an entry of an earlier process.
+    pub(crate) fn adopt(&mut self, record: LoadRecord) {
+        let digest = record.report.as_ref().map(|report| report.digest.clone());
+        self.entries
+            .entry(record.id.clone())
+            .or_insert(Entry { record, digest });
+    }
+
+    /// Opens the entry of a load that was asked for.
+    pub(crate) fn open(&mut self, id: &str, release: Option<String>) {
+        self.entries
+            .entry(id.to_owned())
+            .or_insert_with(|| Entry::new(id, release));
+        self.forget_oldest();
+    }
+
+    /// Notes where a load stands. `report` is what the run did that ended just now.
+    pub(crate) fn mark(&mut self, id: &str, mark: Mark, report: Option<&Report>) -> LoadRecord {
+        let entry = self
+            .entries
+            .entry(id.to_owned())
+            .or_insert_with(|| Entry::new(id, None));
+        let record = &mut entry.record;
+        record.updated_at = unix_now();
+        let (state, digest, error, exit_code) = match mark {
+            Mark::Waiting => (State::Waiting, None, None, None),
+            Mark::Queued { digest, error } => (State::Queued, Some(digest), error, None),
+            Mark::Running { digest } => (State::Running, Some(digest), None, None),
+            Mark::Succeeded { digest } => (State::Succeeded, Some(digest), None, Some(0)),
+            Mark::Failed { kind, error } => {
+                (State::Failed, None, Some(error), Some(kind.exit_code()))
+            }
+            Mark::Cancelled { why } => {
+                let kind = pilotfish_failure::Kind::Cancelled;
+                (State::Cancelled, None, Some(why), Some(kind.exit_code()))
+            }
+        };
+        record.state = state;
+        record.error = error;
+        record.exit_code = exit_code;
+        if let (State::Succeeded, Some(report)) = (state, report) {
+            record.rows = report.rows;
+            record.bytes = report.bytes;
+            record.report = Some(report.clone());
+        }
+        entry.digest = digest.or(entry.digest.take());
+        let record = entry.record.clone();
+        self.forget_oldest();
+        record
+    }
+
+    fn forget_oldest(&mut self) {
+        while self.entries.len() > MOST_KEPT {
+            let ended = |entry: &&Entry| entry.record.state.is_terminal();
+            let oldest = self
+                .entries
+                .values()
+                .filter(ended)
+                .min_by_key(|e| e.record.created_at);
+            let Some(id) = oldest.map(|entry| entry.record.id.clone()) else {
+                return;
+            };
+            self.entries.remove(&id);
+        }
+    }
+}
+
+/// Carries entries to the server's book, the newest state of each, for as long as that takes.
+#[derive(Clone, Default)]
+pub(crate) struct Scribe {
+    unwritten: Arc<Mutex<BTreeMap<String, LoadRecord>>>,
+    more: Arc<Notify>,
+}
+
+impl Scribe {
+    pub(crate) fn note(&self, record: LoadRecord) {
+        let mut unwritten = self.lock();
+        unwritten.insert(record.id.clone(), record);
+        if unwritten.len() > MOST_KEPT {
+            // The server has been away for long: what is over is the first to be given up.
+            let over = unwritten.values().find(|record| record.state.is_terminal());
+            let id = over
+                .or(unwritten.values().next())
+                .map(|record| record.id.clone());
+            if let Some(id) = id {
+                unwritten.remove(&id);
+            }
+        }
+        self.more.notify_one();
+    }
+
+    /// Writes until `stop`, then what is left, for two seconds at most.
+    pub(crate) async fn write(self, job: Arc<Job>, stop: CancellationToken) {
+        let mut warned = BTreeSet::new();
+        loop {
+            tokio::select! {
+                () = self.more.notified() => {}
+                () = stop.cancelled() => break,
+            }
+            while let Err(failure) = self.write_all(&job).await {
+                // A server that is away, or a replica that takes no writes, says the same each time.
+                if warned.insert(failure.to_string()) && warned.len() < MOST_KEPT {
+                    warn!(%failure, "cannot write the book of loads: ids do not survive a restart");
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(RETRY) => {}
+                    () = stop.cancelled() => break,
+                }
+            }
+            if stop.is_cancelled() {
+                break;
+            }
+        }
+        match tokio::time::timeout(LAST_WORDS, self.write_all(&job)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => debug!(%failure, "the book of loads misses the last entries"),
+            Err(_) => debug!("the book of loads misses the last entries: no answer"),
+        }
+    }
+
+    async fn write_all(&self, job: &Job) -> Result<(), pilotfish_failure::Failure> {
+        loop {
+            let Some((id, record)) = self.lock().pop_first() else {
+                return Ok(());
+            };
+            if let Err(failure) = job.record(&record).await {
+                // A newer state of it may have come meanwhile.
+                self.lock().entry(id).or_insert(record);
+                return Err(failure);
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, LoadRecord>> {
+        self.unwritten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,553 @@
+//! Carries out what the dispatcher decides: looks, reads the ledger, runs the loader, keeps the book.
+//!
+//! One task owns the dispatcher and the book; everyone else sends it messages and reads the picture
+//! that it publishes.
+
+mod run;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use pilotfish_failure::Failure;
+use pilotfish_loader::{Report, State, Status};
+use pilotfish_runtime::{Process, Ready};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::api;
+use crate::args::WatchConfig;
+use crate::book::{Book, Scribe};
+use crate::dispatcher::{Dispatcher, Input, Live, Mark, Order, Refusal, short};
+use crate::job::Job;
+use crate::metrics::Metrics;
+use crate::source::{Asker, Observer, Sighting};
+use crate::view::{LoadView, ServerView, View, VolumeView, unix_now};
+use run::{Ended, Run};
+
+/// How often the ledger is read: soon until a release is live, then to notice what others did.
+const LEDGER_EARLY: Duration = Duration::from_secs(2);
+const LEDGER_LATER: Duration = Duration::from_secs(15);
+
+/// Longest wait for the ledger.
+const LEDGER_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often the picture of a running load is renewed.
+const REFRESH: Duration = Duration::from_millis(500);
+
+/// Time for `fetch` to take a request.
+const FETCH_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Entries of the server's book that are looked at after a restart, and shown on the page.
+const MOST_ADOPTED: u32 = 50;
+const MOST_SHOWN: usize = 20;
+
+/// Requests to this task that may wait.
+const INBOX: usize = 64;
+
+/// What others ask of this task.
+pub(crate) enum Message {
+    /// A load; the answer is whether it was taken.
+    Ask {
+        id: String,
+        release: Option<String>,
+        reply: oneshot::Sender<Result<(), Refusal>>,
+    },
+    /// An end of a load.
+    Cancel {
+        id: String,
+        reply: oneshot::Sender<()>,
+    },
+    /// No load any more.
+    Drain,
+}
+
+/// Watches until the process is told to stop.
+pub(crate) async fn run(config: WatchConfig, process: Process) -> Result<(), Failure> {
+    let job = Arc::new(Job::new(config.server.clone(), config.options.clone()));
+    let metrics = Metrics::register(&process.metrics)?;
+    let ready = Ready::new("waiting for the first look at the server's ledger");
+    let (inbox, messages) = mpsc::channel(INBOX);
+    let (publish, view) = watch::channel(Arc::new(View::default()));
+    let door = api::Door {
+        inbox,
+        view,
+        job: Arc::clone(&job),
+        token_file: config.token_file.clone(),
+        drain_timeout: config.drain_timeout,
+        ended: process.shutdown.clone(),
+    };
+    process
+        .serve_admin(config.listen, ready.clone(), api::routes(door))
+        .await?;
+    let asker = Asker::default();
+    let (sightings, seen) = mpsc::channel(8);
+    tokio::spawn(Observer::new(&config, asker.clone(), sightings).run());
+    let scribe = Scribe::default();
+    let stop_scribe = CancellationToken::new();
+    let writing = tokio::spawn(scribe.clone().write(Arc::clone(&job), stop_scribe.clone()));
+    let control = Control::new(config, process, job, metrics, ready, asker, scribe, publish);
+    control.live(messages, seen).await;
+    stop_scribe.cancel();
+    let _ = writing.await;
+    Ok(())
+}
+
+struct Control {
+    config: WatchConfig,
+    process: Process,
+    job: Arc<Job>,
+    metrics: Metrics,
+    ready: Ready,
+    asker: Asker,
+    scribe: Scribe,
+    publish: watch::Sender<Arc<View>>,
+    dispatcher: Dispatcher,
+    book: Book,
+    run: Option<Run>,
+    volume: VolumeView,
+    server: ServerView,
+    live: Vec<Status>,
+    /// Whether the book of the processes before was read.
+    adopted: bool,
+    /// Counts ended loads: a ledger read before an end says nothing about it.
+    epoch: u64,
+    /// The last failure in the log, so that it is told once.
+    told: Option<String>,
+    started_at: u64,
+}
+
+/// A ledger, and the epoch in which reading it began.
+type LedgerRead = (u64, Result<Vec<Status>, Failure>);
+
+impl Control {
+    #[expect(clippy::too_many_arguments, reason = "the rooms this task connects")]
+    fn new(
+        config: WatchConfig,
+        process: Process,
+        job: Arc<Job>,
+        metrics: Metrics,
+        ready: Ready,
+        asker: Asker,
+        scribe: Scribe,
+        publish: watch::Sender<Arc<View>>,
+    ) -> Self {
+        let started_at = unix_now();
+        let jitter = || rand::random_range(0.75..1.25);
+        let dispatcher = Dispatcher::new(config.ask_timeout, started_at.to_string(), jitter);
+        let volume = VolumeView {
+            path: config.path.display().to_string(),
+            watching: if config.poll { "polling" } else { "events" },
+            status: "not looked at yet".to_owned(),
+            ..VolumeView::default()
+        };
+        Self {
+            config,
+            process,
+            job,
+            metrics,
+            ready,
+            asker,
+            scribe,
+            publish,
+            dispatcher,
+            book: Book::default(),
+            run: None,
+            volume,
+            server: ServerView::default(),
+            live: Vec::new(),
+            adopted: false,
+            epoch: 0,
+            told: None,
+            started_at,
+        }
+    }
+
+    async fn live(
+        mut self,
+        mut messages: mpsc::Receiver<Message>,
+        mut seen: mpsc::Receiver<Sighting>,
+    ) {
+        let (ledgers, mut ledger) = mpsc::channel::<LedgerRead>(1);
+        let mut next_ledger = Instant::now();
+        let mut reading = false;
+        let mut rescan = tokio::time::interval(self.config.rescan);
+        let shutdown = self.process.shutdown.clone();
+        loop {
+            self.show();
+            let wake = self
+                .dispatcher
+                .next_wake()
+                .unwrap_or_else(|| Instant::now() + LEDGER_LATER);
+            tokio::select! {
+                Some(message) = messages.recv() => self.message(message),
+                Some(sighting) = seen.recv() => self.sighting(sighting),
+                ended = Run::end(&mut self.run) => {
+                    self.ended(ended);
+                    next_ledger = Instant::now();
+                }
+                Some((epoch, result)) = ledger.recv() => {
+                    reading = false;
+                    let pause = if self.is_ready() { LEDGER_LATER } else { LEDGER_EARLY };
+                    next_ledger = Instant::now() + pause;
+                    if epoch == self.epoch {
+                        self.ledger(result).await;
+                    } else {
+                        next_ledger = Instant::now();
+                    }
+                }
+                () = tokio::time::sleep_until(next_ledger.into()), if !reading => {
+                    reading = true;
+                    self.read_ledger(ledgers.clone());
+                }
+                () = tokio::time::sleep(REFRESH), if self.run.is_some() => {}
+                () = tokio::time::sleep_until(wake.into()) => self.input(Input::Tick),
+                _ = rescan.tick() => self.poke_fetch(),
+                () = shutdown.cancelled() => break,
+            }
+        }
+        self.close().await;
+    }
+
+    /// Ends the running load safely; what was asked for is left for the next process.
+    async fn close(mut self) {
+        self.input(Input::Drain);
+        if self.run.is_some() {
+            let ended = Run::end(&mut self.run).await;
+            self.ended(ended);
+        }
+        self.show();
+    }
+
+    fn read_ledger(&self, reply: mpsc::Sender<LedgerRead>) {
+        let (job, epoch) = (Arc::clone(&self.job), self.epoch);
+        tokio::spawn(async move {
+            let result = match tokio::time::timeout(LEDGER_PATIENCE, job.ledger()).await {
+                Ok(result) => result,
+                Err(_) => Err(Failure::new(
+                    pilotfish_failure::Kind::TimedOut,
+                    format!("read the ledger: no answer within {LEDGER_PATIENCE:?}"),
+                )),
+            };
+            // Nobody listens any more once the process ends.
+            let _ = reply.send((epoch, result)).await;
+        });
+    }
+
+    async fn ledger(&mut self, result: Result<Vec<Status>, Failure>) {
+        match result {
+            Err(failure) => {
+                let message = failure.to_string();
+                if self.server.error.as_ref() != Some(&message) {
+                    warn!(%failure, hint = failure.hint(), "cannot read the server's ledger");
+                }
+                self.server = ServerView {
+                    reachable: Some(false),
+                    error: Some(message),
+                };
+                self.metrics.server_away();
+                self.input(Input::ServerAway);
+            }
+            Ok(live) => {
+                if self.server.reachable == Some(false) {
+                    info!("the server answers again");
+                }
+                self.server = ServerView {
+                    reachable: Some(true),
+                    error: None,
+                };
+                let seen = self.dispatcher.seen().map(|seen| seen.digest.as_str());
+                self.metrics.ledger(&live, seen);
+                self.say_ready(&live);
+                let known = live
+                    .iter()
+                    .map(|status| Live {
+                        digest: status.digest.clone(),
+                        finishing: status.finishing,
+                        rejected: status.rejected.clone(),
+                    })
+                    .collect();
+                self.live = live;
+                self.input(Input::Ledger(known));
+                self.adopt().await;
+            }
+        }
+    }
+
+    /// Ready once a release is live. A server that is away does not change that; one that answers
+    /// and holds no release does: it would serve nothing.
+    fn say_ready(&self, live: &[Status]) {
+        let why = match live {
+            [] => "the server holds no release yet".to_owned(),
+            [first, ..] => format!(
+                "release {} is live in {}",
+                short(&first.digest),
+                first.database
+            ),
+        };
+        self.ready.set(!live.is_empty(), &why);
+        self.metrics.ready(!live.is_empty());
+    }
+
+    fn is_ready(&self) -> bool {
+        self.ready.get().0
+    }
+
+    /// Takes up what was asked of the processes before this one.
+    async fn adopt(&mut self) {
+        if self.adopted {
+            return;
+        }
+        let records = match self.job.recent(MOST_ADOPTED).await {
+            Ok(records) => records,
+            Err(failure) => {
+                warn!(%failure, "cannot read the book of loads: it is tried again");
+                return;
+            }
+        };
+        self.adopted = true;
+        let look = self.asker.ask();
+        // Oldest first, so that the newest wish is the last one and wins.
+        for record in records.into_iter().rev() {
+            if self.book.get(&record.id).is_some() {
+                continue;
+            }
+            let (id, release, state) = (record.id.clone(), record.release.clone(), record.state);
+            let automatic = id.starts_with("auto-");
+            self.book.adopt(record);
+            if state.is_terminal() {
+                continue;
+            }
+            if automatic {
+                let why = "the process ended before the load did".to_owned();
+                self.mark(&id, Mark::Cancelled { why }, None);
+                continue;
+            }
+            info!(id, "takes up a load that an earlier process was asked for");
+            match self
+                .dispatcher
+                .ask(Instant::now(), id.clone(), release, look)
+            {
+                Ok(orders) => self.carry_out(orders, None),
+                Err(_) => {
+                    let why = "too many loads wait".to_owned();
+                    self.mark(&id, Mark::Cancelled { why }, None);
+                }
+            }
+        }
+    }
+
+    fn message(&mut self, message: Message) {
+        match message {
+            Message::Ask { id, release, reply } => {
+                // The volume is looked at anew: what was written just before the call must count.
+                let look = self.asker.ask();
+                let asked = self
+                    .dispatcher
+                    .ask(Instant::now(), id.clone(), release.clone(), look);
+                let answer = match asked {
+                    Ok(orders) => {
+                        self.book.open(&id, release);
+                        self.carry_out(orders, None);
+                        self.poke_fetch();
+                        Ok(())
+                    }
+                    Err(refusal) => Err(refusal),
+                };
+                self.show();
+                // The caller may have gone: the load stays.
+                let _ = reply.send(answer);
+            }
+            Message::Cancel { id, reply } => {
+                self.input(Input::Cancel(id));
+                self.show();
+                let _ = reply.send(());
+            }
+            Message::Drain => {
+                info!("drains: no load starts any more");
+                self.input(Input::Drain);
+            }
+        }
+    }
+
+    fn sighting(&mut self, sighting: Sighting) {
+        match sighting {
+            Sighting::Settled {
+                look,
+                release,
+                status,
+            } => {
+                self.metrics.looked();
+                let digest = release.as_ref().map(|release| release.digest.clone());
+                if digest != self.volume.digest {
+                    self.volume.since = digest.as_ref().map(|_| unix_now());
+                    self.metrics.saw(digest.as_deref());
+                }
+                self.volume.version = release.as_ref().and_then(|r| r.version.clone());
+                self.volume.digest = digest;
+                self.volume.status = status;
+                self.input(Input::Looked { look, release });
+            }
+            Sighting::Unsettled { status } => {
+                self.metrics.looked();
+                self.volume.status = status;
+            }
+            Sighting::Silent => {
+                self.metrics.watch_is_silent();
+                self.volume.watching = "polling";
+            }
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        let orders = self.dispatcher.handle(Instant::now(), input);
+        self.carry_out(orders, None);
+    }
+
+    fn carry_out(&mut self, orders: Vec<Order>, report: Option<&Report>) {
+        for order in orders {
+            match order {
+                Order::Start(release) => {
+                    info!(release = %release.digest, path = %release.path.display(), "load starts");
+                    self.run = Some(Run::start(&self.process, Arc::clone(&self.job), release));
+                }
+                Order::Stop => {
+                    if let Some(run) = &self.run {
+                        run.stop();
+                    }
+                }
+                Order::Mark { id, mark } => self.mark(&id, mark, report),
+            }
+        }
+    }
+
+    fn mark(&mut self, id: &str, mark: Mark, report: Option<&Report>) {
+        let record = self.book.mark(id, mark, report);
+        self.scribe.note(record);
+    }
+
+    fn ended(&mut self, ended: Ended) {
+        self.epoch += 1;
+        let Ended {
+            release,
+            took,
+            result,
+        } = ended;
+        let digest = release.digest;
+        let (outcome, report) = match result {
+            Ok(report) => {
+                info!(release = %digest, "{}", report.sentence());
+                self.told = None;
+                (Ok(()), Some(report))
+            }
+            Err(failure) => {
+                self.tell(&digest, &failure);
+                let error = match failure.hint() {
+                    Some(hint) => format!("{failure} ({hint})"),
+                    None => failure.to_string(),
+                };
+                (Err((failure.kind(), error)), None)
+            }
+        };
+        let state = match &outcome {
+            Ok(()) => State::Succeeded,
+            Err((pilotfish_failure::Kind::Cancelled, _)) => State::Cancelled,
+            Err(_) => State::Failed,
+        };
+        let (rows, bytes) = report
+            .as_ref()
+            .map_or((0, 0), |report| (report.rows, report.bytes));
+        self.metrics.ended(state, took, rows, bytes);
+        let orders = self
+            .dispatcher
+            .handle(Instant::now(), Input::Ended(outcome));
+        self.carry_out(orders, report.as_ref());
+    }
+
+    /// ERROR where someone must act, and only once for the same trouble.
+    fn tell(&mut self, digest: &str, failure: &Failure) {
+        let message = failure.to_string();
+        let again = self.told.as_ref() == Some(&message);
+        if failure.kind() == pilotfish_failure::Kind::Cancelled {
+            info!(release = %digest, %failure, "load was stopped");
+        } else if failure.kind().is_transient() {
+            if !again {
+                warn!(release = %digest, %failure, hint = failure.hint(), "load failed, it is tried again");
+            }
+        } else if !again {
+            error!(
+                release = %digest,
+                exit_code = failure.kind().exit_code(),
+                hint = failure.hint(),
+                "load failed: {failure}"
+            );
+        }
+        self.told = Some(message);
+    }
+
+    /// Tells `fetch` that somebody waits for a release that is not on the volume.
+    fn poke_fetch(&self) {
+        let Some(fetch) = self
+            .config
+            .fetch
+            .clone()
+            .filter(|_| self.dispatcher.wants_release())
+        else {
+            return;
+        };
+        let token_file = self.config.token_file.clone();
+        tokio::spawn(async move {
+            let bearer = match &token_file {
+                Some(path) => api::read_token(path)
+                    .await
+                    .map(|token| format!("Bearer {token}")),
+                None => None,
+            };
+            let headers: Vec<(&str, &str)> = bearer
+                .iter()
+                .map(|bearer| ("Authorization", bearer.as_str()))
+                .collect();
+            match fetch
+                .post("/v1/fetches", &headers, "{}", FETCH_PATIENCE)
+                .await
+            {
+                Ok((200..=299, _)) => {}
+                Ok((status, body)) => warn!(%fetch, status, body, "fetch refused to look"),
+                Err(failure) => warn!(%fetch, %failure, "cannot tell fetch to look"),
+            }
+        });
+    }
+
+    /// Publishes the picture.
+    fn show(&self) {
+        let now = self.run.as_ref().map(Run::snapshot);
+        self.metrics.progress(now.as_ref());
+        let newest = self.book.newest();
+        let loads: Vec<LoadView> = newest
+            .iter()
+            .map(|entry| LoadView::of(entry, now.as_ref()))
+            .collect();
+        let (ready, ready_why) = self.ready.get();
+        let view = View {
+            version: env!("CARGO_PKG_VERSION"),
+            now: unix_now(),
+            started_at: self.started_at,
+            ready,
+            ready_why,
+            draining: self.dispatcher.is_draining(),
+            volume: self.volume.clone(),
+            server: self.server.clone(),
+            live: self.live.clone(),
+            running: loads
+                .iter()
+                .find(|load| load.state == State::Running)
+                .cloned(),
+            loads: loads.iter().take(MOST_SHOWN).cloned().collect(),
+            by_id: loads
+                .into_iter()
+                .map(|load| (load.id.clone(), Arc::new(load)))
+                .collect(),
+        };
+        self.publish.send_replace(Arc::new(view));
+    }
+}

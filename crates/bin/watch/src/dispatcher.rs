@@ -1,0 +1,731 @@
+//! Decides what to load and when. Pure: time comes in, orders go out, nothing is done here.
+//!
+//! The rules:
+//! - Level, not edge: a release that lies on the volume and is not live is loaded, whoever put it
+//!   there; one that is live is not.
+//! - The latest release wins. At most one load runs and at most one is queued; a queued one is
+//!   replaced when a newer release appears, never stacked.
+//! - A load that names a release waits until the volume has it. Loads that want the same release
+//!   share one run.
+//! - A rolled-back release is left alone. Bad data is not tried again. What passes (server away,
+//!   busy, read-only) is tried again, ever more slowly. Someone who asks gets a try of their own.
+
+mod release;
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
+
+use pilotfish_failure::Kind;
+
+pub(crate) use release::{Live, Release};
+
+/// Loads that may wait or ride at one time; more are refused.
+const MOST_ASKED: usize = 64;
+
+/// First and longest pause after a failure that passes.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// What happened.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// The volume was looked at and had settled.
+    Looked { look: u64, release: Option<Release> },
+    /// The server's ledger was read.
+    Ledger(Vec<Live>),
+    /// The server does not answer.
+    ServerAway,
+    /// The running load ended.
+    Ended(Result<(), (Kind, String)>),
+    /// Someone wants this load to stop.
+    Cancel(String),
+    /// Stop what runs, start nothing any more.
+    Drain,
+    /// Time went by.
+    Tick,
+}
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Load this release.
+    Start(Release),
+    /// End the running load; it will report its end.
+    Stop,
+    /// Note where a load stands.
+    Mark { id: String, mark: Mark },
+}
+
+/// Where a load stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Mark {
+    Waiting,
+    /// With the digest it will load, and why the last try failed.
+    Queued {
+        digest: String,
+        error: Option<String>,
+    },
+    Running {
+        digest: String,
+    },
+    Succeeded {
+        digest: String,
+    },
+    Failed {
+        kind: Kind,
+        error: String,
+    },
+    Cancelled {
+        why: String,
+    },
+}
+
+/// Why a load was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The process is about to end.
+    Draining,
+    /// Too many wait already.
+    Full,
+}
+
+/// What a load wants.
+#[derive(Debug, Clone)]
+enum Wish {
+    /// The release with this digest or version.
+    Named(String),
+    /// Whatever the first look with this number or a later one finds.
+    Latest { look: u64 },
+    /// Nobody asked: the level differs.
+    Auto,
+}
+
+/// A load with an id that shares a run.
+#[derive(Debug)]
+struct Rider {
+    id: String,
+    wish: Wish,
+    /// Automatic ones never expire.
+    expires: Option<Instant>,
+}
+
+impl Rider {
+    fn is_auto(&self) -> bool {
+        matches!(self.wish, Wish::Auto)
+    }
+}
+
+/// A release and the loads that are done once it is live.
+#[derive(Debug)]
+struct Batch {
+    release: Release,
+    riders: Vec<Rider>,
+}
+
+/// What is known about a digest beyond the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// A load of it succeeded.
+    Done,
+    /// Its data is bad.
+    Bad,
+    /// Someone stopped it.
+    Held,
+}
+
+#[derive(Debug)]
+struct Retry {
+    digest: String,
+    attempts: u32,
+    not_before: Instant,
+    error: String,
+}
+
+/// The state behind the decisions.
+#[derive(Debug)]
+pub(crate) struct Dispatcher {
+    ask_timeout: Duration,
+    /// Stretches pauses by 0.5 to 1.5, so that pods do not knock in step.
+    jitter: fn() -> f64,
+    /// Distinguishes the automatic loads of this process.
+    prefix: String,
+    autos: u64,
+    look: u64,
+    seen: Option<Release>,
+    ledger: Option<Vec<Live>>,
+    away: bool,
+    was_live: bool,
+    waiting: Vec<Rider>,
+    queued: Option<Batch>,
+    running: Option<Batch>,
+    stopping: Option<&'static str>,
+    verdict: Option<(String, Verdict)>,
+    retry: Option<Retry>,
+    draining: bool,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(ask_timeout: Duration, prefix: String, jitter: fn() -> f64) -> Self {
+        Self {
+            ask_timeout,
+            jitter,
+            prefix,
+            autos: 0,
+            look: 0,
+            seen: None,
+            ledger: None,
+            away: false,
+            was_live: false,
+            waiting: Vec::new(),
+            queued: None,
+            running: None,
+            stopping: None,
+            verdict: None,
+            retry: None,
+            draining: false,
+        }
+    }
+
+    /// Takes a load that someone asked for. Without a `release` it wants what a look numbered `look`
+    /// or later finds: what was on the volume when it was asked for, or newer.
+    pub(crate) fn ask(
+        &mut self,
+        now: Instant,
+        id: String,
+        release: Option<String>,
+        look: u64,
+    ) -> Result<Vec<Order>, Refusal> {
+        if self.draining {
+            return Err(Refusal::Draining);
+        }
+        let riders = |batch: &Option<Batch>| batch.as_ref().map_or(0, |batch| batch.riders.len());
+        if self.waiting.len() + riders(&self.queued) + riders(&self.running) >= MOST_ASKED {
+            return Err(Refusal::Full);
+        }
+        let wish = release.map_or(Wish::Latest { look }, Wish::Named);
+        let mut orders = vec![mark(&id, Mark::Waiting)];
+        self.waiting.push(Rider {
+            id,
+            wish,
+            expires: Some(now + self.ask_timeout),
+        });
+        self.settle(now, &mut orders);
+        Ok(orders)
+    }
+
+    /// Takes in what happened and says what to do.
+    pub(crate) fn handle(&mut self, now: Instant, input: Input) -> Vec<Order> {
+        let mut orders = Vec::new();
+        match input {
+            Input::Looked { look, release } => self.looked(look, release, &mut orders),
+            Input::Ledger(ledger) => self.ledger_read(now, ledger),
+            Input::ServerAway => self.away = true,
+            Input::Ended(outcome) => self.ended(now, outcome, &mut orders),
+            Input::Cancel(id) => self.cancel(&id, &mut orders),
+            Input::Drain => {
+                self.draining = true;
+                self.stop("drained: it starts over with the next process", &mut orders);
+            }
+            Input::Tick => {}
+        }
+        self.settle(now, &mut orders);
+        orders
+    }
+
+    /// When to call again with [`Input::Tick`], if nothing else happens.
+    pub(crate) fn next_wake(&self) -> Option<Instant> {
+        let retry = self
+            .queued
+            .as_ref()
+            .and(self.retry.as_ref())
+            .map(|retry| retry.not_before);
+        let queued = self.queued.iter().flat_map(|batch| &batch.riders);
+        self.waiting
+            .iter()
+            .chain(queued)
+            .filter_map(|rider| rider.expires)
+            .chain(retry)
+            .min()
+    }
+
+    /// Whether a load waits for a release that is not on the volume.
+    pub(crate) fn wants_release(&self) -> bool {
+        self.waiting
+            .iter()
+            .any(|rider| matches!(rider.wish, Wish::Named(_)))
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// What lies on the volume, as last seen.
+    pub(crate) fn seen(&self) -> Option<&Release> {
+        self.seen.as_ref()
+    }
+
+    fn looked(&mut self, look: u64, release: Option<Release>, orders: &mut Vec<Order>) {
+        self.look = self.look.max(look);
+        let digest = release.as_ref().map(|release| release.digest.clone());
+        if digest.as_ref() == self.seen.as_ref().map(|release| &release.digest) {
+            // Same content; the folder may be another one, and the old one swept.
+            if let (Some(batch), Some(release)) = (&mut self.queued, &release) {
+                batch.release = release.clone();
+            }
+            self.seen = release;
+            return;
+        }
+        self.seen = release;
+        self.verdict = None;
+        self.was_live = self
+            .seen
+            .as_ref()
+            .is_some_and(|seen| self.is_live(&seen.digest));
+        let Some(batch) = self.queued.take() else {
+            return;
+        };
+        let newer = digest.map_or_else(
+            || "its release is gone from the volume".to_owned(),
+            |digest| format!("replaced: release {} is on the volume now", short(&digest)),
+        );
+        for rider in batch.riders {
+            match rider.wish {
+                Wish::Latest { .. } => {
+                    orders.push(mark(&rider.id, Mark::Waiting));
+                    self.waiting.push(rider);
+                }
+                Wish::Named(_) | Wish::Auto => {
+                    orders.push(mark(&rider.id, Mark::Cancelled { why: newer.clone() }));
+                }
+            }
+        }
+    }
+
+    fn ledger_read(&mut self, now: Instant, ledger: Vec<Live>) {
+        self.ledger = Some(ledger);
+        if std::mem::take(&mut self.away)
+            && let Some(retry) = &mut self.retry
+        {
+            retry.not_before = now;
+        }
+        let Some(digest) = self.seen.as_ref().map(|seen| seen.digest.clone()) else {
+            return;
+        };
+        let live = self.is_live(&digest);
+        let rejected = self.is_rejected(&digest);
+        let verdict = self.verdict_on(&digest);
+        // Gone from the server although loaded: its data was replaced. Rolled back: the ledger
+        // remembers that, and a resume must find no verdict of ours in its way.
+        let lost = self.was_live && !live && verdict == Some(Verdict::Done);
+        if lost || (rejected && matches!(verdict, Some(Verdict::Bad | Verdict::Done))) {
+            self.verdict = None;
+        }
+        self.was_live = live;
+    }
+
+    fn ended(
+        &mut self,
+        now: Instant,
+        outcome: Result<(), (Kind, String)>,
+        orders: &mut Vec<Order>,
+    ) {
+        let Some(batch) = self.running.take() else {
+            return;
+        };
+        let stopping = self.stopping.take();
+        let digest = batch.release.digest.clone();
+        match outcome {
+            Ok(()) => {
+                self.retry = None;
+                self.verdict = Some((digest.clone(), Verdict::Done));
+                let done = Mark::Succeeded { digest };
+                orders.extend(
+                    batch
+                        .riders
+                        .iter()
+                        .map(|rider| mark(&rider.id, done.clone())),
+                );
+            }
+            Err(_) if stopping.is_some() || self.draining => {
+                self.stopped(batch, stopping.unwrap_or_default(), orders);
+            }
+            Err((kind, error)) if kind.is_transient() => {
+                self.pause(now, digest, error.clone(), false);
+                self.requeue(batch, kind, &error, orders);
+            }
+            Err((Kind::BadData, error)) => {
+                self.retry = None;
+                self.verdict = Some((digest, Verdict::Bad));
+                fail(batch.riders, Kind::BadData, &error, orders);
+            }
+            Err((kind, error)) => {
+                // Rights and settings are for a person to mend; the level is still tried, slowly.
+                self.pause(now, digest, error.clone(), true);
+                let (auto, asked) = batch.riders.into_iter().partition(Rider::is_auto);
+                fail(asked, kind, &error, orders);
+                self.requeue(
+                    Batch {
+                        release: batch.release,
+                        riders: auto,
+                    },
+                    kind,
+                    &error,
+                    orders,
+                );
+            }
+        }
+    }
+
+    /// Someone stopped the run. What was asked for survives a drain: the next process takes it up.
+    fn stopped(&mut self, batch: Batch, why: &str, orders: &mut Vec<Order>) {
+        let digest = batch.release.digest;
+        for rider in batch.riders {
+            let stands = if self.draining && !rider.is_auto() {
+                Mark::Queued {
+                    digest: digest.clone(),
+                    error: Some(why.to_owned()),
+                }
+            } else {
+                Mark::Cancelled {
+                    why: why.to_owned(),
+                }
+            };
+            orders.push(mark(&rider.id, stands));
+        }
+        self.verdict = Some((digest, Verdict::Held));
+    }
+
+    /// Puts a failed batch back into the queue, unless the volume has moved on.
+    fn requeue(&mut self, batch: Batch, kind: Kind, error: &str, orders: &mut Vec<Order>) {
+        if batch.riders.is_empty() {
+            return;
+        }
+        let current = self
+            .seen
+            .as_ref()
+            .is_some_and(|seen| seen.digest == batch.release.digest);
+        if current && self.queued.is_none() {
+            for rider in &batch.riders {
+                orders.push(mark(
+                    &rider.id,
+                    queued(&batch.release, Some(error.to_owned())),
+                ));
+            }
+            self.queued = Some(batch);
+            return;
+        }
+        let (latest, others) = batch
+            .riders
+            .into_iter()
+            .partition(|rider| matches!(rider.wish, Wish::Latest { .. }));
+        self.waiting.extend::<Vec<Rider>>(latest);
+        fail(others, kind, error, orders);
+    }
+
+    fn pause(&mut self, now: Instant, digest: String, error: String, longest: bool) {
+        let attempts = match &self.retry {
+            Some(retry) if retry.digest == digest => retry.attempts.saturating_add(1),
+            _ => 1,
+        };
+        let doubled = FIRST_PAUSE
+            .saturating_mul(1 << (attempts - 1).min(10))
+            .min(LONGEST_PAUSE);
+        let pause = if longest { LONGEST_PAUSE } else { doubled };
+        let not_before = now + pause.mul_f64((self.jitter)().clamp(0.5, 1.5));
+        self.retry = Some(Retry {
+            digest,
+            attempts,
+            not_before,
+            error,
+        });
+    }
+
+    fn cancel(&mut self, id: &str, orders: &mut Vec<Order>) {
+        const WHY: &str = "cancelled on request";
+        let has = |riders: &[Rider]| riders.iter().any(|rider| rider.id == id);
+        if self
+            .running
+            .as_ref()
+            .is_some_and(|batch| has(&batch.riders))
+        {
+            self.stop(WHY, orders);
+            return;
+        }
+        let cancelled = mark(
+            id,
+            Mark::Cancelled {
+                why: WHY.to_owned(),
+            },
+        );
+        if has(&self.waiting) {
+            self.waiting.retain(|rider| rider.id != id);
+            orders.push(cancelled);
+        } else if let Some(batch) = self.queued.as_mut().filter(|batch| has(&batch.riders)) {
+            batch.riders.retain(|rider| rider.id != id);
+            orders.push(cancelled);
+            if batch.riders.is_empty() {
+                // Held, or the level would queue it again at once.
+                self.verdict = Some((batch.release.digest.clone(), Verdict::Held));
+                self.queued = None;
+            }
+        }
+    }
+
+    fn stop(&mut self, why: &'static str, orders: &mut Vec<Order>) {
+        if self.running.is_some() && self.stopping.is_none() {
+            self.stopping = Some(why);
+            orders.push(Order::Stop);
+        }
+    }
+
+    /// Brings the state to rest after any change.
+    fn settle(&mut self, now: Instant, orders: &mut Vec<Order>) {
+        self.expire(now, orders);
+        self.resolve(orders);
+        self.follow_level(orders);
+        self.start(now, orders);
+    }
+
+    fn expire(&mut self, now: Instant, orders: &mut Vec<Order>) {
+        let late = |rider: &Rider| rider.expires.is_some_and(|expires| expires <= now);
+        for rider in self.waiting.extract_if(.., |rider| late(rider)) {
+            let error = match &rider.wish {
+                Wish::Named(name) => format!("release {name} did not appear on the volume in time"),
+                _ => "no release appeared on the volume in time".to_owned(),
+            };
+            orders.push(mark(
+                &rider.id,
+                Mark::Failed {
+                    kind: Kind::TimedOut,
+                    error,
+                },
+            ));
+        }
+        let Some(batch) = &mut self.queued else {
+            return;
+        };
+        let last_error = match &self.retry {
+            Some(retry) if retry.digest == batch.release.digest => retry.error.as_str(),
+            _ => "the server did not answer",
+        };
+        for rider in batch.riders.extract_if(.., |rider| late(rider)) {
+            let error = format!("gave up after {:?}: {last_error}", self.ask_timeout);
+            orders.push(mark(
+                &rider.id,
+                Mark::Failed {
+                    kind: Kind::TimedOut,
+                    error,
+                },
+            ));
+        }
+        if batch.riders.is_empty() {
+            self.queued = None;
+        }
+    }
+
+    /// Moves loads whose release is on the volume from waiting to the queue or the running load.
+    fn resolve(&mut self, orders: &mut Vec<Order>) {
+        let Some(seen) = self.seen.clone() else {
+            return;
+        };
+        let look = self.look;
+        let arrived: Vec<Rider> = self
+            .waiting
+            .extract_if(.., |rider| match &rider.wish {
+                Wish::Named(name) => seen.answers_to(name),
+                Wish::Latest { look: first } => look >= *first,
+                Wish::Auto => true,
+            })
+            .collect();
+        for rider in arrived {
+            self.join(rider, &seen, orders);
+        }
+    }
+
+    fn join(&mut self, rider: Rider, release: &Release, orders: &mut Vec<Order>) {
+        if self.is_rejected(&release.digest) {
+            let error = format!(
+                "release {} was rolled back: run `load resume`, or publish another release",
+                short(&release.digest)
+            );
+            orders.push(mark(
+                &rider.id,
+                Mark::Failed {
+                    kind: Kind::BadData,
+                    error,
+                },
+            ));
+            return;
+        }
+        let same = |batch: &&mut Batch| batch.release.digest == release.digest;
+        if self.stopping.is_none()
+            && let Some(batch) = self.running.as_mut().filter(same)
+        {
+            orders.push(mark(
+                &rider.id,
+                Mark::Running {
+                    digest: release.digest.clone(),
+                },
+            ));
+            batch.riders.push(rider);
+            return;
+        }
+        orders.push(mark(&rider.id, queued(release, None)));
+        // The queue only ever holds the release on the volume: `looked` empties it otherwise.
+        match &mut self.queued {
+            Some(batch) => batch.riders.push(rider),
+            None => {
+                self.queued = Some(Batch {
+                    release: release.clone(),
+                    riders: vec![rider],
+                });
+            }
+        }
+    }
+
+    /// Queues the release on the volume when it is not live, and forgets it when that has changed.
+    fn follow_level(&mut self, orders: &mut Vec<Order>) {
+        let Some(seen) = self.seen.clone() else {
+            return;
+        };
+        let needed = self.needs_load(&seen.digest);
+        if let Some(batch) = &self.queued {
+            if !needed && batch.riders.iter().all(Rider::is_auto) {
+                let stands = if self.is_live(&seen.digest) {
+                    Mark::Succeeded {
+                        digest: seen.digest,
+                    }
+                } else {
+                    Mark::Cancelled {
+                        why: "the release was rolled back".to_owned(),
+                    }
+                };
+                orders.extend(
+                    batch
+                        .riders
+                        .iter()
+                        .map(|rider| mark(&rider.id, stands.clone())),
+                );
+                self.queued = None;
+            }
+            return;
+        }
+        let runs = self
+            .running
+            .as_ref()
+            .is_some_and(|batch| batch.release.digest == seen.digest);
+        if !needed || self.draining || runs {
+            return;
+        }
+        self.autos += 1;
+        let id = format!("auto-{}-{}", self.prefix, self.autos);
+        orders.push(mark(&id, queued(&seen, None)));
+        let rider = Rider {
+            id,
+            wish: Wish::Auto,
+            expires: None,
+        };
+        self.queued = Some(Batch {
+            release: seen,
+            riders: vec![rider],
+        });
+    }
+
+    fn start(&mut self, now: Instant, orders: &mut Vec<Order>) {
+        // Without the ledger nobody knows whether anything is to be done.
+        if self.draining || self.away || self.running.is_some() || self.ledger.is_none() {
+            return;
+        }
+        let Some(batch) = &self.queued else { return };
+        let digest = &batch.release.digest;
+        let tried = self.retry.as_ref().filter(|retry| retry.digest == *digest);
+        // A replica never takes a load of its own: replication brought the release.
+        let arrived = tried.is_some() && self.is_live(digest);
+        if !arrived && tried.is_some_and(|retry| now < retry.not_before) {
+            return;
+        }
+        let Some(batch) = self.queued.take() else {
+            return;
+        };
+        let digest = batch.release.digest.clone();
+        if arrived {
+            let done = Mark::Succeeded { digest };
+            orders.extend(
+                batch
+                    .riders
+                    .iter()
+                    .map(|rider| mark(&rider.id, done.clone())),
+            );
+            self.retry = None;
+            return;
+        }
+        let running = Mark::Running { digest };
+        orders.extend(
+            batch
+                .riders
+                .iter()
+                .map(|rider| mark(&rider.id, running.clone())),
+        );
+        orders.push(Order::Start(batch.release.clone()));
+        self.running = Some(batch);
+    }
+
+    fn needs_load(&self, digest: &str) -> bool {
+        self.ledger.is_some()
+            && !self.is_live(digest)
+            && !self.is_rejected(digest)
+            && self.verdict_on(digest).is_none()
+    }
+
+    /// Live and complete: a release whose objects are still being made needs a run to finish them.
+    fn is_live(&self, digest: &str) -> bool {
+        let mut ledger = self.ledger.iter().flatten();
+        ledger.any(|live| live.digest == digest && !live.finishing)
+    }
+
+    fn is_rejected(&self, digest: &str) -> bool {
+        self.ledger
+            .iter()
+            .flatten()
+            .any(|live| live.rejected.iter().any(|other| other == digest))
+    }
+
+    fn verdict_on(&self, digest: &str) -> Option<Verdict> {
+        self.verdict
+            .as_ref()
+            .filter(|(known, _)| known == digest)
+            .map(|(_, verdict)| *verdict)
+    }
+}
+
+fn queued(release: &Release, error: Option<String>) -> Mark {
+    Mark::Queued {
+        digest: release.digest.clone(),
+        error,
+    }
+}
+
+fn mark(id: &str, mark: Mark) -> Order {
+    Order::Mark {
+        id: id.to_owned(),
+        mark,
+    }
+}
+
+fn fail(riders: Vec<Rider>, kind: Kind, error: &str, orders: &mut Vec<Order>) {
+    for rider in riders {
+        orders.push(mark(
+            &rider.id,
+            Mark::Failed {
+                kind,
+                error: error.to_owned(),
+            },
+        ));
+    }
+}
+
+/// The first digits of a digest, enough for people.
+pub(crate) fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}

@@ -1,0 +1,39 @@
+//! What the dispatcher knows of releases: one on the volume, those in the ledger.
+
+use std::path::PathBuf;
+
+/// A release on the volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Release {
+    /// SHA-256 of the stored bytes, hex.
+    pub(crate) digest: String,
+    /// The source's own mark of this version, where a manifest tells it.
+    pub(crate) version: Option<String>,
+    /// What to load: the resolved folder of a published release, or the path of plain files.
+    pub(crate) path: PathBuf,
+    /// Whether plain files lie there, which somebody may write to while they are read.
+    pub(crate) mutable: bool,
+}
+
+impl Release {
+    /// Whether a caller who names a release means this one.
+    pub(crate) fn answers_to(&self, name: &str) -> bool {
+        let name = name.trim_matches('"');
+        self.digest.eq_ignore_ascii_case(name)
+            || self
+                .version
+                .as_deref()
+                .is_some_and(|version| version.trim_matches('"') == name)
+    }
+}
+
+/// What the ledger says of one database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Live {
+    /// Digest of the live release.
+    pub(crate) digest: String,
+    /// Objects that follow the swap are still being made.
+    pub(crate) finishing: bool,
+    /// Digests that were rolled back.
+    pub(crate) rejected: Vec<String>,
+}

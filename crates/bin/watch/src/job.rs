@@ -1,0 +1,81 @@
+//! The loader and the ledger, as this tool uses them.
+
+use std::path::Path;
+
+use pilotfish_engine::{Engine, Settings};
+use pilotfish_failure::Failure;
+use pilotfish_loader::{LoadRecord, Options, Progress, Report, Source, Status};
+use tokio::sync::OnceCell;
+use tokio_util::sync::CancellationToken;
+
+use crate::dispatcher::Release;
+
+/// One server and how it is loaded.
+pub(crate) struct Job {
+    settings: Settings,
+    options: Options,
+    /// Found at the first answer of the server: which kind it is, it must say itself.
+    engine: OnceCell<Box<dyn Engine>>,
+}
+
+impl Job {
+    pub(crate) fn new(settings: Settings, options: Options) -> Self {
+        Self {
+            settings,
+            options,
+            engine: OnceCell::new(),
+        }
+    }
+
+    async fn engine(&self) -> Result<&dyn Engine, Failure> {
+        let engine = self
+            .engine
+            .get_or_try_init(|| pilotfish_engine::open(&self.settings))
+            .await?;
+        Ok(engine.as_ref())
+    }
+
+    /// What is live, by database.
+    pub(crate) async fn ledger(&self) -> Result<Vec<Status>, Failure> {
+        pilotfish_loader::status(self.engine().await?).await
+    }
+
+    /// Loads a release, or finds that there is nothing to do.
+    pub(crate) async fn load(
+        &self,
+        release: &Release,
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<Report, Failure> {
+        let engine = self.engine().await?;
+        let mut options = self.options.clone();
+        if let Some(database) = &self.settings.database
+            && options.default_database.is_none()
+        {
+            options.default_database = Some(database.read().await?);
+        }
+        // Somebody may write to plain files while they are read: what is loaded must be what settled.
+        if release.mutable {
+            options.sha256.get_or_insert_with(|| release.digest.clone());
+        }
+        let source = Source::Path(release.path.clone());
+        pilotfish_loader::load(engine, &source, &options, progress, cancel).await
+    }
+
+    pub(crate) async fn record(&self, entry: &LoadRecord) -> Result<(), Failure> {
+        pilotfish_loader::record(self.engine().await?, entry).await
+    }
+
+    pub(crate) async fn record_of(&self, id: &str) -> Result<Option<LoadRecord>, Failure> {
+        pilotfish_loader::record_of(self.engine().await?, id).await
+    }
+
+    pub(crate) async fn recent(&self, limit: u32) -> Result<Vec<LoadRecord>, Failure> {
+        pilotfish_loader::recent(self.engine().await?, limit).await
+    }
+}
+
+/// The digest of what lies at `path`; reads all of it unless a manifest says it.
+pub(crate) async fn identify(path: &Path) -> Result<String, Failure> {
+    pilotfish_loader::release_digest(path).await
+}
