@@ -241,9 +241,9 @@ impl Storage for Http {
     }
 }
 
-fn client(options: &Options) -> Result<Client, Error> {
-    let config = |error: reqwest::Error| Error::Config(format!("set up http: {error}"));
-    let mut builder = Client::builder()
+/// What all clients have in common: our TLS, no redirects, no proxies.
+pub(crate) fn client_builder(options: &Options) -> Result<reqwest::ClientBuilder, Error> {
+    Ok(Client::builder()
         .tls_backend_preconfigured(crate::tls::client(options)?)
         .user_agent(concat!("pilotfish/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
@@ -252,7 +252,12 @@ fn client(options: &Options) -> Result<Client, Error> {
         // Ranges in parallel are faster over connections of their own than in one h2 window.
         .http1_only()
         // The environment was read at the start; the client must not read it again.
-        .no_proxy();
+        .no_proxy())
+}
+
+fn client(options: &Options) -> Result<Client, Error> {
+    let config = |error: reqwest::Error| Error::Config(format!("set up http: {error}"));
+    let mut builder = client_builder(options)?;
     let except = options
         .proxies
         .except

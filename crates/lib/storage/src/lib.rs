@@ -87,3 +87,14 @@ pub async fn read_small(storage: &dyn Storage, key: &str, limit: usize) -> Resul
     }
     Ok(bytes)
 }
+
+/// A client for small requests to neighbours: the TLS and timeouts of the options, without their
+/// proxies and headers.
+///
+/// # Errors
+/// [`Error::Config`] when the CA file cannot be used.
+pub fn direct_http_client(options: &Options) -> Result<reqwest::Client, Error> {
+    http::client_builder(options)?
+        .build()
+        .map_err(|error| Error::Config(format!("set up http: {error}")))
+}

@@ -1,0 +1,138 @@
+//! Brings a dump from S3, https or a file onto a volume.
+//!
+//! Promise: what readers see is a release that was received whole and verified, published by one
+//! rename (the volume contract of `pilotfish-volume`); a cut or a kill costs at most the parts that
+//! were in flight; bytes of two versions are never mixed; a source that is away is no reason to fail
+//! while the volume has a release. Memory is bounded: 1 MiB per connection, 2 MiB of buffers and the
+//! decompressor's window, whatever the object's size.
+//!
+//! It knows no database and does not look into dumps.
+
+mod api;
+mod args;
+mod checksum;
+mod config;
+mod daemon;
+mod download;
+mod find;
+mod glob;
+mod inflow;
+mod metrics;
+mod notify;
+mod page;
+mod partial;
+mod receive;
+mod retry;
+mod round;
+mod space;
+mod stdout;
+mod unpack;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use pilotfish_failure::{Failure, Kind};
+use pilotfish_runtime::{CommonArgs, Environment, Process, Tool};
+use pilotfish_storage::{Storage, open};
+
+pub use args::Args;
+pub use config::Config;
+use config::Destination;
+use metrics::Metrics;
+use notify::Notifier;
+use round::{Outcome, Report, Rounds};
+
+/// The tool.
+#[derive(Debug)]
+pub struct Fetch;
+
+impl Tool for Fetch {
+    const NAME: &'static str = "fetch";
+    type Args = Args;
+    type Config = Config;
+
+    fn common(args: &Args) -> &CommonArgs {
+        args.common()
+    }
+
+    fn configure(args: Args, env: &Environment) -> Result<Config, Vec<String>> {
+        args.into_config(env)
+    }
+
+    async fn run(config: Config, process: Process) -> Result<(), Failure> {
+        let metrics = Metrics::register(&process.metrics)?;
+        let config = Arc::new(config);
+        let storage = open(&config.address, &config.storage).await?;
+        match &config.destination {
+            Destination::Stdout => stdout::run(&config, &storage, &process, &metrics).await,
+            Destination::Volume(root) => {
+                onto_volume(&config, &storage, root, &process, &metrics).await
+            }
+        }
+    }
+}
+
+async fn onto_volume(
+    config: &Arc<Config>,
+    storage: &Arc<dyn Storage>,
+    root: &Path,
+    process: &Process,
+    metrics: &Metrics,
+) -> Result<(), Failure> {
+    let notifier = match &config.notify {
+        Some(notify) => Some(Notifier::new(
+            notify,
+            &config.storage,
+            metrics,
+            &process.shutdown,
+        )?),
+        None => None,
+    };
+    let mut rounds = Rounds::new(
+        Arc::clone(config),
+        Arc::clone(storage),
+        root,
+        process,
+        metrics,
+    );
+    if let Some(daemon) = &config.daemon {
+        return daemon::run(rounds, daemon, notifier, process, metrics).await;
+    }
+    let report = match rounds.run().await {
+        Ok(report) => report,
+        Err(failure) => good_enough(&rounds, failure).await?,
+    };
+    tracing::info!(
+        outcome = report.outcome.name(),
+        release = report
+            .release
+            .as_ref()
+            .map(|release| release.release.as_str()),
+        "done"
+    );
+    process.result(&report);
+    if let (Some(notifier), Some(release)) = (notifier, &report.release) {
+        notifier.tell_once(release).await?;
+    }
+    Ok(())
+}
+
+/// A release on the volume is good enough when the source is away: a pod must not stay down because
+/// a bucket is.
+async fn good_enough(rounds: &Rounds, failure: Failure) -> Result<Report, Failure> {
+    let away = matches!(
+        failure.kind(),
+        Kind::Unreachable | Kind::Denied | Kind::TimedOut
+    );
+    let Some(live) = rounds.live().await?.filter(|_| away) else {
+        return Err(failure);
+    };
+    tracing::warn!(error = %failure, release = live.release, "the source is away: the volume's release stays");
+    Ok(Report {
+        outcome: Outcome::SourceAway,
+        release: Some(live),
+        received_bytes: 0,
+        seconds: 0.0,
+        problem: Some(failure.to_string()),
+    })
+}

@@ -1,0 +1,228 @@
+//! One object into a staging folder: downloaded, hashed and unpacked at the same time.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use pilotfish_failure::{Context, Failure, Kind};
+use pilotfish_runtime::Progress;
+use pilotfish_storage::{Object, Storage};
+use pilotfish_volume::{FileEntry, Manifest, Publisher, Staging, release_name};
+use sha2::{Digest, Sha256};
+
+use crate::checksum::{Digests, hex};
+use crate::config::{Config, Unpack};
+use crate::download::{Download, Stop};
+use crate::inflow::Tail;
+use crate::metrics::{Metrics, now};
+use crate::partial::Partial;
+use crate::retry::{Retry, cancelled};
+use crate::space::Space;
+use crate::unpack::{Unpacked, check_name, unpack};
+
+/// Bytes hashed at once.
+const CHUNK: usize = 256 << 10;
+
+/// What receiving needs.
+pub(crate) struct Receiver<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) storage: &'a Arc<dyn Storage>,
+    pub(crate) publisher: &'a Arc<Publisher>,
+    pub(crate) space: Space,
+    pub(crate) retry: Retry,
+    pub(crate) progress: Progress,
+    pub(crate) metrics: &'a Metrics,
+}
+
+/// A staged release and its manifest.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) staging: Staging,
+    pub(crate) manifest: Manifest,
+}
+
+impl Receiver<'_> {
+    pub(crate) async fn receive(
+        &self,
+        object: &Object,
+        address: &str,
+        expected: Option<&str>,
+    ) -> Result<Received, Stop> {
+        let name = match &self.config.name {
+            Some(name) => name.clone(),
+            None => self.config.address.name_of(&object.key),
+        };
+        check_name(&name)
+            .map_err(|problem| Failure::new(Kind::Config, format!("name {name:?}: {problem}")))?;
+        let staging = self.stage(object, address).await?;
+        let partial = self.partial(&staging, object, address).await?;
+        self.progress.set(partial.have());
+        let missing = object.size.unwrap_or(0).saturating_sub(partial.have());
+        self.make_room(missing, address).await?;
+
+        let tail = || Tail::new(partial.file(), partial.inflow());
+        let digest = spawn(digest(tail(), Digests::new(object)));
+        let unpacked = match self.config.unpack {
+            Unpack::Keep => None,
+            Unpack::Auto => {
+                let (tail, into) = (tail(), staging.path().to_owned());
+                let (limits, space, name) = (self.config.limits, self.space.clone(), name.clone());
+                Some(spawn(move || unpack(tail, &into, &name, limits, space)))
+            }
+        };
+        let download = Download {
+            storage: Arc::clone(self.storage),
+            object: object.clone(),
+            partial: Arc::clone(&partial),
+            parallel: self.config.transfer.parallel,
+            retry: self.retry.clone(),
+            space: self.space.clone(),
+            progress: self.progress.clone(),
+            metrics: self.metrics.clone(),
+        };
+        let unpacked = together(download, unpacked).await?;
+        let (digests, size) = digest.await?;
+        let sha256 = digests.verify(address, expected)?;
+        let files = match unpacked {
+            Unpacked::Files(files) => files,
+            Unpacked::AsStored => {
+                let target = staging.path().join(&name);
+                let partial = partial.path();
+                blocking(move || fs::rename(&partial, &target).context("name the file")).await?;
+                vec![FileEntry {
+                    name,
+                    size,
+                    sha256: sha256.clone(),
+                }]
+            }
+        };
+        let fetched_at = now();
+        let manifest = Manifest {
+            release: release_name(fetched_at, &sha256),
+            source_url: address.to_owned(),
+            version: object.version.label(),
+            size,
+            sha256,
+            fetched_at,
+            unpacked: self.config.unpack == Unpack::Auto,
+            files,
+        };
+        Ok(Received { staging, manifest })
+    }
+
+    /// The staging folder of this version of the object; those of others are swept.
+    async fn stage(&self, object: &Object, address: &str) -> Result<Staging, Failure> {
+        let mark = format!("{address} {:?} {:?}", object.version, object.size);
+        let digest = hex(&Sha256::digest(mark.as_bytes()));
+        let name = digest[..16].to_owned();
+        let publisher = Arc::clone(self.publisher);
+        blocking(move || {
+            publisher.sweep_partials(Some(&name))?;
+            Ok(publisher.stage(&name)?)
+        })
+        .await
+    }
+
+    async fn partial(
+        &self,
+        staging: &Staging,
+        object: &Object,
+        address: &str,
+    ) -> Result<Arc<Partial>, Failure> {
+        let scratch: PathBuf = staging.scratch().to_owned();
+        let (object, address) = (object.clone(), address.to_owned());
+        let part_size = self.config.transfer.part_size;
+        blocking(move || Partial::open(&scratch, &object, &address, part_size).map(Arc::new)).await
+    }
+
+    /// Fails when the volume has no room for what is missing, even without releases that only
+    /// `--keep-for` protects.
+    async fn make_room(&self, missing: u64, address: &str) -> Result<(), Failure> {
+        let (space, publisher) = (self.space.clone(), Arc::clone(self.publisher));
+        let (keep, what) = (self.config.retention.keep, address.to_owned());
+        blocking(move || {
+            if space.require(missing, &what).is_ok() {
+                return Ok(());
+            }
+            let swept = publisher.sweep(keep, std::time::Duration::ZERO)?;
+            if !swept.releases.is_empty() {
+                tracing::warn!(releases = ?swept.releases, "space is short: old releases removed early");
+            }
+            space.require(missing, &what)
+        })
+        .await
+    }
+}
+
+/// Runs the download and the unpacking that follows it; the first to fail ends the other.
+async fn together(
+    download: Download,
+    unpacking: Option<impl Future<Output = Result<Unpacked, Failure>>>,
+) -> Result<Unpacked, Stop> {
+    let inflow = download.partial.inflow();
+    let download = download.run();
+    let Some(unpacking) = unpacking else {
+        download.await?;
+        return Ok(Unpacked::AsStored);
+    };
+    let mut download = std::pin::pin!(download);
+    let mut unpacking = std::pin::pin!(unpacking);
+    tokio::select! {
+        done = &mut download => done?,
+        unpacked = &mut unpacking => match unpacked {
+            // What there is to unpack can be over before the last byte: that still counts.
+            Ok(unpacked) => {
+                download.await?;
+                return Ok(unpacked);
+            }
+            // The unpacking may only have heard first that the download ended.
+            Err(_) if inflow.is_broken() => download.await?,
+            Err(failure) => return Err(failure.into()),
+        }
+    }
+    Ok(unpacking.await?)
+}
+
+/// Hashes all that `tail` brings, and counts it.
+fn digest(
+    tail: Tail,
+    mut digests: Digests,
+) -> impl FnOnce() -> Result<(Digests, u64), Failure> + Send + 'static {
+    move || {
+        use std::io::Read;
+        let mut tail = tail;
+        let mut chunk = vec![0; CHUNK];
+        let mut size = 0;
+        loop {
+            let read = tail.read(&mut chunk).context("read the download")?;
+            if read == 0 {
+                return Ok((digests, size));
+            }
+            digests.update(&chunk[..read]);
+            size += read as u64;
+        }
+    }
+}
+
+/// Starts blocking work at once, off the event loop.
+fn spawn<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> impl Future<Output = Result<T, Failure>> {
+    let task = tokio::task::spawn_blocking(work);
+    async move { task.await.unwrap_or_else(|_| Err(cancelled())) }
+}
+
+/// Runs blocking work off the event loop.
+pub(crate) async fn blocking<T, E>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        // A panic goes on as one; the runtime turns it into exit code 70.
+        Err(lost) => std::panic::resume_unwind(lost.into_panic()),
+    }
+}

@@ -1,0 +1,168 @@
+//! tar and zip.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::{Component, Path};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use pilotfish_failure::{Context, Failure};
+use tar::EntryType;
+use zip::ZipArchive;
+
+use super::{CHUNK, MOST_FILES, Writer, check_name};
+use crate::inflow::Tail;
+
+/// Bytes in which a tar or zip can be recognised: one tar header.
+pub(crate) const HEAD: usize = 512;
+
+pub(crate) fn is_zip(head: &[u8]) -> bool {
+    head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06")
+}
+
+/// POSIX and GNU tar write `ustar` into each header; the header before POSIX has nothing to know it by.
+pub(crate) fn is_tar(head: &[u8]) -> bool {
+    head.get(257..262) == Some(b"ustar")
+}
+
+impl Writer<'_> {
+    /// Unpacks a tar, as it comes.
+    pub(super) fn untar(&mut self, stream: Box<dyn Read + '_>) -> Result<(), Failure> {
+        let ended = Rc::new(Cell::new(false));
+        let stream = Ending {
+            stream,
+            ended: Rc::clone(&ended),
+        };
+        let mut archive = tar::Archive::new(stream);
+        let entries = archive.entries().map_err(|error| self.corrupt(&error))?;
+        for entry in entries {
+            let mut entry = entry.map_err(|error| self.corrupt(&error))?;
+            let kind = entry.header().entry_type();
+            let name = String::from_utf8(entry.path_bytes().into_owned())
+                .map_err(|_| self.refuse("an entry's name is not UTF-8"))?;
+            match kind {
+                EntryType::Regular | EntryType::Continuous => {
+                    let name = self.safe(&name)?;
+                    let size = entry.size();
+                    self.file(&mut entry, &name)?;
+                    if self.files.last().is_none_or(|file| file.size != size) {
+                        return Err(self.refuse(format!("it breaks off in {name}")));
+                    }
+                }
+                // Folders are made when a file needs them.
+                EntryType::Directory | EntryType::XGlobalHeader => {}
+                other => {
+                    return Err(self.refuse(format!("{name:?} is a {}", described(other))));
+                }
+            }
+        }
+        // The end of a tar is a block of zeros; one that just stops was cut between two entries.
+        if ended.get() {
+            return Err(self.refuse("it breaks off: the end of the archive is missing"));
+        }
+        self.drain(&mut archive.into_inner())
+    }
+
+    /// Unpacks a zip, which has its directory at the end: the download is awaited first.
+    pub(super) fn unzip(&mut self, tail: &Tail) -> Result<(), Failure> {
+        let (file, size) = tail.whole().context("read the download")?;
+        let stored = BufReader::with_capacity(CHUNK, Positioned { file, size, at: 0 });
+        let mut archive = ZipArchive::new(stored).map_err(|error| self.refuse(error))?;
+        if archive.len() > MOST_FILES {
+            return Err(self.refuse(format!("it has more than {MOST_FILES} files")));
+        }
+        for index in 0..archive.len() {
+            let mut entry = archive
+                .by_index(index)
+                .map_err(|error| self.refuse(error))?;
+            let name = entry
+                .name()
+                .map_err(|error| self.refuse(error))?
+                .into_owned();
+            if entry.is_dir() {
+                continue;
+            }
+            // The mode's upper bits are the kind of file; zero where the archive came from Windows.
+            let kind = entry.unix_mode().unwrap_or(0) & 0o170_000;
+            if !matches!(kind, 0 | 0o100_000) {
+                return Err(self.refuse(format!("{name:?} is a link or a device")));
+            }
+            let name = self.safe(&name)?;
+            self.file(&mut entry, &name)?;
+        }
+        Ok(())
+    }
+
+    /// The entry's path inside the release, or a refusal when it would lead anywhere else.
+    fn safe(&self, name: &str) -> Result<String, Failure> {
+        let mut parts = Vec::new();
+        for component in Path::new(name).components() {
+            match component {
+                Component::Normal(part) => parts.push(part.to_string_lossy()),
+                Component::CurDir => {}
+                _ => return Err(self.refuse(format!("{name:?} leads out of the release"))),
+            }
+        }
+        // A backslash is a folder's end where some archives come from, and part of a name here.
+        if name.contains(['\\', '\0']) {
+            return Err(self.refuse(format!("{name:?} is no portable name")));
+        }
+        let top = parts.first().map_or("", |part| part.as_ref());
+        check_name(top).map_err(|_| self.refuse(format!("{name:?} cannot lie on a volume")))?;
+        Ok(parts.join("/"))
+    }
+}
+
+fn described(kind: EntryType) -> &'static str {
+    match kind {
+        EntryType::Symlink | EntryType::Link => "link",
+        EntryType::Char | EntryType::Block | EntryType::Fifo => "device",
+        EntryType::GNUSparse => "sparse file, which is not supported",
+        _ => "kind of entry that is not supported",
+    }
+}
+
+/// Notes whether the stream was read to its end.
+struct Ending<'a> {
+    stream: Box<dyn Read + 'a>,
+    ended: Rc<Cell<bool>>,
+}
+
+impl Read for Ending<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.stream.read(buffer)?;
+        if read == 0 && !buffer.is_empty() {
+            self.ended.set(true);
+        }
+        Ok(read)
+    }
+}
+
+/// A file with a position of its own: others read the same one.
+struct Positioned {
+    file: Arc<File>,
+    size: u64,
+    at: u64,
+}
+
+impl Read for Positioned {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for Positioned {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let target = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.size.checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = target.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        Ok(self.at)
+    }
+}
