@@ -12,7 +12,15 @@ use crate::neighbour::Neighbour;
 
 /// Load whatever release lies on a volume into the server beside it, and every later one
 #[derive(Debug, clap::Parser)]
-#[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
+#[command(
+    override_usage = "pilotfish-watch [FLAGS] <PATH>\n       \
+                      pilotfish-watch drain [--listen ADDRESS] [--drain-timeout TIME]   (a preStop hook)",
+    subcommand_negates_reqs = true,
+    args_conflicts_with_subcommands = true,
+    // What follows a volume has no fixed digest, and is no stream.
+    mut_arg("sha256", |arg| arg.hide(true)),
+    mut_arg("no_trailer", |arg| arg.hide(true))
+)]
 pub struct Args {
     /// Volume, ConfigMap folder, folder of dumps, or one dump
     #[arg(required = true)]
@@ -34,6 +42,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// End the running load of the watch in this pod safely, and start no other: a preStop hook
+    #[command(hide = true)]
     Drain,
 }
 
@@ -62,13 +71,13 @@ struct HttpArgs {
         global = true
     )]
     listen: SocketAddr,
-    /// File with the bearer token of changing calls; without it they are off
+    /// File with the bearer token of changing calls, which are off without it
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// The fetch beside it, told when a release is asked for: http://127.0.0.1:PORT
+    /// The fetch to tell when a release is asked for, as http://127.0.0.1:PORT
     #[arg(long, value_name = "URL")]
     fetch_url: Option<String>,
-    /// Longest life of a load that waits for its release or its server
+    /// Longest wait of a load for its release or its server
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = positive_duration)]
     ask_timeout: Duration,
     /// Longest wait of drain for the running load

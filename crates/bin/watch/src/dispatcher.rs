@@ -338,7 +338,7 @@ impl Dispatcher {
         match outcome {
             Ok(()) => {
                 self.retry = None;
-                self.verdict = Some((digest.clone(), Verdict::Done));
+                self.judge(&digest, Verdict::Done);
                 let done = Mark::Succeeded { digest };
                 orders.extend(
                     batch
@@ -356,7 +356,7 @@ impl Dispatcher {
             }
             Err((Kind::BadData, error)) => {
                 self.retry = None;
-                self.verdict = Some((digest, Verdict::Bad));
+                self.judge(&digest, Verdict::Bad);
                 fail(batch.riders, Kind::BadData, &error, orders);
             }
             Err((kind, error)) => {
@@ -377,6 +377,13 @@ impl Dispatcher {
         }
     }
 
+    /// Remembers what became of a release, as long as it is the one on the volume.
+    fn judge(&mut self, digest: &str, verdict: Verdict) {
+        if self.seen.as_ref().is_some_and(|seen| seen.digest == digest) {
+            self.verdict = Some((digest.to_owned(), verdict));
+        }
+    }
+
     /// Someone stopped the run. What was asked for survives a drain: the next process takes it up.
     fn stopped(&mut self, batch: Batch, why: &str, orders: &mut Vec<Order>) {
         let digest = batch.release.digest;
@@ -393,7 +400,7 @@ impl Dispatcher {
             };
             orders.push(mark(&rider.id, stands));
         }
-        self.verdict = Some((digest, Verdict::Held));
+        self.judge(&digest, Verdict::Held);
     }
 
     /// Puts a failed batch back into the queue, unless the volume has moved on.

@@ -12,7 +12,7 @@ pub struct CommonArgs {
     /// Least severe log level, or directives: info,mysql_async=debug
     #[arg(long, value_name = "LEVEL", default_value = "info", global = true, value_parser = log_level)]
     pub log_level: String,
-    /// Log format; auto is text on a terminal, else JSON lines
+    /// Log lines; auto is text on a terminal, else json
     #[arg(long, value_name = "FORMAT", default_value = "auto", global = true)]
     pub log_format: LogFormat,
     /// What results on standard output look like

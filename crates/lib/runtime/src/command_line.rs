@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::io::IsTerminal;
 
 use clap::builder::{BoolishValueParser, Resettable};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -18,6 +19,9 @@ const ROUNDS: usize = 50;
 
 /// Commands with more flags than this show the variables' rule only, so that help fits a screen.
 const FLAGS_WITH_VARIABLES: usize = 24;
+
+/// Columns of help that goes into a pipe; a terminal tells its own width.
+const PIPE_WIDTH: usize = 132;
 
 /// What the command line asks for.
 pub(crate) enum Request<A> {
@@ -82,11 +86,19 @@ pub(crate) fn parse<A: clap::Parser>(
 /// Gives every flag its variable, one short help for `-h` and `--help`, and the tool's name.
 fn prepare(command: Command, program: &str, environment: &Environment) -> Command {
     let rule = "Each flag can be set by a variable: --log-level is PILOTFISH_LOG_LEVEL. Flags win.";
-    decorate(command, environment)
+    let after = match command.get_after_help() {
+        Some(own) => format!("{own}\n{rule}"),
+        None => rule.to_owned(),
+    };
+    let command = decorate(command, environment)
         .name(program.to_owned().leak() as &'static str)
         .version(env!("CARGO_PKG_VERSION"))
-        .propagate_version(true)
-        .after_help(rule)
+        .after_help(after);
+    if std::io::stdout().is_terminal() {
+        command
+    } else {
+        command.term_width(PIPE_WIDTH)
+    }
 }
 
 fn decorate(command: Command, environment: &Environment) -> Command {
@@ -94,22 +106,26 @@ fn decorate(command: Command, environment: &Environment) -> Command {
         .get_arguments()
         .filter(|arg| arg.get_long().is_some())
         .count();
-    let has_help = command.get_arguments().any(|arg| arg.get_id() == "help");
-    let mut command = command
+    // The long form of help puts an empty line between flags, and no longer fits a screen.
+    let help = switch("help", 'h', "Print help", ArgAction::HelpShort);
+    let version = switch("version", 'V', "Print version", ArgAction::Version);
+    command
         .mut_args(|arg| with_variable(arg, environment, flags > FLAGS_WITH_VARIABLES))
         .mut_subcommands(|sub| decorate(sub, environment))
-        .disable_help_subcommand(true);
-    if !has_help {
-        // The long form puts an empty line between flags, and help no longer fits a screen.
-        command = command.disable_help_flag(true).arg(
-            clap::Arg::new("help")
-                .short('h')
-                .long("help")
-                .help("Print help")
-                .action(ArgAction::HelpShort),
-        );
-    }
-    command
+        .disable_help_subcommand(true)
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .version(env!("CARGO_PKG_VERSION"))
+        .args([help, version])
+}
+
+fn switch(name: &'static str, short: char, help: &'static str, action: ArgAction) -> clap::Arg {
+    clap::Arg::new(name)
+        .short(short)
+        .long(name)
+        .help(help)
+        .help_heading("Process")
+        .action(action)
 }
 
 fn with_variable(arg: clap::Arg, environment: &Environment, hide: bool) -> clap::Arg {
