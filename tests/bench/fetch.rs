@@ -75,7 +75,7 @@ fn onto_a_volume(s3: &S3, world: &World) -> (Duration, String, u64) {
 fn to_a_pipe(s3: &S3, expected: &str) -> Duration {
     let program = std::env::current_exe().expect("the path of the running program");
     let pipeline = format!(
-        "{} --stdout s3://{BUCKET}/{KEY} --endpoint {} --path-style | sha256sum",
+        "{} --stdout s3://{BUCKET}/{KEY} --endpoint {} | sha256sum",
         program.with_file_name("pilotfish-fetch").display(),
         s3.endpoint()
     );
@@ -90,7 +90,7 @@ fn to_a_pipe(s3: &S3, expected: &str) -> Duration {
 fn fetch(s3: &S3) -> Tool {
     Tool::beside("fetch")
         .arg(format!("s3://{BUCKET}/{KEY}"))
-        .args(["--endpoint", s3.endpoint(), "--path-style"])
+        .args(["--endpoint", s3.endpoint()])
         .envs(s3.env())
         .timeout(Duration::from_secs(600))
 }

@@ -64,7 +64,7 @@ impl Sidecars {
             .arg(format!("s3://{BUCKET}/{PREFIX}/"))
             .args(["--match", "*.sql.zst", "--every", "1s", "--to"])
             .arg(&volume)
-            .args(["--endpoint", s3.endpoint(), "--path-style"])
+            .args(["--endpoint", s3.endpoint()])
             // The bucket is still empty: not to be a reason to give up.
             .args(["--init-max-failures", "1000"])
             .args(["--listen", &format!("127.0.0.1:{fetch_port}")])

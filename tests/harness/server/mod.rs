@@ -228,6 +228,8 @@ impl Server {
             .arg(format!("--socket={}", self.socket().display()))
             .arg(format!("--pid-file={}", self.folder.join("pid").display()))
             .arg(format!("--port={}", self.port))
+            // A starting MariaDB removes every temporary table's file it finds there.
+            .arg(format!("--tmpdir={}", self.folder.display()))
             // As the official images: accounts are matched by address, never by name.
             .args(["--bind-address=127.0.0.1", "--skip-name-resolve"])
             .args(&self.args)
