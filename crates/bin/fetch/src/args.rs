@@ -19,9 +19,6 @@ const SMALLEST_PART: u64 = 64 << 10;
 
 /// Brings a dump from S3, https or a file onto a volume: verified, resumable, published in one step.
 #[derive(Debug, clap::Parser)]
-#[command(
-    after_help = "Example: pilotfish-fetch s3://open-data/dumps/ --match '*.sql.zst' --to /volume --every 5m"
-)]
 pub struct Args {
     /// s3://bucket/key, https://host/path, file:///path; with a / at the end: pick from a folder
     #[arg(value_name = "URL")]
@@ -52,8 +49,13 @@ struct ReleaseArgs {
     /// Name of the file on the volume [else the object's]
     #[arg(long)]
     name: Option<String>,
-    /// Decompress and unpack what is compressed or an archive, or keep it as it is
-    #[arg(long, value_name = "HOW", default_value = "auto")]
+    /// auto: decompress and unpack, by content; keep: publish it as it is stored
+    #[arg(
+        long,
+        value_name = "auto|keep",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
     decompress: Unpack,
     /// Refuse what grows more than this many times when unpacked
     #[arg(long, value_name = "TIMES", default_value = "200")]
@@ -75,8 +77,13 @@ struct ReleaseArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Source")]
 struct SourceArgs {
-    /// Which object of a folder
-    #[arg(long, value_name = "RULE", default_value = "newest")]
+    /// Which object of a folder: the one stored last, or the last by name (name-desc)
+    #[arg(
+        long,
+        value_name = "RULE",
+        default_value = "newest",
+        hide_possible_values = true
+    )]
     pick: Pick,
     /// Only objects of the folder like this; * ? and ** for any depth [default: *]
     #[arg(long, value_name = "GLOB")]
@@ -93,7 +100,7 @@ struct SourceArgs {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Transfer")]
+#[command(next_help_heading = "Source")]
 struct TransferArgs {
     /// Connections; each holds at most 1 MiB in memory
     #[arg(long, value_name = "N", default_value = "4")]

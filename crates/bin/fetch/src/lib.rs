@@ -102,14 +102,6 @@ async fn onto_volume(
         Ok(report) => report,
         Err(failure) => good_enough(&rounds, failure).await?,
     };
-    tracing::info!(
-        outcome = report.outcome.name(),
-        release = report
-            .release
-            .as_ref()
-            .map(|release| release.release.as_str()),
-        "done"
-    );
     process.result(&report);
     if let (Some(notifier), Some(release)) = (notifier, &report.release) {
         notifier.tell_once(release).await?;

@@ -8,16 +8,21 @@ use reqwest::header::{HeaderName, HeaderValue};
 
 /// Flags of tools that read from storages.
 #[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Source access")]
+#[command(next_help_heading = "Source")]
 pub struct StorageArgs {
-    /// S3 endpoint of a compatible store, http://minio:9000 [else AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL]
+    /// S3-compatible store, http://minio:9000 [else AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL]
     #[arg(long, value_name = "URL")]
     pub endpoint: Option<String>,
     /// S3 region [else AWS_REGION, the profile; us-east-1 with an endpoint]
     #[arg(long, value_name = "NAME")]
     pub region: Option<String>,
-    /// Bucket in the path instead of the host name; auto: with an endpoint
-    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    /// Bucket in the path, not the host name: auto (with an endpoint), always or never
+    #[arg(
+        long,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
     pub path_style: PathStyle,
     /// Read public buckets without credentials
     #[arg(long)]
@@ -65,6 +70,16 @@ pub struct Options {
     pub(crate) ca_file: Option<PathBuf>,
     pub(crate) timeouts: Timeouts,
     pub(crate) proxies: Proxies,
+    /// From the environment; without them the SDK looks at profiles, web identity and metadata.
+    pub(crate) credentials: Option<Credentials>,
+}
+
+/// An S3 account.
+#[derive(Clone)]
+pub(crate) struct Credentials {
+    pub(crate) key: String,
+    pub(crate) secret: String,
+    pub(crate) token: Option<String>,
 }
 
 /// Proxies by scheme, as the environment names them.
@@ -76,7 +91,7 @@ pub(crate) struct Proxies {
 }
 
 impl StorageArgs {
-    /// Checks the flags and takes proxies, endpoint and region from the environment `get`.
+    /// Checks the flags and takes proxies, endpoint, region and account from the environment `get`.
     ///
     /// # Errors
     /// One sentence for every mistake. Header values are not repeated: they may be secrets.
@@ -114,6 +129,14 @@ impl StorageArgs {
             https: either("https_proxy", "HTTPS_PROXY").or(all),
             except: either("no_proxy", "NO_PROXY"),
         };
+        let credentials = match (get("AWS_ACCESS_KEY_ID"), get("AWS_SECRET_ACCESS_KEY")) {
+            (Some(key), Some(secret)) => Some(Credentials {
+                key,
+                secret,
+                token: get("AWS_SESSION_TOKEN"),
+            }),
+            _ => None,
+        };
         let path_style = match self.path_style {
             PathStyle::Auto => endpoint.is_some(),
             PathStyle::Always => true,
@@ -132,6 +155,7 @@ impl StorageArgs {
             ca_file: self.ca_file,
             timeouts,
             proxies,
+            credentials,
         })
     }
 }

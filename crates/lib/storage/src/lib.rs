@@ -17,6 +17,8 @@ mod file;
 mod http;
 mod object;
 mod s3;
+#[cfg(feature = "testing")]
+pub mod serving;
 mod tls;
 
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Objects in S3 and its compatibles.
 //!
-//! Credentials and profiles are found as every AWS tool finds them: that part of the environment the
-//! SDK reads itself. TLS is ring, passed explicitly, since the SDK's own default is another provider.
+//! Credentials, profiles and regions are found as every AWS tool finds them: what the environment says
+//! beyond keys, endpoint and region, the SDK reads itself. TLS is ring, passed explicitly, since the SDK's own default is another provider.
 
 use std::fmt;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
-    Region, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
+    Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
 };
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
@@ -25,6 +25,7 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, Connector};
 use futures_util::stream;
 
+use crate::args::Credentials as Account;
 use crate::object::with_patience;
 use crate::{ByteStream, Checksum, Error, Object, Options, Page, Storage, Timeouts, Version};
 
@@ -66,6 +67,14 @@ impl Bucket {
         }
         if options.anonymous {
             loader = loader.no_credentials();
+        } else if let Some(Account { key, secret, token }) = options.credentials.clone() {
+            loader = loader.credentials_provider(Credentials::new(
+                key,
+                secret,
+                token,
+                None,
+                "environment",
+            ));
         }
         let config = aws_sdk_s3::config::Builder::from(&loader.load().await)
             .force_path_style(options.path_style)
@@ -241,7 +250,9 @@ fn http_client(options: &Options) -> Result<SharedHttpClient, Error> {
                 .tls_context(tls.clone())
                 .proxy_config(proxy.clone());
             connector.set_connector_settings(settings.cloned());
-            connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
+            connector.set_sleep_impl(
+                components.and_then(aws_sdk_s3::config::RuntimeComponents::sleep_impl),
+            );
             connector.build()
         }))
 }
