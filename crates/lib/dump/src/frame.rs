@@ -9,7 +9,7 @@ use pilotfish_sql::mysql::{
 };
 
 /// No decision looks further ahead than this: the longest conditional marker and delimiter.
-const LOOKAHEAD: usize = 16;
+pub(crate) const LOOKAHEAD: usize = 16;
 
 /// Longest delimiter that can be set.
 pub(crate) const DELIMITER: usize = LOOKAHEAD;
@@ -30,8 +30,10 @@ pub(crate) enum Between {
     NeedMore,
     /// The text is over.
     End,
-    /// That many bytes of whitespace or of a comment that says nothing.
+    /// That many bytes of whitespace.
     Blank(usize),
+    /// A `/* .. */` of that many bytes that says nothing.
+    Comment(usize),
     /// A `--` or `#` comment of that many bytes, line feed not included.
     LineComment(usize),
     /// A comment that is never closed.
@@ -87,7 +89,7 @@ impl<'a> View<'a> {
             [b'-', b'-', ..] if dash_comment(data, 0) => self.line_comment(),
             [b'/', b'*', ..] if is_inert(data, self.mode.flavour) => {
                 match skip_comment(data, 0, true) {
-                    Some(length) => Between::Blank(length),
+                    Some(length) => Between::Comment(length),
                     None if self.ended => Between::Open,
                     None => Between::NeedMore,
                 }
@@ -354,10 +356,10 @@ mod tests {
         assert_eq!(view(" \n\tx").between(), Between::Blank(3));
         assert_eq!(view("-- a; b\nx").between(), Between::LineComment(7));
         assert_eq!(view("--a").between(), Between::Statement);
-        assert_eq!(view("/* a */x").between(), Between::Blank(7));
+        assert_eq!(view("/* a */x").between(), Between::Comment(7));
         assert_eq!(
             view("/*!999999\\- enable the sandbox mode */ \n").between(),
-            Between::Blank(38)
+            Between::Comment(38)
         );
         assert_eq!(view("/*!80000 SET x */;").between(), Between::Statement);
         assert_eq!(view("/* a").between(), Between::Open);

@@ -58,9 +58,13 @@ impl Script {
         let known = match known {
             Some(known) => known,
             None => match beginning(&self.view()) {
-                Beginning::Rows(head) => self.know(head, shared),
-                Beginning::Other => return Ok(false),
-                Beginning::NeedMore => return self.fill_statement(shared).map(|()| true),
+                Beginning::Rows(head) if head.length <= shared.options.statement_limit => {
+                    self.know(head, shared)
+                }
+                Beginning::Rows(_) | Beginning::Other => return Ok(false),
+                Beginning::NeedMore => {
+                    return self.fill_within("a statement", shared).map(|()| true);
+                }
             },
         };
         let at = self.window.position(0);
@@ -199,22 +203,21 @@ impl Script {
 
     /// Something follows the rows: ON DUPLICATE KEY UPDATE, or what only the server understands.
     fn tail(&mut self, shared: &mut Shared) -> Result<(), Error> {
-        let (length, next) = match self.view().ending(0) {
+        let (length, next) = match self.ending("the end of an INSERT", shared)? {
             Ending::At { length, next } => (length, next),
-            Ending::NeedMore => return self.fill_statement(shared),
-            Ending::Open(_) | Ending::Command(_) if self.window.data().is_empty() => (0, 0),
-            Ending::Open(_) => (0, 0),
+            Ending::NeedMore => return self.fill_within("the end of an INSERT", shared),
+            Ending::Open(_) => {
+                let at = self
+                    .inserting
+                    .as_ref()
+                    .map(|inserting| inserting.at.clone());
+                let at = at.unwrap_or_else(|| self.window.position(0));
+                return Err(self.cut_off(at, "inside the INSERT that began here"));
+            }
             Ending::Command(at) => {
                 return Err(self.malformed(at, "this cannot follow a VALUES list"));
             }
         };
-        if next == 0 {
-            let at = self
-                .inserting
-                .as_ref()
-                .map_or_else(|| self.window.position(0), |rows| rows.at.clone());
-            return Err(self.cut_off(at, "inside the INSERT that began here"));
-        }
         self.hold_chunk(shared);
         let Some(inserting) = self.inserting.take() else {
             return Ok(());

@@ -9,7 +9,7 @@ use pilotfish_sql::mysql::Mode;
 
 use crate::catalog::Catalog;
 use crate::classify::classify;
-use crate::frame::{Between, Ending, View, delimiter_argument, is_client_command};
+use crate::frame::{Between, Ending, LOOKAHEAD, View, delimiter_argument, is_client_command};
 use crate::phrase::running;
 use crate::proof::Proof;
 use crate::rows::{Gathered, Inserting, Known};
@@ -89,18 +89,28 @@ impl Script {
         })
     }
 
-    /// Reads on, until at most one item is ready.
+    /// Does a little: one piece of the text, or one read.
     pub(crate) fn step(&mut self, shared: &mut Shared) -> Result<Step, Error> {
         if self.inserting.is_some() {
             self.walk_rows(shared)?;
             return Ok(Step::More);
         }
         match self.view().between() {
-            Between::NeedMore => self.fill()?,
+            Between::NeedMore => self.fill_within("a comment", shared)?,
             Between::End => return self.end(shared),
             Between::Blank(length) | Between::Delimiter(length) => self.window.consume(length),
-            Between::LineComment(length) => self.line_comment(length)?,
-            Between::Open => return Err(self.cut_off(self.window.position(0), "inside a comment")),
+            Between::Comment(length) => {
+                self.bounded(length, "a comment", shared)?;
+                self.window.consume(length);
+            }
+            Between::LineComment(length) => {
+                self.bounded(length, "a comment", shared)?;
+                self.line_comment(length)?;
+            }
+            Between::Open => {
+                self.bounded(self.window.data().len(), "a comment", shared)?;
+                return Err(self.cut_off(self.window.position(0), "inside a comment"));
+            }
             Between::Statement => self.statement(shared)?,
         }
         Ok(Step::More)
@@ -141,7 +151,7 @@ impl Script {
         }
         if is("use") {
             let Some((line, next)) = self.view().line() else {
-                return self.fill_statement(shared);
+                return self.fill_within("a statement", shared);
             };
             // The client carries out USE at the end of its line, delimiter or not.
             if memchr::memmem::find(line, &self.delimiter).is_none() {
@@ -157,8 +167,8 @@ impl Script {
     }
 
     fn whole_statement(&mut self, shared: &mut Shared) -> Result<(), Error> {
-        match self.view().ending(0) {
-            Ending::NeedMore => self.fill_statement(shared),
+        match self.ending("a statement", shared)? {
+            Ending::NeedMore => self.fill_within("a statement", shared),
             Ending::At { length, next } => {
                 let at = self.window.position(0);
                 let text = Bytes::copy_from_slice(self.window.data()[..length].trim_ascii_end());
@@ -176,19 +186,46 @@ impl Script {
         }
     }
 
-    /// Reads on within a statement, up to the limit.
-    pub(crate) fn fill_statement(&mut self, shared: &Shared) -> Result<(), Error> {
-        let limit = shared.options.statement_limit;
-        if self.window.data().len() > limit {
-            let head = excerpt(self.window.data());
-            return Err(Error::TooLong {
-                at: self.window.position(0),
-                what: "a statement",
-                limit,
-                head,
-            });
-        }
+    /// Where the piece here ends, if that is within the limit.
+    pub(crate) fn ending(&mut self, what: &'static str, shared: &Shared) -> Result<Ending, Error> {
+        let ending = self.view().ending(0);
+        let length = match ending {
+            Ending::NeedMore => 0,
+            Ending::At { length, .. } | Ending::Command(length) => length,
+            Ending::Open(_) => self.window.data().len(),
+        };
+        self.bounded(length, what, shared).map(|()| ending)
+    }
+
+    /// Reads on within a piece that is not whole yet, up to the limit.
+    pub(crate) fn fill_within(&mut self, what: &'static str, shared: &Shared) -> Result<(), Error> {
+        // What is not decided with this much beyond the limit is longer than the limit.
+        self.bounded(
+            self.window.data().len().saturating_sub(4 * LOOKAHEAD),
+            what,
+            shared,
+        )?;
         self.fill()
+    }
+
+    /// Holds a piece against the limit, however much of it was read at once.
+    pub(crate) fn bounded(
+        &mut self,
+        length: usize,
+        what: &'static str,
+        shared: &Shared,
+    ) -> Result<(), Error> {
+        let limit = shared.options.statement_limit;
+        if length <= limit {
+            return Ok(());
+        }
+        let head = self.excerpt_at(0);
+        Err(Error::TooLong {
+            at: self.window.position(0),
+            what,
+            limit,
+            head,
+        })
     }
 
     fn change_delimiter(&mut self) -> Result<(), Error> {
@@ -269,8 +306,19 @@ impl Script {
         }
     }
 
-    fn refused(&self, at: usize, what: &str) -> Error {
-        let head = excerpt(&self.window.data()[at..]);
+    /// The text at `at` for an error, with enough of it in memory that it is always the same.
+    fn excerpt_at(&mut self, at: usize) -> String {
+        while self.window.data().len() < at + EXCERPT && !self.window.ended() {
+            // The error on its way is the one to report.
+            if self.window.fill().is_err() {
+                break;
+            }
+        }
+        excerpt(&self.window.data()[at..])
+    }
+
+    fn refused(&mut self, at: usize, what: &str) -> Error {
+        let head = self.excerpt_at(at);
         Error::Refused {
             at: self.window.position(at),
             what: what.to_owned(),
@@ -278,8 +326,8 @@ impl Script {
         }
     }
 
-    pub(crate) fn malformed(&self, at: usize, what: &str) -> Error {
-        let head = excerpt(&self.window.data()[at..]);
+    pub(crate) fn malformed(&mut self, at: usize, what: &str) -> Error {
+        let head = self.excerpt_at(at);
         Error::Malformed {
             at: self.window.position(at),
             what: what.to_owned(),
@@ -288,13 +336,19 @@ impl Script {
     }
 }
 
+/// Bytes of a statement that an error shows at most.
+const EXCERPT: usize = 80;
+
 /// The beginning of a text for an error: one short line, up to the first string, since that may be
 /// a password or a person's data.
 pub(crate) fn excerpt(text: &[u8]) -> String {
-    let head = &text[..text.len().min(80)];
+    let head = &text[..text.len().min(EXCERPT)];
     let head = head
         .split(|byte| matches!(byte, b'\'' | b'"' | b'\n' | 0))
         .next()
         .unwrap_or_default();
     String::from_utf8_lossy(head).trim_end().to_owned()
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,8 @@
 //! what comes out must be `fixtures/<name>.out`. The actual text is left in cargo's folder for test
 //! output, to be compared and, if it is right, copied.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // clippy knows #[test] functions, not their helpers
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -131,11 +131,15 @@ pub fn scan_tuple<'a>(
     if text.get(here) == Some(&b')') {
         return Scan::Complete(here + 1);
     }
+    let escapes = !no_backslash_escapes;
     loop {
-        let (literal, end) = match scan_literal(text, here, !no_backslash_escapes) {
-            Ok(Some(found)) => found,
-            Ok(None) => return Scan::Incomplete,
-            Err(malformed) => return Scan::Malformed(malformed),
+        let (literal, end) = match quick_literal(text, here, escapes) {
+            Some(found) => found,
+            None => match scan_literal(text, here, escapes) {
+                Ok(Some(found)) => found,
+                Ok(None) => return Scan::Incomplete,
+                Err(malformed) => return Scan::Malformed(malformed),
+            },
         };
         visit(literal);
         match text[end] {
@@ -143,6 +147,91 @@ pub fn scan_tuple<'a>(
             _ => return Scan::Complete(end + 1),
         }
     }
+}
+
+/// The literals that dumps are made of, where `,` or `)` follows at once: NULL, plain numbers, and
+/// strings without escapes. Everything else is left to [`scan_literal`].
+#[inline(always)]
+fn quick_literal(text: &[u8], at: usize, escapes: bool) -> Option<(Literal<'_>, usize)> {
+    let (literal, end) = match text.get(at)? {
+        b'\'' => {
+            let end = find_special(text, at + 1, b'\'', escapes)?;
+            let raw = &text[at + 1..end];
+            if text[end] != b'\'' {
+                return None;
+            }
+            (
+                Literal::String {
+                    raw,
+                    quote: b'\'',
+                    introducer: None,
+                    escaped: false,
+                },
+                end + 1,
+            )
+        }
+        b'0'..=b'9' | b'-' => quick_number(text, at)?,
+        b'N' if text[at..].starts_with(b"NULL") => (Literal::Null, at + 4),
+        _ => return None,
+    };
+    matches!(text.get(end)?, b',' | b')').then_some((literal, end))
+}
+
+#[inline(always)]
+fn quick_number(text: &[u8], at: usize) -> Option<(Literal<'_>, usize)> {
+    let first = at + usize::from(text[at] == b'-');
+    let mut end = first;
+    while text.get(end)?.is_ascii_digit() {
+        end += 1;
+    }
+    if end == first {
+        return None;
+    }
+    if text[end] != b'.' {
+        return Some((Literal::Integer(&text[at..end]), end));
+    }
+    end += 1;
+    while text.get(end)?.is_ascii_digit() {
+        end += 1;
+    }
+    Some((Literal::Decimal(&text[at..end]), end))
+}
+
+/// Position of the next `quote`, or of the next `\` where it escapes.
+///
+/// Strings in dumps are short: the first bytes are looked at eight at a time in a register, which is
+/// done before a call of memchr would have found out which instructions the processor has.
+#[inline]
+fn find_special(text: &[u8], from: usize, quote: u8, escapes: bool) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let zero_bytes = |word: u64| word.wrapping_sub(ONES) & !word & HIGHS;
+    let quotes = u64::from(quote) * ONES;
+    let escape = if escapes {
+        u64::from(b'\\') * ONES
+    } else {
+        quotes
+    };
+    let mut at = from;
+    for _ in 0..4 {
+        let Some(bytes) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) else {
+            break;
+        };
+        let word = u64::from_le_bytes(*bytes);
+        // Little-endian: the lowest flag is the first byte, and the lowest is never a false one.
+        let found = zero_bytes(word ^ quotes) | zero_bytes(word ^ escape);
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    let rest = text.get(at..)?;
+    let found = if escapes {
+        memchr2(quote, b'\\', rest)
+    } else {
+        memchr(quote, rest)
+    };
+    found.map(|offset| at + offset)
 }
 
 /// A literal and the position of the `,` or `)` after it; `None` where the text ends too early.
@@ -190,16 +279,9 @@ fn scan_string(text: &[u8], start: usize, open: usize, escapes: bool) -> Simple<
     let mut from = open + 1;
     let mut escaped = false;
     loop {
-        let rest = text.get(from..).unwrap_or_default();
-        let found = if escapes {
-            memchr2(quote, b'\\', rest)
-        } else {
-            memchr(quote, rest)
-        };
-        let Some(found) = found else {
+        let Some(here) = find_special(text, from, quote, escapes) else {
             return Simple::Incomplete;
         };
-        let here = from + found;
         if text[here] == quote {
             match text.get(here + 1) {
                 None => return Simple::Incomplete,
