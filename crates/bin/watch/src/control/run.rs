@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pilotfish_failure::{Failure, Kind};
-use pilotfish_loader::{Progress, Report, Snapshot};
-use pilotfish_runtime::{Process, Unit};
+use pilotfish_loader::{Phase, Progress, Report, Snapshot};
+use pilotfish_runtime::{Process, Progress as Shown, Unit};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +14,9 @@ use crate::job::Job;
 
 /// How often progress goes from the loader to the log or the bar.
 const REFRESH: Duration = Duration::from_millis(200);
+
+/// Time for the loader to leave by itself: the server may be in the middle of a long statement.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) struct Run {
     release: Release,
@@ -42,23 +45,31 @@ impl Run {
             let (release, progress, cancel) = (release.clone(), progress.clone(), cancel.clone());
             async move { job.load(&release, &progress, &cancel).await }
         };
-        let look = progress.clone();
+        let (look, stop) = (progress.clone(), cancel.clone());
         let task = tokio::spawn(async move {
             let mut work = std::pin::pin!(work);
             let mut ticks = tokio::time::interval(REFRESH);
             loop {
                 tokio::select! {
                     result = &mut work => return result,
-                    _ = ticks.tick() => {
-                        let now = look.snapshot();
-                        shown.set(now.bytes);
-                        if let Some(total) = now.bytes_total {
-                            shown.total(total);
-                        }
-                        shown.note(&format!("{}, {} rows", now.phase.name(), now.rows));
-                    }
+                    () = stop.cancelled() => break,
+                    _ = ticks.tick() => show(&look.snapshot(), &shown),
                 }
             }
+            shown.note("stopping");
+            tokio::select! {
+                result = &mut work => return result,
+                () = tokio::time::sleep(PATIENCE) => {}
+            }
+            let phase = look.snapshot().phase;
+            if may_be_left(phase) {
+                let message = format!(
+                    "left the load while {}: nothing live was changed",
+                    phase.name()
+                );
+                return Err(Failure::new(Kind::Cancelled, message));
+            }
+            work.await
         });
         Self {
             release,
@@ -97,5 +108,22 @@ impl Run {
         };
         *run = None;
         ended
+    }
+}
+
+fn show(now: &Snapshot, shown: &Shown) {
+    shown.set(now.bytes);
+    if let Some(total) = now.bytes_total {
+        shown.total(total);
+    }
+    shown.note(&format!("{}, {} rows", now.phase.name(), now.rows));
+}
+
+/// Whether the loader can be dropped where it is, as if it had been killed, without anything live in
+/// motion. Then the server ends its statement alone, and the next load waits for its lock.
+fn may_be_left(phase: Phase) -> bool {
+    match phase {
+        Phase::Opening | Phase::Surveying | Phase::Staging | Phase::Keys | Phase::Checking => true,
+        Phase::Swapping | Phase::Finishing | Phase::Tidying | Phase::Done => false,
     }
 }

@@ -1,0 +1,202 @@
+//! Asking for loads over HTTP.
+
+use super::*;
+
+fn digest_of(folder: &str) -> String {
+    // A volume without a manifest is named by what is in it.
+    let output = std::process::Command::new("sh")
+        .args([
+            "-c",
+            "cd \"$0\" && sha256sum dump.sql | sha256sum | cut -d' ' -f1",
+            folder,
+        ])
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_load_is_asked_for_followed_and_done() {
+    let bench = Bench::new();
+    bench.publish(1);
+    let watch = Watch::start(bench.watch());
+    let answer = watch.call("PUT", "/v1/loads/run-1", "{}");
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    assert_eq!(answer.header("location"), Some("/v1/loads/run-1"));
+    let load = watch.get("/v1/loads/run-1?wait=30s").json();
+    assert_eq!(load["state"], "succeeded", "{load:#}");
+    assert_eq!(load["exit_code"], 0);
+    assert_eq!(bench.live().as_deref(), Some("1"));
+    let done = watch.get("/v1/loads/run-1/done");
+    assert_eq!(done.status, 200);
+
+    let again = watch.call("PUT", "/v1/loads/run-1", "");
+    assert_eq!(
+        (again.status, again.json()["state"].as_str().unwrap()),
+        (200, "succeeded")
+    );
+    let other = watch.call("PUT", "/v1/loads/run-1", r#"{"release":"abc"}"#);
+    assert_eq!(other.status, 409, "{}", other.body);
+    let ids = watch.get("/v1/loads").json();
+    assert!(
+        ids["loads"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|load| load["id"] == "run-1"),
+        "{ids:#}"
+    );
+    watch.ends_well();
+}
+
+#[test]
+fn a_named_release_is_waited_for_and_keys_make_posts_idempotent() {
+    let bench = Bench::new();
+    bench.publish(1);
+    let watch = Watch::start(bench.watch());
+    bench.becomes_live(1);
+    let wanted = {
+        let folder = bench.world.write("next/dump.sql", Bench::dump(2));
+        digest_of(&folder.parent().unwrap().display().to_string())
+    };
+    let bearer = format!("Bearer {TOKEN}");
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("idempotency-key", "dag__2026:1+x"),
+    ];
+    let body = format!(r#"{{"release":"{wanted}"}}"#);
+    for _ in 0..2 {
+        let answer = http::request("POST", &watch.url("/v1/loads"), &headers, &body).unwrap();
+        assert_eq!(answer.status, 202, "{}", answer.body);
+        assert_eq!(answer.json()["state"], "waiting");
+    }
+    let path = "/v1/loads/dag__2026:1+x";
+    assert_eq!(watch.get(&format!("{path}/done")).status, 404);
+    assert_eq!(
+        watch.get(&format!("{path}?wait=10ms")).json()["state"],
+        "waiting"
+    );
+    bench.publish(2);
+    let load = watch.get(&format!("{path}?wait=30s")).json();
+    assert_eq!(load["state"], "succeeded", "{load:#}");
+    assert_eq!(load["digest"], wanted.as_str());
+    watch.ends_well();
+}
+
+#[test]
+fn failures_are_told_with_the_code_the_caller_wants() {
+    let bench = Bench::new();
+    let dump = Bench::dump(1);
+    std::fs::write(bench.volume.join("dump.sql"), &dump[..dump.len() / 2]).unwrap();
+    let watch = Watch::start(bench.watch());
+    watch.newest_is("failed");
+    // Bad data is not tried again by itself; someone who asks gets a try.
+    assert_eq!(watch.call("PUT", "/v1/loads/mine", "").status, 202);
+    let load = watch.load_is("mine", "failed");
+    assert_eq!(load["exit_code"], 65, "{load:#}");
+    assert_eq!(watch.get("/v1/loads/mine/done").status, 200);
+    assert_eq!(watch.get("/v1/loads/mine/done?failed=500").status, 500);
+    assert_eq!(watch.get("/v1/loads/mine/done?failed=7").status, 400);
+    watch.ends_well();
+}
+
+#[test]
+fn changing_calls_need_the_token_of_the_moment() {
+    let bench = Bench::new();
+    let watch = Watch::start(bench.watch());
+    let put = |headers: &[(&str, &str)]| {
+        http::request("PUT", &watch.url("/v1/loads/x"), headers, "")
+            .unwrap()
+            .status
+    };
+    assert_eq!(put(&[]), 401);
+    assert_eq!(put(&[("authorization", "Bearer wrong")]), 401);
+    assert_eq!(put(&[("authorization", "Bearer tr0ut")]), 202);
+    std::fs::write(&bench.token, "perch").unwrap();
+    assert_eq!(put(&[("authorization", "Bearer tr0ut")]), 401);
+    assert_eq!(put(&[("authorization", "Bearer perch")]), 202);
+    std::fs::write(&bench.token, "").unwrap();
+    assert_eq!(put(&[("authorization", "Bearer ")]), 503);
+    watch.ends_well();
+}
+
+#[test]
+fn without_a_token_changing_calls_are_off_and_say_what_to_do() {
+    let bench = Bench::new();
+    let watch = Watch::start(watch(&bench.server, &bench.volume));
+    for (method, path) in [
+        ("PUT", "/v1/loads/x"),
+        ("POST", "/v1/loads"),
+        ("DELETE", "/v1/loads/x"),
+    ] {
+        let answer = watch.call(method, path, "");
+        assert_eq!(answer.status, 403, "{method}");
+        assert!(answer.body.contains("--token-file"), "{}", answer.body);
+    }
+    assert_eq!(watch.get("/v1/loads").status, 200);
+    watch.ends_well();
+}
+
+#[test]
+fn nonsense_is_refused() {
+    let bench = Bench::new();
+    let watch = Watch::start(bench.watch());
+    eventually("the server's book", PATIENCE, || {
+        Some(()).filter(|()| watch.get("/v1/loads/nobody").status == 410)
+    });
+    assert_eq!(
+        watch
+            .call("PUT", "/v1/loads/x", r#"{"relaese":"a"}"#)
+            .status,
+        400
+    );
+    assert_eq!(watch.call("PUT", "/v1/loads/a%20b", "").status, 400);
+    assert_eq!(
+        watch.call("PUT", "/v1/loads/x", &"x".repeat(10_000)).status,
+        413
+    );
+    assert_eq!(watch.call("DELETE", "/v1/loads/nobody", "").status, 410);
+    assert_eq!(watch.get("/v1/loads/nobody/done").status, 410);
+    let outside = http::request("POST", &watch.url("/v1/drain"), &[], "").unwrap();
+    assert_eq!(outside.status, 403);
+    watch.ends_well();
+}
+
+#[test]
+fn a_load_can_be_cancelled() {
+    let bench = Bench::new();
+    bench.publish(1);
+    let watch = Watch::start(bench.watch().args(["--check", "SELECT SLEEP(30) = 0"]));
+    watch.newest_is("running");
+    assert_eq!(watch.call("PUT", "/v1/loads/mine", "").status, 202);
+    watch.load_is("mine", "running");
+    assert_eq!(
+        watch
+            .call("PUT", "/v1/loads/never", r#"{"release":"x"}"#)
+            .json()["state"],
+        "waiting"
+    );
+    assert_eq!(
+        watch.call("DELETE", "/v1/loads/never", "").json()["state"],
+        "cancelled"
+    );
+    assert!(matches!(
+        watch.call("DELETE", "/v1/loads/mine", "").status,
+        200 | 202
+    ));
+    watch.load_is("mine", "cancelled");
+    assert_eq!(bench.live(), None);
+    watch.ends_well();
+}
+
+#[test]
+fn the_page_needs_nothing_from_elsewhere() {
+    let bench = Bench::new();
+    let watch = Watch::start(bench.watch());
+    let page = watch.get("/").body;
+    assert!(page.contains("pilotfish watch") && page.contains("viewport"));
+    for outside in ["http://", "https://", "src=", "@import"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    watch.ends_well();
+}

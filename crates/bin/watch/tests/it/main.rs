@@ -1,0 +1,186 @@
+//! Black-box tests of `pilotfish-watch` beside real servers, with the documented grants only.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails here"
+)]
+
+mod api;
+mod command_line;
+mod life;
+mod volumes;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use pilotfish_harness::http::{self, Response};
+use pilotfish_harness::{
+    PATIENCE, Port, Running, Server, ServerKind, Tool, World, eventually, tool,
+};
+use serde_json::Value;
+
+const TOKEN: &str = "tr0ut";
+
+/// A sidecar at work.
+struct Watch {
+    running: Running,
+    port: Port,
+}
+
+/// A sidecar that looks at `path` and writes into `server`, not started yet.
+fn watch(server: &Server, path: &Path) -> Tool {
+    tool!("watch")
+        .args(["--url", &server.url(), "--settle", "300ms", "--into", "app"])
+        .arg(path)
+}
+
+/// A server with a sidecar's volume beside it.
+struct Bench {
+    world: World,
+    server: Server,
+    volume: PathBuf,
+    token: PathBuf,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let world = World::new();
+        let server = Server::start(ServerKind::MariaDb1011, &world, &[]);
+        let volume = world.join("volume");
+        fs::create_dir(&volume).unwrap();
+        let token = world.write("token", format!("{TOKEN}\n"));
+        Self {
+            world,
+            server,
+            volume,
+            token,
+        }
+    }
+
+    fn watch(&self) -> Tool {
+        watch(&self.server, &self.volume)
+            .arg("--token-file")
+            .arg(&self.token)
+    }
+
+    /// A dump that says `number` in each row, so that readers know which release they see.
+    fn dump(number: u32) -> String {
+        let rows: Vec<String> = (0..500).map(|id| format!("({id},{number})")).collect();
+        format!(
+            "-- MariaDB dump 10.19  Distrib 10.11.9-MariaDB, for debian-linux-gnu (x86_64)\n\
+             /*!40101 SET NAMES utf8mb4 */;\n\
+             DROP TABLE IF EXISTS `t`;\n\
+             CREATE TABLE `t` (`id` int NOT NULL, `release_no` int, PRIMARY KEY (`id`));\n\
+             INSERT INTO `t` VALUES {};\n\
+             -- Dump completed on 2026-11-21 10:00:00\n",
+            rows.join(",")
+        )
+    }
+
+    /// Publishes as the kubelet does: a new folder, and one rename.
+    fn publish(&self, number: u32) -> String {
+        let folder = self.volume.join(format!("..release_{number}"));
+        fs::create_dir(&folder).unwrap();
+        let dump = Self::dump(number);
+        fs::write(folder.join("dump.sql"), &dump).unwrap();
+        let next = self.volume.join("..data_tmp");
+        std::os::unix::fs::symlink(folder.file_name().unwrap(), &next).unwrap();
+        fs::rename(next, self.volume.join("..data")).unwrap();
+        let name = self.volume.join("dump.sql");
+        if !name.exists() {
+            std::os::unix::fs::symlink("..data/dump.sql", name).unwrap();
+        }
+        folder.display().to_string()
+    }
+
+    /// The release readers see; `None` when there is none, or when releases are mixed.
+    fn live(&self) -> Option<String> {
+        let query = "SELECT GROUP_CONCAT(DISTINCT release_no), COUNT(*) FROM app.t";
+        let answer = self.server.try_sql(query).ok()?;
+        let (release, rows) = answer.trim().split_once('\t')?;
+        (rows == "500").then(|| release.to_owned())
+    }
+
+    #[track_caller]
+    fn becomes_live(&self, number: u32) {
+        eventually(&format!("release {number} to be live"), PATIENCE, || {
+            self.live().filter(|live| *live == number.to_string())
+        });
+    }
+}
+
+impl Watch {
+    fn start(tool: Tool) -> Self {
+        let port = Port::free();
+        let running = tool.arg(format!("--listen=127.0.0.1:{port}")).spawn();
+        let watch = Self { running, port };
+        eventually("watch to answer", PATIENCE, || {
+            http::get(&watch.url("/livez"))
+        });
+        watch
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    fn get(&self, path: &str) -> Response {
+        http::get(&self.url(path)).unwrap()
+    }
+
+    /// A changing call with the token.
+    fn call(&self, method: &str, path: &str, body: &str) -> Response {
+        let bearer = format!("Bearer {TOKEN}");
+        http::request(method, &self.url(path), &[("authorization", &bearer)], body).unwrap()
+    }
+
+    fn state(&self) -> Value {
+        self.get("/v1/state").json()
+    }
+
+    /// Waits until a load is in that state, and returns it.
+    #[track_caller]
+    fn load_is(&self, id: &str, state: &str) -> Value {
+        eventually(&format!("load {id} to be {state}"), PATIENCE, || {
+            let answer = self.get(&format!("/v1/loads/{id}"));
+            (answer.status == 200)
+                .then(|| answer.json())
+                .filter(|load| load["state"] == state)
+        })
+    }
+
+    /// Waits until the newest load is in that state, and returns it.
+    #[track_caller]
+    fn newest_is(&self, state: &str) -> Value {
+        eventually(&format!("the newest load to be {state}"), PATIENCE, || {
+            let newest = self.state()["loads"][0].clone();
+            (newest["state"] == state).then_some(newest)
+        })
+    }
+
+    #[track_caller]
+    fn is_ready(&self) {
+        eventually("readiness", PATIENCE, || {
+            Some(()).filter(|()| self.get("/readyz").status == 200)
+        });
+    }
+
+    fn metric(&self, name: &str) -> f64 {
+        let text = self.get("/metrics").body;
+        let line = text.lines().find(|line| line.starts_with(name));
+        let value = line
+            .and_then(|line| line.rsplit(' ').next())
+            .map(str::parse);
+        value
+            .unwrap_or_else(|| panic!("no {name} in:\n{text}"))
+            .unwrap()
+    }
+
+    /// Ends it with SIGTERM, and returns its log.
+    #[track_caller]
+    fn ends_well(self) -> String {
+        self.running.terminate();
+        self.running.wait().success().stderr
+    }
+}

@@ -1,0 +1,174 @@
+//! What lies on the volume, in every form it may come.
+
+use std::io::Write;
+
+use super::*;
+
+#[test]
+fn the_first_release_is_loaded_and_every_later_one() {
+    let bench = Bench::new();
+    let watch = Watch::start(bench.watch());
+    assert_eq!(watch.get("/readyz").status, 503);
+    bench.publish(1);
+    bench.becomes_live(1);
+    watch.is_ready();
+    assert_eq!(
+        watch.newest_is("succeeded")["summary"]
+            .as_str()
+            .unwrap()
+            .contains("500"),
+        true
+    );
+    bench.publish(2);
+    bench.becomes_live(2);
+    watch.newest_is("succeeded");
+    eventually("metrics to agree", PATIENCE, || {
+        Some(()).filter(|()| watch.metric("pilotfish_watch_release_current") == 1.0)
+    });
+    assert_eq!(watch.metric("pilotfish_watch_consecutive_failures"), 0.0);
+    assert_eq!(
+        watch.metric("pilotfish_watch_loads_total{result=\"succeeded\"}"),
+        2.0
+    );
+    watch.ends_well();
+}
+
+#[test]
+fn a_release_that_is_live_already_is_no_work() {
+    let bench = Bench::new();
+    bench.publish(1);
+    let watch = Watch::start(bench.watch());
+    bench.becomes_live(1);
+    watch.ends_well();
+    let watch = Watch::start(bench.watch());
+    watch.is_ready();
+    let state = watch.state();
+    assert_eq!(state["running"], Value::Null, "{state:#}");
+    assert_eq!(
+        watch.metric("pilotfish_watch_load_duration_seconds_count"),
+        0.0
+    );
+    watch.ends_well();
+}
+
+#[test]
+fn only_the_latest_of_many_releases_must_appear() {
+    let bench = Bench::new();
+    let watch = Watch::start(bench.watch());
+    for number in 1..=8 {
+        bench.publish(number);
+    }
+    bench.becomes_live(8);
+    watch.ends_well();
+}
+
+#[test]
+fn a_plain_file_that_grows_slowly_is_loaded_once_it_is_whole() {
+    let bench = Bench::new();
+    let path = bench.volume.join("dump.sql");
+    let watch = Watch::start(watch(&bench.server, &path));
+    let dump = Bench::dump(1);
+    let mut file = std::fs::File::create(&path).unwrap();
+    for part in dump.as_bytes().chunks(dump.len() / 20) {
+        file.write_all(part).unwrap();
+        file.sync_all().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    drop(file);
+    bench.becomes_live(1);
+    assert_eq!(watch.metric("pilotfish_watch_consecutive_failures"), 0.0);
+    watch.ends_well();
+}
+
+#[test]
+fn a_truncated_dump_is_refused_with_its_reason_and_a_good_one_recovers() {
+    let bench = Bench::new();
+    let path = bench.volume.join("dump.sql");
+    std::fs::write(&path, Bench::dump(1)).unwrap();
+    let watch = Watch::start(bench.watch());
+    bench.becomes_live(1);
+    let dump = Bench::dump(2);
+    std::fs::write(&path, &dump[..dump.len() / 2]).unwrap();
+    let failed = watch.newest_is("failed");
+    assert_eq!(failed["exit_code"], 65, "{failed:#}");
+    assert!(
+        failed["error"].as_str().unwrap().contains("dump.sql"),
+        "{failed:#}"
+    );
+    assert_eq!(bench.live().as_deref(), Some("1"));
+    assert_eq!(watch.get("/readyz").status, 200);
+    assert_eq!(watch.metric("pilotfish_watch_consecutive_failures"), 1.0);
+    std::fs::write(&path, &dump).unwrap();
+    bench.becomes_live(2);
+    watch.newest_is("succeeded");
+    let log = watch.ends_well();
+    assert_eq!(log.matches("\"ERROR\"").count(), 1, "{log}");
+}
+
+#[test]
+fn a_checksum_beside_the_dump_decides_when_it_is_whole() {
+    let bench = Bench::new();
+    let dump = Bench::dump(1);
+    let sums = bench.volume.join("dump.sql.sha256");
+    std::fs::write(&sums, format!("{}  dump.sql\n", "0".repeat(64))).unwrap();
+    std::fs::write(bench.volume.join("dump.sql"), &dump).unwrap();
+    let watch = Watch::start(bench.watch());
+    eventually("the mismatch to be told", PATIENCE, || {
+        let status = watch.state()["volume"]["status"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        Some(()).filter(|()| status.contains("does not match dump.sql.sha256"))
+    });
+    assert_eq!(bench.live(), None);
+    let path = bench.volume.join("dump.sql");
+    let sum = std::process::Command::new("sha256sum")
+        .arg(&path)
+        .output()
+        .unwrap()
+        .stdout;
+    std::fs::write(&sums, sum).unwrap();
+    bench.becomes_live(1);
+    watch.ends_well();
+}
+
+#[test]
+fn polling_sees_what_events_would() {
+    let bench = Bench::new();
+    let watch = Watch::start(bench.watch().arg("--poll"));
+    bench.publish(1);
+    bench.becomes_live(1);
+    bench.publish(2);
+    bench.becomes_live(2);
+    assert_eq!(watch.state()["volume"]["watching"], "polling");
+    watch.ends_well();
+}
+
+#[test]
+fn a_volume_that_is_mounted_late_is_found() {
+    let bench = Bench::new();
+    std::fs::remove_dir(&bench.volume).unwrap();
+    let watch = Watch::start(bench.watch());
+    std::fs::create_dir(&bench.volume).unwrap();
+    bench.publish(1);
+    bench.becomes_live(1);
+    bench.publish(2);
+    bench.becomes_live(2);
+    watch.ends_well();
+}
+
+#[test]
+fn a_watch_that_went_silent_is_noticed() {
+    let bench = Bench::new();
+    // A single file is followed in its folder: a link into another folder changes without an event.
+    let elsewhere = bench.world.write("elsewhere/dump.sql", Bench::dump(1));
+    let link = bench.volume.join("dump.sql");
+    std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+    let watch = Watch::start(watch(&bench.server, &link).args(["--rescan", "1s"]));
+    bench.becomes_live(1);
+    bench.world.write("elsewhere/dump.sql", Bench::dump(2));
+    bench.becomes_live(2);
+    assert_eq!(watch.metric("pilotfish_watch_volume_watch_silent"), 1.0);
+    assert_eq!(watch.state()["volume"]["watching"], "polling");
+    watch.ends_well();
+}
