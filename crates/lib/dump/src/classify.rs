@@ -3,7 +3,7 @@
 use pilotfish_sql::mysql::{Mode, Name, Token, TokenKind};
 
 use crate::assignment::{Target, assignments};
-use crate::phrase::{Phrase, running};
+use crate::phrase::{Phrase, at_commas, running};
 use crate::{Class, RoutineKind};
 
 /// Tokens before the word that names the kind of a CREATE: OR REPLACE, ALGORITHM, DEFINER, SQL SECURITY.
@@ -15,7 +15,12 @@ pub(crate) fn classify(text: &[u8], mode: Mode) -> Class {
     if tokens.is_empty() {
         return Class::Empty;
     }
-    statement(&tokens).unwrap_or(Class::Other)
+    match statement(&tokens) {
+        Some(Class::CreateView { name, .. }) => {
+            Class::CreateView { name, placeholder: is_placeholder(text, &tokens) }
+        }
+        class => class.unwrap_or(Class::Other),
+    }
 }
 
 /// `None` where the statement is not understood.
@@ -106,13 +111,8 @@ fn create(mut phrase: Phrase<'_>) -> Option<Class> {
     }
     match kind {
         "TABLE" => create_table(phrase),
-        "VIEW" => {
-            let name = phrase.name()?;
-            Some(Class::CreateView {
-                name,
-                placeholder: is_placeholder(phrase),
-            })
-        }
+        // Whether it is a placeholder is for the caller to see from the whole text.
+        "VIEW" => Some(Class::CreateView { name: phrase.name()?, placeholder: false }),
         "TRIGGER" => {
             let name = phrase.name()?;
             phrase.skip_to(&["ON"], HEAD)?;
@@ -163,17 +163,18 @@ fn references(tokens: &[Token<'_>]) -> Option<Vec<Name>> {
         .collect()
 }
 
-/// mysqldump's stand-in for a view: `AS SELECT 1 AS c, ..`, MariaDB's: `AS SELECT NULL AS c, ..`.
-fn is_placeholder(mut phrase: Phrase<'_>) -> bool {
-    if !(phrase.word("AS") && phrase.word("SELECT")) {
+/// mysqldump's stand-in for a view that comes later, `/*!50001 CREATE VIEW v AS SELECT 1 AS c, ..*/`;
+/// MariaDB's has NULL for 1. A real view of constants is dumped with its ALGORITHM and DEFINER.
+fn is_placeholder(text: &[u8], tokens: &[Token<'_>]) -> bool {
+    let mut phrase = Phrase::new(tokens);
+    let short = phrase.word("CREATE") && phrase.word("VIEW") && phrase.name().is_some();
+    if !(text.starts_with(b"/*!") && short && phrase.word("AS") && phrase.word("SELECT")) {
         return false;
     }
-    let columns = crate::phrase::at_commas(phrase.rest());
-    columns.into_iter().all(|column| match column {
+    at_commas(phrase.rest()).into_iter().all(|column| match column {
         [value, word, name] => {
-            (value.text == b"1" || value.is("NULL"))
-                && word.is("AS")
-                && name.kind == TokenKind::QuotedName
+            let constant = value.text == b"1" || value.is("NULL");
+            constant && word.is("AS") && name.kind == TokenKind::QuotedName
         }
         _ => false,
     })
