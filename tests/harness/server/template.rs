@@ -54,7 +54,7 @@ pub(super) fn copy(template: &Path, data: &Path) {
 }
 
 fn make(kind: ServerKind, folder: &Path) {
-    let partial = folder.with_extension("partial");
+    let partial = folder.with_file_name(format!("{}.partial", kind.name()));
     // Left behind when the maker was killed.
     let _ = remove_dir_all(&partial);
     create_dir_all(&partial).expect("make the template folder");
