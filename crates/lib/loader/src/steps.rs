@@ -223,18 +223,19 @@ impl<'a> Opened<'a> {
         })
     }
 
-    /// Reads a dump ahead where that can save work: something is live to compare with.
+    /// Reads a dump ahead where that can save work, or where nothing may be written before the plan.
     async fn survey(&self, live: Option<&Release>) -> Result<Option<Summary>, Failure> {
-        let readable_twice = matches!(self.pinned.source, Source::Path(_));
-        if !readable_twice && self.options.dry_run {
-            return Err(Failure::new(
-                Kind::Usage,
-                "--dry-run reads the dump before it plans: give a file, not a stream",
-            ));
+        let plan_first = self.options.dry_run || self.options.swap == SwapMode::None;
+        if !matches!(self.pinned.source, Source::Path(_)) {
+            if plan_first {
+                return Err(Failure::new(
+                    Kind::Usage,
+                    "--dry-run and --swap none read the dump before they plan: give a file, not a stream",
+                ));
+            }
+            return Ok(None);
         }
-        if !readable_twice
-            || (live.is_none() && !self.options.dry_run && self.options.selects_all())
-        {
+        if live.is_none() && !plan_first && self.options.selects_all() {
             return Ok(None);
         }
         self.progress.enter(Phase::Surveying);

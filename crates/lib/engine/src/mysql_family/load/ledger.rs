@@ -278,13 +278,19 @@ pub(super) async fn done(conn: &mut Conn, names: &Names, key: &str) -> Result<()
 
 /// The digests rolled back in this database.
 pub(super) async fn rejected(conn: &mut Conn, database: &str) -> Result<BTreeSet<String>, Error> {
-    let digests: Vec<String> = conn
+    let digests = conn
         .exec(
             format!("SELECT digest FROM {LEDGER}.rejected WHERE db = :db"),
             params! { "db" => database },
         )
-        .await?;
-    Ok(digests.into_iter().collect())
+        .await
+        .map_err(Error::from);
+    match digests {
+        Err(error) if error.code().is_some_and(|code| ABSENT.contains(&code)) => {
+            Ok(BTreeSet::new())
+        }
+        digests => Ok(digests?.into_iter().collect::<BTreeSet<String>>()),
+    }
 }
 
 /// Rejects or forgives a digest.

@@ -12,6 +12,8 @@ mod keys;
 mod ledger;
 mod names;
 mod objects;
+mod proof;
+mod rehearsal;
 mod session;
 mod stage;
 mod swap;

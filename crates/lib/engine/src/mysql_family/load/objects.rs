@@ -7,7 +7,7 @@ use pilotfish_sql::mysql::{self, Mode, TokenKind, quote};
 
 use super::ledger::{Detail, Entry};
 use super::names::qualified;
-use crate::load::{Definer, Object, ObjectKind};
+use crate::load::{Definer, Object, ObjectKind, SessionState};
 
 /// `from`.x becomes `to`.x, token by token; text as it is where both are the same.
 pub(super) fn requalify(sql: &[u8], flavour: Flavour, from: &str, to: &str) -> Vec<u8> {
@@ -53,7 +53,10 @@ pub(super) fn drop_entry(key: &str) -> Option<Entry> {
     let (kind, name) = split_key(key)?;
     Some(Entry {
         key: format!("drop {key}"),
-        detail: Detail::default(),
+        detail: Detail {
+            session: drop_session(kind),
+            ..Detail::default()
+        },
         sql: drop_statement(kind, name).into_bytes(),
     })
 }
@@ -86,6 +89,13 @@ pub(super) fn drop_statement(kind: ObjectKind, name: &str) -> String {
         kind.name().to_ascii_uppercase(),
         quote(name)
     )
+}
+
+/// MariaDB before 11.4 knows packages in Oracle mode only, their DROP too.
+pub(super) fn drop_session(kind: ObjectKind) -> SessionState {
+    let package = matches!(kind, ObjectKind::Package | ObjectKind::PackageBody);
+    let sql_mode = if package { "ORACLE" } else { "" };
+    SessionState([("sql_mode".to_owned(), sql_mode.to_owned())].into())
 }
 
 /// The order in which objects can be made: what others call comes first.

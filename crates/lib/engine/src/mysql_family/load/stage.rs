@@ -117,6 +117,7 @@ impl MysqlStage {
                 columns: columns::read(&mut self.conn, &self.schema, name).await?,
                 deferred: std::sync::Mutex::new(deferred),
                 insert_only: AtomicBool::new(!transactional || kind != "BASE TABLE"),
+                versioned: kind == "SYSTEM VERSIONED",
             },
         );
         Ok(())
@@ -197,6 +198,7 @@ impl Stage for MysqlStage {
             conn,
             schema: self.schema.clone(),
             tables: Arc::clone(&self.tables),
+            mariadb: self.access.flavour.mariadb,
             local_infile: self.local_infile,
             packet: self.packet,
             carried: Carried::default(),

@@ -12,8 +12,8 @@ use pilotfish_sql::mysql::quote;
 
 use super::ledger::{self, Content, Entry};
 use super::names::{Marker, Names, qualified};
-use super::objects;
 use super::target::MysqlTarget;
+use super::{objects, rehearsal};
 use crate::Error;
 use crate::load::{Object, Release, SwapMode, SwapPlan};
 
@@ -25,6 +25,9 @@ const LOCKED: &[u16] = &[1205, 1213];
 /// Makes the staged release live.
 pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result<(), Error> {
     let names = target.access.names.clone();
+    if target.access.options.swap == SwapMode::Rename {
+        rehearsal::rehearse(target, plan).await?;
+    }
     let before = target.live_content().await?.unwrap_or_default();
     let mut todo = Vec::new();
     if target.access.options.swap == SwapMode::Rename {

@@ -10,7 +10,7 @@ use pilotfish_sql::mysql::quote;
 use super::ledger::{self, Content, Entry};
 use super::names::{Marker, literal, qualified};
 use super::stage::MysqlStage;
-use super::{Access, session, swap, worker};
+use super::{Access, proof, session, swap};
 use crate::Error;
 use crate::load::{Drift, Release, Stage, SwapPlan, Target};
 
@@ -18,7 +18,7 @@ use crate::load::{Drift, Release, Stage, SwapPlan, Target};
 const SETUP: &str = "SET SESSION sql_mode='', SESSION foreign_key_checks=0, SESSION autocommit=1, SESSION lock_wait_timeout=60";
 
 /// No such table, view over one, function or procedure: another object must be made first.
-const NOT_YET: &[u16] = &[1146, 1356, 1305];
+pub(super) const NOT_YET: &[u16] = &[1146, 1356, 1305];
 
 /// See the module. Holds the user lock for as long as its connection lives.
 #[derive(Debug)]
@@ -137,7 +137,14 @@ impl MysqlTarget {
         Ok(true)
     }
 
-    async fn run(&mut self, entry: &Entry) -> Result<(), Error> {
+    /// Brings the session back to its own settings after journalled statements.
+    pub(super) async fn settle(&mut self) -> Result<(), Error> {
+        self.conn.query_drop("SET NAMES utf8mb4").await?;
+        Ok(self.conn.query_drop(SETUP).await?)
+    }
+
+    /// Runs one journalled statement under its own session settings.
+    pub(super) async fn run(&mut self, entry: &Entry) -> Result<(), Error> {
         session::apply(&mut self.conn, &entry.detail.session).await?;
         if let Some(before) = &entry.detail.before {
             self.conn.query_drop(before).await?;
@@ -163,7 +170,7 @@ impl MysqlTarget {
 }
 
 /// The server's refusal, with the object's name.
-fn named(entry: &Entry, error: Error) -> Error {
+pub(super) fn named(entry: &Entry, error: Error) -> Error {
     match error {
         Error::Sql {
             code,
@@ -225,7 +232,8 @@ impl Target for MysqlTarget {
                 continue;
             };
             let Some(proof) = &record.proof else { continue };
-            let now = worker::proof(&mut self.conn, &qualified(&database, name)).await?;
+            let now =
+                proof::of(&mut self.conn, &database, name, self.access.flavour.mariadb).await?;
             if now.as_ref() != Some(proof) {
                 drift.modified.insert(
                     name.clone(),
@@ -340,8 +348,7 @@ impl Target for MysqlTarget {
                 None => break Ok(()),
             }
         };
-        self.conn.query_drop("SET NAMES utf8mb4").await?;
-        self.conn.query_drop(SETUP).await?;
+        self.settle().await?;
         outcome
     }
 

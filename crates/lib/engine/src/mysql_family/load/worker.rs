@@ -14,6 +14,7 @@ use super::columns::Column;
 use super::convert;
 use super::keys::Deferred;
 use super::names::qualified;
+use super::proof;
 use super::session::Carried;
 use crate::Error;
 use crate::load::{Completed, Loaded, RowBatch, SessionState, Worker};
@@ -30,6 +31,8 @@ pub(super) struct Table {
     pub(super) deferred: Mutex<Deferred>,
     /// Rows must go by INSERT: no transactions to undo a stream with, or history of its own.
     pub(super) insert_only: AtomicBool,
+    /// MariaDB keeps old versions of its rows in the table itself.
+    pub(super) versioned: bool,
 }
 
 impl Table {
@@ -100,6 +103,7 @@ pub(super) struct MysqlWorker {
     pub(super) conn: Conn,
     pub(super) schema: String,
     pub(super) tables: Arc<Tables>,
+    pub(super) mariadb: bool,
     /// `@@local_infile` of the server.
     pub(super) local_infile: bool,
     /// `@@max_allowed_packet` of the session, bytes.
@@ -141,11 +145,16 @@ impl Worker for MysqlWorker {
     async fn complete(&mut self, table: &str) -> Result<Completed, Error> {
         self.restore_keys(table).await?;
         let name = qualified(&self.schema, table);
+        let all = if self.table(table)?.versioned {
+            " FOR SYSTEM_TIME ALL"
+        } else {
+            ""
+        };
         let rows: Option<u64> = self
             .conn
-            .query_first(format!("SELECT COUNT(*) FROM {name}"))
+            .query_first(format!("SELECT COUNT(*) FROM {name}{all}"))
             .await?;
-        let proof = proof(&mut self.conn, &name).await?;
+        let proof = proof::of(&mut self.conn, &self.schema, table, self.mariadb).await?;
         // An open read would hold the table against the RENAME.
         self.conn.query_drop("COMMIT").await?;
         Ok(Completed {
@@ -415,15 +424,6 @@ fn pack(batch: &RowBatch, room: usize) -> Result<Vec<&[u8]>, Error> {
         .into_iter()
         .map(|(start, end)| &all[start..end])
         .collect())
-}
-
-/// What the server says the table holds, in a form that changes when any row changes.
-pub(super) async fn proof(conn: &mut Conn, table: &str) -> Result<Option<String>, Error> {
-    let row: Option<(String, Option<u64>)> =
-        conn.query_first(format!("CHECKSUM TABLE {table}")).await?;
-    Ok(row
-        .and_then(|(_, checksum)| checksum)
-        .map(|checksum| format!("checksum {checksum}")))
 }
 
 #[cfg(test)]

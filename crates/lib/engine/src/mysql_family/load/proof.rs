@@ -1,0 +1,63 @@
+//! What a table holds, in a form that changes when any row changes: to see later whether anybody
+//! wrote to it.
+
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable as _;
+use pilotfish_sql::mysql::quote;
+
+use super::columns;
+use super::names::{literal, qualified};
+use crate::Error;
+
+/// The proof of a table as it is now; `None` where the server cannot tell.
+pub(super) async fn of(
+    conn: &mut Conn,
+    schema: &str,
+    table: &str,
+    mariadb: bool,
+) -> Result<Option<String>, Error> {
+    if !mariadb && has_array_key(conn, schema, table).await? {
+        return hash(conn, schema, table).await.map(Some);
+    }
+    let row: Option<(String, Option<u64>)> = conn
+        .query_first(format!("CHECKSUM TABLE {}", qualified(schema, table)))
+        .await?;
+    let checksum = row.and_then(|(_, checksum)| checksum);
+    Ok(checksum.map(|checksum| format!("checksum {checksum}")))
+}
+
+/// MySQL 9.7: CHECKSUM TABLE gives another number each time for a table with a multi-valued index
+/// (measured); functional keys of other kinds are well.
+async fn has_array_key(conn: &mut Conn, schema: &str, table: &str) -> Result<bool, Error> {
+    let found: Option<u8> = conn
+        .query_first(format!(
+            "SELECT 1 FROM information_schema.statistics WHERE table_schema = {} AND table_name = {} \
+             AND expression LIKE '% array)%' LIMIT 1",
+            literal(schema),
+            literal(table)
+        ))
+        .await?;
+    Ok(found.is_some())
+}
+
+/// Rows counted and hashed by the server itself, in any order.
+async fn hash(conn: &mut Conn, schema: &str, table: &str) -> Result<String, Error> {
+    let fields: Vec<String> = columns::read(conn, schema, table)
+        .await?
+        .iter()
+        .map(|column| {
+            format!(
+                "COALESCE(HEX(CAST({} AS BINARY)), 'N')",
+                quote(&column.name)
+            )
+        })
+        .collect();
+    let answer: Option<String> = conn
+        .query_first(format!(
+            "SELECT CONCAT('rows ', COUNT(*), ' hash ', COALESCE(SUM(CRC32(CONCAT_WS(',', {}))), 0)) FROM {}",
+            fields.join(", "),
+            qualified(schema, table)
+        ))
+        .await?;
+    Ok(answer.unwrap_or_default())
+}
