@@ -16,9 +16,10 @@ pub(crate) fn classify(text: &[u8], mode: Mode) -> Class {
         return Class::Empty;
     }
     match statement(&tokens) {
-        Some(Class::CreateView { name, .. }) => {
-            Class::CreateView { name, placeholder: is_placeholder(text, &tokens) }
-        }
+        Some(Class::CreateView { name, .. }) => Class::CreateView {
+            name,
+            placeholder: is_placeholder(text, &tokens),
+        },
         class => class.unwrap_or(Class::Other),
     }
 }
@@ -112,7 +113,10 @@ fn create(mut phrase: Phrase<'_>) -> Option<Class> {
     match kind {
         "TABLE" => create_table(phrase),
         // Whether it is a placeholder is for the caller to see from the whole text.
-        "VIEW" => Some(Class::CreateView { name: phrase.name()?, placeholder: false }),
+        "VIEW" => Some(Class::CreateView {
+            name: phrase.name()?,
+            placeholder: false,
+        }),
         "TRIGGER" => {
             let name = phrase.name()?;
             phrase.skip_to(&["ON"], HEAD)?;
@@ -171,13 +175,15 @@ fn is_placeholder(text: &[u8], tokens: &[Token<'_>]) -> bool {
     if !(text.starts_with(b"/*!") && short && phrase.word("AS") && phrase.word("SELECT")) {
         return false;
     }
-    at_commas(phrase.rest()).into_iter().all(|column| match column {
-        [value, word, name] => {
-            let constant = value.text == b"1" || value.is("NULL");
-            constant && word.is("AS") && name.kind == TokenKind::QuotedName
-        }
-        _ => false,
-    })
+    at_commas(phrase.rest())
+        .into_iter()
+        .all(|column| match column {
+            [value, word, name] => {
+                let constant = value.text == b"1" || value.is("NULL");
+                constant && word.is("AS") && name.kind == TokenKind::QuotedName
+            }
+            _ => false,
+        })
 }
 
 fn routine(kind: RoutineKind, mut phrase: Phrase<'_>) -> Option<Class> {

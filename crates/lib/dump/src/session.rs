@@ -133,7 +133,9 @@ impl Session {
                 Target::Names => self.set_names(value)?,
                 Target::System(name) => self.set_system(&name, value)?,
                 Target::User(name) => self.set_user(name, value),
-                Target::Global(_) | Target::Transaction | Target::Account | Target::Unknown => {}
+                // mysqldump --all-databases saves and restores INNODB_STATS_AUTO_RECALC so.
+                Target::Global(_) => self.note_restored(value),
+                Target::Transaction | Target::Account | Target::Unknown => {}
             }
         }
         Ok(())
@@ -149,12 +151,7 @@ impl Session {
 
     fn set_system(&mut self, name: &str, tokens: &[Token<'_>]) -> Result<(), String> {
         let value = self.evaluate(tokens);
-        if let [token] = tokens
-            && token.kind == TokenKind::Variable
-            && let Variable::User(saved) = variable(token)
-        {
-            self.restored |= self.saved.remove(&saved);
-        }
+        self.note_restored(tokens);
         match name {
             "sql_mode" => self.sql_mode = self.evaluate_mode(tokens, value)?,
             "time_zone" => self.time_zone = value,
@@ -166,6 +163,16 @@ impl Session {
             _ => {}
         }
         Ok(())
+    }
+
+    /// A value that is nothing but a saved variable restores what was saved.
+    fn note_restored(&mut self, value: &[Token<'_>]) {
+        if let [token] = value
+            && token.kind == TokenKind::Variable
+            && let Variable::User(saved) = variable(token)
+        {
+            self.restored |= self.saved.remove(&saved);
+        }
     }
 
     fn set_user(&mut self, name: String, tokens: &[Token<'_>]) {

@@ -131,17 +131,28 @@ fn views() {
             placeholder: false
         }
     );
-    for stand_in in
-        ["/*!50001 CREATE VIEW `v` AS SELECT\n 1 AS `a`,\n 1 AS `b`*/", "/*!50001 CREATE VIEW `v` AS SELECT NULL AS `a` */"]
-    {
-        assert_eq!(class(stand_in), Class::CreateView { name: bare("v"), placeholder: true });
+    for stand_in in [
+        "/*!50001 CREATE VIEW `v` AS SELECT\n 1 AS `a`,\n 1 AS `b`*/",
+        "/*!50001 CREATE VIEW `v` AS SELECT NULL AS `a` */",
+    ] {
+        assert_eq!(
+            class(stand_in),
+            Class::CreateView {
+                name: bare("v"),
+                placeholder: true
+            }
+        );
     }
     for real in [
         "/*!50001 CREATE ALGORITHM=UNDEFINED */ /*!50001 VIEW `v` AS select 1 AS `a` */",
         "CREATE VIEW `v` AS SELECT 1 AS `a`",
     ] {
-        assert_eq!(class(real), Class::CreateView { name: bare("v"), placeholder: false });
-    }
+        assert_eq!(
+            class(real),
+            Class::CreateView {
+                name: bare("v"),
+                placeholder: false
+            }
         );
     }
     assert_eq!(
