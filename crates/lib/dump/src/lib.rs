@@ -5,8 +5,8 @@
 //! to be whole is an error. This crate knows no server, no network and no other crate's settings, and
 //! runs nothing: what a statement is good for is decided by the loader.
 //!
-//! The way of a byte: [`stored`] files -> [`compress`] -> [`window`] -> [`frame`] cuts statements,
-//! [`insert`] tuples -> [`classify`] and [`session`] say what they mean -> [`catalog`] digests them ->
+//! The way of a byte: `stored` files -> [`compress`] -> `window` -> `frame` cuts statements, `insert`
+//! and `walk` tuples -> `classify` and `session` say what they mean -> `catalog` digests them ->
 //! [`Reader::next`] hands them out.
 
 mod assignment;
@@ -27,6 +27,7 @@ mod session;
 mod stored;
 mod summary;
 mod table;
+mod walk;
 mod window;
 
 pub use error::Error;

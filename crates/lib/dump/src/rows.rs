@@ -8,9 +8,10 @@ use pilotfish_sql::mysql::Tuples;
 
 use crate::digest;
 use crate::frame::{Ending, View};
-use crate::insert::{Beginning, Chunk, Head, Meaning, Order, Walk, Walked, beginning};
+use crate::insert::{Beginning, Head, beginning};
 use crate::phrase::running;
 use crate::script::{Script, Shared, excerpt};
+use crate::walk::{Chunk, Meaning, Order, Walk, Walked};
 use crate::{Error, InsertHead, Item, Position, Rows, Verb};
 
 /// Longest tuple: what the servers accept as `max_allowed_packet`.
@@ -51,12 +52,13 @@ pub(crate) struct Gathered {
 impl Script {
     /// Begins an INSERT of rows, if the statement here is one; reads on if that is not known yet.
     pub(crate) fn begin_rows(&mut self, shared: &mut Shared) -> Result<bool, Error> {
-        let known = self
+        let data = self.window.data();
+        let again = self
             .known
-            .take()
-            .filter(|known| repeats(self.window.data(), &known.head.text));
-        let known = match known {
-            Some(known) => known,
+            .as_ref()
+            .filter(|known| repeats(data, &known.head.text));
+        let known = match again {
+            Some(known) => Arc::clone(known),
             None => match beginning(&self.view()) {
                 Beginning::Rows(head) if head.length <= shared.options.statement_limit => {
                     self.know(head, shared)
@@ -95,6 +97,11 @@ impl Script {
             verb,
             length,
         } = head;
+        let text = &self.window.data()[..length];
+        // The quick look may have missed it for want of text.
+        if let Some(known) = self.known.as_ref().filter(|known| known.head.text == text) {
+            return Arc::clone(known);
+        }
         let mode = self.mode();
         let key = shared.catalog.key(&table);
         let numbering = shared.catalog.numbering(&key, columns.as_deref());
@@ -112,7 +119,7 @@ impl Script {
             table,
             columns,
             verb,
-            text: Bytes::copy_from_slice(&self.window.data()[..length]),
+            text: Bytes::copy_from_slice(text),
             tail: None,
             no_backslash_escapes: mode.no_backslash_escapes,
         };

@@ -61,7 +61,11 @@ fn read(text: &[u8], lengths: Vec<usize>, options: &Options) -> Vec<String> {
 }
 
 /// Pieces that dumps are made of, and pieces that hurt.
-const PIECES: [&str; 60] = [
+const PIECES: [&str; 64] = [
+    "INSERT INTO t VALUES (3,'whole');\n",
+    "INSERT INTO t VALUES\n(4),\n(5);\n",
+    "INSERT INTO t VALUES (6) ;",
+    "REPLACE INTO t VALUES (7);",
     ";",
     "\n",
     " ",

@@ -57,33 +57,43 @@ fn is_name(token: &Token<'_>) -> bool {
     matches!(token.kind, TokenKind::Word | TokenKind::QuotedName)
 }
 
+/// Words before the name of a table, view or routine.
+const BEFORE: [&str; 16] = [
+    "FROM",
+    "JOIN",
+    "STRAIGHT_JOIN",
+    "INTO",
+    "UPDATE",
+    "TABLE",
+    "REFERENCES",
+    "EXISTS",
+    "VIEW",
+    "TRIGGER",
+    "PROCEDURE",
+    "FUNCTION",
+    "EVENT",
+    "CALL",
+    "SEQUENCE",
+    "BODY",
+];
+
 /// Whether a table, view or routine is named at `at`, judged by the word before it. Servers print
 /// views' FROM clauses with parentheses: ``from (`d`.`a` join `d`.`b`)``.
 fn in_place_of_table(tokens: &[Token<'_>], at: usize) -> bool {
-    const BEFORE: [&str; 17] = [
-        "FROM",
-        "JOIN",
-        "STRAIGHT_JOIN",
-        "INTO",
-        "UPDATE",
-        "TABLE",
-        "REFERENCES",
-        "EXISTS",
-        "VIEW",
-        "TRIGGER",
-        "PROCEDURE",
-        "FUNCTION",
-        "EVENT",
-        "CALL",
-        "SEQUENCE",
-        "ON",
-        "BODY",
-    ];
-    let before = tokens[..at]
+    let before = &tokens[..at];
+    let Some(word) = before
         .iter()
         .rev()
-        .find(|token| !token.is_punctuation(b'('));
-    before.is_some_and(|token| BEFORE.iter().any(|word| token.is(word)))
+        .find(|token| !token.is_punctuation(b'('))
+    else {
+        return false;
+    };
+    // ON begins a join's condition, but a trigger's first one names its table.
+    let of_trigger = || {
+        let ons = before.iter().filter(|token| token.is("ON")).count();
+        ons == 1 && before.iter().any(|token| token.is("TRIGGER"))
+    };
+    BEFORE.iter().any(|known| word.is(known)) || word.is("ON") && of_trigger()
 }
 
 fn is_alias(tokens: &[Token<'_>], at: usize) -> bool {
@@ -124,6 +134,14 @@ mod tests {
         ] {
             assert_eq!(moved(text), expected);
         }
+    }
+
+    #[test]
+    fn the_table_of_a_trigger() {
+        assert_eq!(
+            moved("CREATE TRIGGER g BEFORE INSERT ON `app`.`app` FOR EACH ROW SET @a = 1"),
+            "CREATE TRIGGER g BEFORE INSERT ON `app_next`.`app` FOR EACH ROW SET @a = 1"
+        );
     }
 
     #[test]

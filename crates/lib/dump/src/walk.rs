@@ -1,0 +1,264 @@
+//! The walk over the tuples of an INSERT: every row is cut, judged, hashed and copied once.
+
+use pilotfish_sql::mysql::{
+    Literal, Mode, Scan, dash_comment, scan_tuple, skip_comment, skip_line,
+};
+
+use crate::digest;
+use crate::frame::{LOOKAHEAD, View, is_blank};
+use crate::table::Numbering;
+use crate::{RowOrder, Verb};
+
+/// What the tuples of an INSERT depend on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Meaning {
+    pub(crate) mode: Mode,
+    pub(crate) verb: Verb,
+    pub(crate) numbering: Numbering,
+    pub(crate) zero_is_next: bool,
+    pub(crate) seed: u64,
+}
+
+/// Rows gathered so far, to become one [`Rows`](crate::Rows).
+#[derive(Debug, Default)]
+pub(crate) struct Chunk {
+    pub(crate) tuples: Vec<u8>,
+    pub(crate) count: u64,
+    /// Bytes of the tuples without the commas between them.
+    pub(crate) bytes: u64,
+    pub(crate) sum: u128,
+    pub(crate) order: Order,
+}
+
+/// What the rows of a chunk ask for; see [`RowOrder`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Order {
+    pub(crate) expressions: bool,
+    pub(crate) reason: Option<&'static str>,
+}
+
+impl Order {
+    pub(crate) const fn merged(self, other: Self) -> Self {
+        let reason = if self.reason.is_some() {
+            self.reason
+        } else {
+            other.reason
+        };
+        Self {
+            expressions: self.expressions || other.expressions,
+            reason,
+        }
+    }
+
+    pub(crate) const fn public(self) -> RowOrder {
+        match self.reason {
+            _ if self.expressions => RowOrder::Session,
+            Some(reason) => RowOrder::Ordered(reason),
+            None => RowOrder::Free,
+        }
+    }
+}
+
+/// Why a walk over tuples stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Walked {
+    /// The text in memory ends inside a tuple or between two.
+    NeedMore,
+    /// The chunk has its size; another tuple follows.
+    Full,
+    /// The statement is over, its delimiter consumed.
+    End,
+    /// Something other than a tuple follows.
+    Tail,
+    /// This byte cannot stand here.
+    Malformed(usize),
+}
+
+/// A walk over one INSERT's tuples, through as many views as it takes.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    pub(crate) meaning: Meaning,
+    pub(crate) chunk: Chunk,
+    chunk_bytes: usize,
+    /// Number of the next row in its table, from 0.
+    number: u64,
+    after_tuple: bool,
+}
+
+impl Walk {
+    pub(crate) const fn new(
+        meaning: Meaning,
+        chunk: Chunk,
+        chunk_bytes: usize,
+        number: u64,
+    ) -> Self {
+        Self {
+            meaning,
+            chunk,
+            chunk_bytes,
+            number,
+            after_tuple: false,
+        }
+    }
+
+    /// Takes tuples from the view; gives how many bytes it is done with, where the chunk's first
+    /// tuple begins if it was among them, and why it stopped.
+    pub(crate) fn take(&mut self, view: &View<'_>) -> (usize, Option<usize>, Walked) {
+        let mut at = 0;
+        let mut first = None;
+        loop {
+            if self.after_tuple {
+                match after_tuple(view, at) {
+                    Ok(next) => at = next,
+                    Err((next, stop)) => return (next, first, stop),
+                }
+                self.after_tuple = false;
+            }
+            let Some(open) = skip_blank(view, at) else {
+                return (at, first, Walked::NeedMore);
+            };
+            if self.chunk.tuples.len() >= self.chunk_bytes {
+                return (open, first, Walked::Full);
+            }
+            match self.tuple(view.data, open) {
+                Scan::Complete(end) => {
+                    if self.chunk.count == 1 {
+                        first = Some(open);
+                    }
+                    at = end;
+                    self.after_tuple = true;
+                }
+                Scan::Incomplete => return (open, first, Walked::NeedMore),
+                Scan::Malformed(byte) => return (open, first, Walked::Malformed(byte - open)),
+            }
+        }
+    }
+
+    fn tuple(&mut self, data: &[u8], open: usize) -> Scan {
+        let Meaning {
+            mode,
+            verb,
+            numbering,
+            zero_is_next,
+            seed,
+        } = self.meaning;
+        let numbered = match numbering {
+            Numbering::At(place) => place,
+            Numbering::None | Numbering::Omitted => usize::MAX,
+        };
+        let mut place = 0;
+        let mut expressions = false;
+        let mut next_number = numbering == Numbering::Omitted;
+        let scan = scan_tuple(data, open, mode.no_backslash_escapes, |literal| {
+            expressions |= match literal {
+                Literal::Expression(_) => true,
+                Literal::String { quote: b'"', .. } => mode.ansi_quotes,
+                _ => false,
+            };
+            if place == numbered {
+                next_number = asks_for_number(&literal, zero_is_next);
+            }
+            place += 1;
+        });
+        let Scan::Complete(end) = scan else {
+            return scan;
+        };
+        let reason = match verb {
+            Verb::Replace => Some("REPLACE"),
+            Verb::InsertIgnore => Some("INSERT IGNORE"),
+            Verb::Insert if next_number => Some("the server numbers the rows"),
+            Verb::Insert => None,
+        };
+        let tuple = &data[open..end];
+        let chunk = &mut self.chunk;
+        chunk.sum = chunk
+            .sum
+            .wrapping_add(digest::row(tuple, seed, reason.map(|_| self.number)));
+        chunk.order = chunk.order.merged(Order {
+            expressions,
+            reason,
+        });
+        chunk.add(tuple);
+        self.number += 1;
+        scan
+    }
+}
+
+impl Chunk {
+    fn add(&mut self, tuple: &[u8]) {
+        if self.count > 0 {
+            self.tuples.push(b',');
+        }
+        self.tuples.extend_from_slice(tuple);
+        self.count += 1;
+        self.bytes += tuple.len() as u64;
+    }
+
+    /// Appends another chunk's rows.
+    pub(crate) fn append(&mut self, other: &Self) {
+        if self.count > 0 && other.count > 0 {
+            self.tuples.push(b',');
+        }
+        self.tuples.extend_from_slice(&other.tuples);
+        self.count += other.count;
+        self.order = self.order.merged(other.order);
+    }
+}
+
+/// Whether this value in an AUTO_INCREMENT column makes the server choose the number.
+fn asks_for_number(literal: &Literal<'_>, zero_is_next: bool) -> bool {
+    match literal {
+        Literal::Null | Literal::Default => true,
+        Literal::Integer(digits)
+        | Literal::Decimal(digits)
+        | Literal::String { raw: digits, .. } => {
+            zero_is_next
+                && digits
+                    .iter()
+                    .all(|byte| matches!(byte, b'0' | b'-' | b'+' | b'.'))
+        }
+        Literal::False | Literal::Float(_) | Literal::Hex(_) | Literal::Bits(_) => zero_is_next,
+        Literal::True | Literal::Expression(_) => false,
+    }
+}
+
+/// Position after the comma; or the position to go on from and why the tuples stop.
+fn after_tuple(view: &View<'_>, at: usize) -> Result<usize, (usize, Walked)> {
+    // Servers write `),(` and `),\n(`: no need to look around.
+    if let [b',', b'(' | b'\n', ..] = view.data[at..] {
+        return Ok(at + 1);
+    }
+    let Some(here) = skip_blank(view, at) else {
+        return Err((at, Walked::NeedMore));
+    };
+    let rest = &view.data[here..];
+    if rest.starts_with(view.delimiter) {
+        return Err((here + view.delimiter.len(), Walked::End));
+    }
+    match rest {
+        [b'\\', b'g' | b'G', ..] => Err((here + 2, Walked::End)),
+        [b',', ..] => Ok(here + 1),
+        _ => Err((here, Walked::Tail)),
+    }
+}
+
+/// Skips whitespace and comments; `None` if more text is needed to know what follows.
+fn skip_blank(view: &View<'_>, at: usize) -> Option<usize> {
+    let data = view.data;
+    let mut here = at;
+    loop {
+        while data.get(here).is_some_and(|byte| is_blank(*byte)) {
+            here += 1;
+        }
+        match data.get(here) {
+            Some(b'(') => return Some(here),
+            _ if !view.ended && here + LOOKAHEAD > data.len() => return None,
+            Some(b'/') if data[here..].starts_with(b"/*") && !data[here..].starts_with(b"/*!") => {
+                here = skip_comment(data, here, false)?;
+            }
+            Some(b'#') => here = skip_line(data, here),
+            Some(b'-') if dash_comment(data, here) => here = skip_line(data, here),
+            _ => return Some(here),
+        }
+    }
+}
