@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use pilotfish_failure::{Failure, Kind};
 use pilotfish_loader::{LoadRecord, Report, State};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::dispatcher::Mark;
+use crate::dispatcher::{AUTO, Mark};
 use crate::job::Job;
 use crate::view::unix_now;
 
@@ -106,10 +107,12 @@ impl Book {
             Mark::Failed { kind, error } => {
                 (State::Failed, None, Some(error), Some(kind.exit_code()))
             }
-            Mark::Cancelled { why } => {
-                let kind = pilotfish_failure::Kind::Cancelled;
-                (State::Cancelled, None, Some(why), Some(kind.exit_code()))
-            }
+            Mark::Cancelled { why } => (
+                State::Cancelled,
+                None,
+                Some(why),
+                Some(Kind::Cancelled.exit_code()),
+            ),
         };
         record.state = state;
         record.error = error;
@@ -120,6 +123,9 @@ impl Book {
             record.report = Some(report.clone());
         }
         entry.digest = digest.or(entry.digest.take());
+        if id.starts_with(AUTO) && record.release.is_none() {
+            record.release.clone_from(&entry.digest);
+        }
         let record = entry.record.clone();
         self.forget_oldest();
         record
@@ -180,6 +186,7 @@ impl Scribe {
                 }
                 tokio::select! {
                     () = tokio::time::sleep(RETRY) => {}
+                    () = self.more.notified() => {}
                     () = stop.cancelled() => break,
                 }
             }
@@ -194,17 +201,25 @@ impl Scribe {
         }
     }
 
-    async fn write_all(&self, job: &Job) -> Result<(), pilotfish_failure::Failure> {
-        loop {
-            let Some((id, record)) = self.lock().pop_first() else {
-                return Ok(());
+    /// Tries each entry once; one that the server refuses keeps no other from being written.
+    async fn write_all(&self, job: &Job) -> Result<(), Failure> {
+        let ids: Vec<String> = self.lock().keys().cloned().collect();
+        let mut outcome = Ok(());
+        for id in ids {
+            let Some(record) = self.lock().remove(&id) else {
+                continue;
             };
             if let Err(failure) = job.record(&record).await {
                 // A newer state of it may have come meanwhile.
                 self.lock().entry(id).or_insert(record);
-                return Err(failure);
+                let away = failure.kind() == Kind::Unreachable;
+                outcome = outcome.and(Err(failure));
+                if away {
+                    break;
+                }
             }
         }
+        outcome
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, LoadRecord>> {

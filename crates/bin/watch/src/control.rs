@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 use crate::api;
 use crate::args::WatchConfig;
 use crate::book::{Book, Scribe};
-use crate::dispatcher::{Dispatcher, Input, Live, Mark, Order, Refusal, short};
+use crate::dispatcher::{AUTO, Dispatcher, Input, Live, Mark, Order, Refusal, short};
 use crate::job::Job;
 use crate::metrics::Metrics;
 use crate::source::{Asker, Observer, Sighting};
@@ -313,7 +313,7 @@ impl Control {
                 continue;
             }
             let (id, release, state) = (record.id.clone(), record.release.clone(), record.state);
-            let automatic = id.starts_with("auto-");
+            let automatic = id.starts_with(AUTO);
             self.book.adopt(record);
             if state.is_terminal() {
                 continue;

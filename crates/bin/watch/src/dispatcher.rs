@@ -11,6 +11,7 @@
 //!   busy, read-only) is tried again, ever more slowly. Someone who asks gets a try of their own.
 
 mod release;
+mod rest;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,9 @@ use std::time::{Duration, Instant};
 use pilotfish_failure::Kind;
 
 pub(crate) use release::{Live, Release};
+
+/// How the ids of loads begin that nobody asked for.
+pub(crate) const AUTO: &str = "auto-";
 
 /// Loads that may wait or ride at one time; more are refused.
 const MOST_ASKED: usize = 64;
@@ -484,225 +488,6 @@ impl Dispatcher {
             self.stopping = Some(why);
             orders.push(Order::Stop);
         }
-    }
-
-    /// Brings the state to rest after any change.
-    fn settle(&mut self, now: Instant, orders: &mut Vec<Order>) {
-        self.expire(now, orders);
-        self.resolve(orders);
-        self.follow_level(orders);
-        self.start(now, orders);
-    }
-
-    fn expire(&mut self, now: Instant, orders: &mut Vec<Order>) {
-        let late = |rider: &Rider| rider.expires.is_some_and(|expires| expires <= now);
-        for rider in self.waiting.extract_if(.., |rider| late(rider)) {
-            let error = match &rider.wish {
-                Wish::Named(name) => format!("release {name} did not appear on the volume in time"),
-                _ => "no release appeared on the volume in time".to_owned(),
-            };
-            orders.push(mark(
-                &rider.id,
-                Mark::Failed {
-                    kind: Kind::TimedOut,
-                    error,
-                },
-            ));
-        }
-        let Some(batch) = &mut self.queued else {
-            return;
-        };
-        let last_error = match &self.retry {
-            Some(retry) if retry.digest == batch.release.digest => retry.error.as_str(),
-            _ => "the server did not answer",
-        };
-        for rider in batch.riders.extract_if(.., |rider| late(rider)) {
-            let error = format!("gave up after {:?}: {last_error}", self.ask_timeout);
-            orders.push(mark(
-                &rider.id,
-                Mark::Failed {
-                    kind: Kind::TimedOut,
-                    error,
-                },
-            ));
-        }
-        if batch.riders.is_empty() {
-            self.queued = None;
-        }
-    }
-
-    /// Moves loads whose release is on the volume from waiting to the queue or the running load.
-    fn resolve(&mut self, orders: &mut Vec<Order>) {
-        let Some(seen) = self.seen.clone() else {
-            return;
-        };
-        let look = self.look;
-        let arrived: Vec<Rider> = self
-            .waiting
-            .extract_if(.., |rider| match &rider.wish {
-                Wish::Named(name) => seen.answers_to(name),
-                Wish::Latest { look: first } => look >= *first,
-                Wish::Auto => true,
-            })
-            .collect();
-        for rider in arrived {
-            self.join(rider, &seen, orders);
-        }
-    }
-
-    fn join(&mut self, rider: Rider, release: &Release, orders: &mut Vec<Order>) {
-        if self.is_rejected(&release.digest) {
-            let error = format!(
-                "release {} was rolled back: run `load resume`, or publish another release",
-                short(&release.digest)
-            );
-            orders.push(mark(
-                &rider.id,
-                Mark::Failed {
-                    kind: Kind::BadData,
-                    error,
-                },
-            ));
-            return;
-        }
-        let same = |batch: &&mut Batch| batch.release.digest == release.digest;
-        if self.stopping.is_none()
-            && let Some(batch) = self.running.as_mut().filter(same)
-        {
-            orders.push(mark(
-                &rider.id,
-                Mark::Running {
-                    digest: release.digest.clone(),
-                },
-            ));
-            batch.riders.push(rider);
-            return;
-        }
-        orders.push(mark(&rider.id, queued(release, None)));
-        // The queue only ever holds the release on the volume: `looked` empties it otherwise.
-        match &mut self.queued {
-            Some(batch) => batch.riders.push(rider),
-            None => {
-                self.queued = Some(Batch {
-                    release: release.clone(),
-                    riders: vec![rider],
-                });
-            }
-        }
-    }
-
-    /// Queues the release on the volume when it is not live, and forgets it when that has changed.
-    fn follow_level(&mut self, orders: &mut Vec<Order>) {
-        let Some(seen) = self.seen.clone() else {
-            return;
-        };
-        let needed = self.needs_load(&seen.digest);
-        if let Some(batch) = &self.queued {
-            if !needed && batch.riders.iter().all(Rider::is_auto) {
-                let stands = if self.is_live(&seen.digest) {
-                    Mark::Succeeded {
-                        digest: seen.digest,
-                    }
-                } else {
-                    Mark::Cancelled {
-                        why: "the release was rolled back".to_owned(),
-                    }
-                };
-                orders.extend(
-                    batch
-                        .riders
-                        .iter()
-                        .map(|rider| mark(&rider.id, stands.clone())),
-                );
-                self.queued = None;
-            }
-            return;
-        }
-        let runs = self
-            .running
-            .as_ref()
-            .is_some_and(|batch| batch.release.digest == seen.digest);
-        if !needed || self.draining || runs {
-            return;
-        }
-        self.autos += 1;
-        let id = format!("auto-{}-{}", self.prefix, self.autos);
-        orders.push(mark(&id, queued(&seen, None)));
-        let rider = Rider {
-            id,
-            wish: Wish::Auto,
-            expires: None,
-        };
-        self.queued = Some(Batch {
-            release: seen,
-            riders: vec![rider],
-        });
-    }
-
-    fn start(&mut self, now: Instant, orders: &mut Vec<Order>) {
-        // Without the ledger nobody knows whether anything is to be done.
-        if self.draining || self.away || self.running.is_some() || self.ledger.is_none() {
-            return;
-        }
-        let Some(batch) = &self.queued else { return };
-        let digest = &batch.release.digest;
-        let tried = self.retry.as_ref().filter(|retry| retry.digest == *digest);
-        // A replica never takes a load of its own: replication brought the release.
-        let arrived = tried.is_some() && self.is_live(digest);
-        if !arrived && tried.is_some_and(|retry| now < retry.not_before) {
-            return;
-        }
-        let Some(batch) = self.queued.take() else {
-            return;
-        };
-        let digest = batch.release.digest.clone();
-        if arrived {
-            let done = Mark::Succeeded { digest };
-            orders.extend(
-                batch
-                    .riders
-                    .iter()
-                    .map(|rider| mark(&rider.id, done.clone())),
-            );
-            self.retry = None;
-            return;
-        }
-        let running = Mark::Running { digest };
-        orders.extend(
-            batch
-                .riders
-                .iter()
-                .map(|rider| mark(&rider.id, running.clone())),
-        );
-        orders.push(Order::Start(batch.release.clone()));
-        self.running = Some(batch);
-    }
-
-    fn needs_load(&self, digest: &str) -> bool {
-        self.ledger.is_some()
-            && !self.is_live(digest)
-            && !self.is_rejected(digest)
-            && self.verdict_on(digest).is_none()
-    }
-
-    /// Live and complete: a release whose objects are still being made needs a run to finish them.
-    fn is_live(&self, digest: &str) -> bool {
-        let mut ledger = self.ledger.iter().flatten();
-        ledger.any(|live| live.digest == digest && !live.finishing)
-    }
-
-    fn is_rejected(&self, digest: &str) -> bool {
-        self.ledger
-            .iter()
-            .flatten()
-            .any(|live| live.rejected.iter().any(|other| other == digest))
-    }
-
-    fn verdict_on(&self, digest: &str) -> Option<Verdict> {
-        self.verdict
-            .as_ref()
-            .filter(|(known, _)| known == digest)
-            .map(|(_, verdict)| *verdict)
     }
 }
 

@@ -195,7 +195,7 @@ impl Observer {
             Settled::At(when) => {
                 self.deadline = Some(when);
                 return self
-                    .unsettled("files are being written: waiting until they settle".into())
+                    .unsettled("files may still be written: waiting until they settle".into())
                     .await;
             }
         }

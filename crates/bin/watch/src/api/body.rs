@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::dispatcher::AUTO;
+
 /// Longest id, in bytes: the ledger's column.
 const LONGEST_ID: usize = 128;
 
@@ -35,8 +37,8 @@ pub(super) fn id_mistake(id: &str) -> Option<String> {
         ));
     }
     // Names of this process's own loads.
-    id.starts_with("auto-")
-        .then(|| "ids that begin with auto- are taken".to_owned())
+    id.starts_with(AUTO)
+        .then(|| format!("ids that begin with {AUTO} are taken"))
 }
 
 #[cfg(test)]

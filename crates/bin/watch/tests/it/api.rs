@@ -200,3 +200,36 @@ fn the_page_needs_nothing_from_elsewhere() {
     }
     watch.ends_well();
 }
+
+#[test]
+fn fetch_is_told_when_a_release_is_waited_for() {
+    use std::io::{Read, Write};
+
+    let bench = Bench::new();
+    // Stands for `fetch`: what is tested is the request that reaches it.
+    let fetch = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", fetch.local_addr().unwrap());
+    let watch = Watch::start(bench.watch().args(["--fetch-url", &url]));
+    assert_eq!(
+        watch
+            .call("PUT", "/v1/loads/x", r#"{"release":"etag-7"}"#)
+            .status,
+        202
+    );
+    let (mut caller, _) = fetch.accept().unwrap();
+    let mut request = vec![0; 4096];
+    let length = caller.read(&mut request).unwrap();
+    let request = String::from_utf8_lossy(&request[..length]).into_owned();
+    caller
+        .write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n")
+        .unwrap();
+    assert!(
+        request.starts_with("POST /v1/fetches HTTP/1.1"),
+        "{request}"
+    );
+    assert!(
+        request.contains(&format!("Authorization: Bearer {TOKEN}")),
+        "{request}"
+    );
+    watch.ends_well();
+}

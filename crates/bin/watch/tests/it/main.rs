@@ -45,8 +45,12 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::on(ServerKind::MariaDb1011)
+    }
+
+    fn on(kind: ServerKind) -> Self {
         let world = World::new();
-        let server = Server::start(ServerKind::MariaDb1011, &world, &[]);
+        let server = Server::start(kind, &world, &[]);
         let volume = world.join("volume");
         fs::create_dir(&volume).unwrap();
         let token = world.write("token", format!("{TOKEN}\n"));
