@@ -13,7 +13,7 @@ use crate::config::Loop;
 use crate::metrics::Metrics;
 use crate::notify::Notifier;
 use crate::retry::backoff;
-use crate::round::{Report, Rounds};
+use crate::round::{Outcome, Report, Rounds};
 
 /// First pause after a failed round; doubled up to `--every`.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
@@ -57,6 +57,7 @@ pub(crate) async fn run(
         }
     };
     let mut failures = 0;
+    let mut last = None;
     loop {
         if let Ok(live) = rounds.live().await {
             show(live.as_ref());
@@ -69,13 +70,14 @@ pub(crate) async fn run(
         let pause = match round {
             Ok(report) => {
                 failures = 0;
-                succeeded(&report, metrics);
+                succeeded(&report, last.replace(report.outcome), metrics);
                 show(report.release.as_ref());
                 process.result(&report);
                 board.end(Ok(&report));
                 daemon.every
             }
             Err(failure) => {
+                last = None;
                 metrics.failed(&failure);
                 board.end(Err(&failure));
                 let busy = failure.kind() == Kind::Busy;
@@ -108,15 +110,16 @@ fn spent(daemon: &Loop, failures: u32, has_release: bool) -> bool {
     }
 }
 
-fn succeeded(report: &Report, metrics: &Metrics) {
+fn succeeded(report: &Report, last: Option<Outcome>, metrics: &Metrics) {
     metrics.succeeded(report.outcome.name());
-    let release = report
-        .release
-        .as_ref()
-        .map(|release| release.release.as_str());
+    // That there is still nothing to do is no news.
+    if report.received_bytes == 0 && last == Some(report.outcome) {
+        return;
+    }
+    let release = report.release.as_ref();
     tracing::info!(
         outcome = report.outcome.name(),
-        release,
+        release = release.map(|release| release.release.as_str()),
         received_bytes = report.received_bytes,
         problem = report.problem,
         "round done"

@@ -47,6 +47,7 @@ impl Receiver<'_> {
         object: &Object,
         address: &str,
         expected: Option<&str>,
+        live: Option<&Manifest>,
     ) -> Result<Received, Stop> {
         let name = match &self.config.name {
             Some(name) => name.clone(),
@@ -96,7 +97,8 @@ impl Receiver<'_> {
                 }]
             }
         };
-        let fetched_at = now();
+        // Names sort by age, also when the clock went back or two releases share a second.
+        let fetched_at = now().max(live.map_or(0, |live| live.fetched_at + 1));
         let manifest = Manifest {
             release: release_name(fetched_at, &sha256),
             source_url: address.to_owned(),

@@ -316,8 +316,16 @@ impl Rounds {
             progress: progress.clone(),
             metrics: &self.metrics,
         };
-        let received = receiver.receive(object, address, expected).await;
+        let received = receiver.receive(object, address, expected, live).await;
         progress.finish();
+        if let Err(Stop::Failed(failure)) = &received
+            && failure.kind() == Kind::BadData
+        {
+            // Corrupt parts must not be what the next run goes on from.
+            let publisher = Arc::clone(publisher);
+            let swept = blocking(move || publisher.sweep_partials(None)).await;
+            swept.map_err(Failure::from)?;
+        }
         let received = received?;
         if let Some(live) = live
             && live.sha256 == received.manifest.sha256

@@ -1,7 +1,7 @@
 //! A small HTTP server for tests: objects in memory, served as a good, a plain or a picky server does.
 
-use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
+use std::collections::{HashMap, VecDeque};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +37,10 @@ impl Abilities {
 /// One request that came in.
 #[derive(Debug, Clone)]
 pub struct Request {
+    /// GET, PUT, ...
+    pub method: String,
+    /// What came with it.
+    pub body: String,
     /// Path and query.
     pub path: String,
     /// Names in lower case.
@@ -58,6 +62,8 @@ struct World {
     redirects: HashMap<String, String>,
     requests: Vec<Request>,
     required: Option<(String, String)>,
+    /// What calls other than GET are answered with; 202 when there is no more.
+    calls: VecDeque<u16>,
     versions: u64,
 }
 
@@ -142,6 +148,11 @@ impl HttpServer {
         self.world().required = Some((header.to_owned(), value.to_owned()));
     }
 
+    /// Answers the next calls that are no GET with these, and all after them with 202.
+    pub fn answer_calls(&self, statuses: &[u16]) {
+        self.world().calls = statuses.iter().copied().collect();
+    }
+
     /// The requests so far.
     #[must_use]
     pub fn requests(&self) -> Vec<Request> {
@@ -169,7 +180,11 @@ fn converse(stream: &TcpStream, abilities: Abilities, world: &Mutex<World>) -> s
         if reader.read_line(&mut line)? == 0 {
             return Ok(());
         }
-        let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+        let mut words = line.split(' ').map(str::to_owned);
+        let (method, path) = (
+            words.next().unwrap_or_default(),
+            words.next().unwrap_or_default(),
+        );
         let mut headers = HashMap::new();
         loop {
             let mut line = String::new();
@@ -179,13 +194,29 @@ fn converse(stream: &TcpStream, abilities: Abilities, world: &Mutex<World>) -> s
             };
             headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
         }
-        let answer = answer(&path, &headers, abilities, &locked(world));
-        let request = Request {
-            path,
-            headers,
-            status: answer.status,
+        let length = headers
+            .get("content-length")
+            .and_then(|length| length.parse().ok());
+        let mut body = vec![0; length.unwrap_or(0)];
+        reader.read_exact(&mut body)?;
+        let body = String::from_utf8_lossy(&body).into_owned();
+        let answer = {
+            let mut world = locked(world);
+            let answer = if method == "GET" {
+                answer(&path, &headers, abilities, &world)
+            } else {
+                Answer::empty(world.calls.pop_front().unwrap_or(202))
+            };
+            let status = answer.status;
+            world.requests.push(Request {
+                method,
+                body,
+                path,
+                headers,
+                status,
+            });
+            answer
         };
-        locked(world).requests.push(request);
         answer.send(stream)?;
     }
 }

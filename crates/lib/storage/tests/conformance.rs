@@ -1,5 +1,10 @@
 //! Every scheme keeps the promises of `Storage`, against real places; and what only one of them has.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail by panicking, as tests do"
+)]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,0 +1,67 @@
+//! The command line.
+
+use pilotfish_harness::{World, tool};
+
+use crate::{dump, fetch, published};
+
+#[test]
+fn help_fits_a_screen_and_groups_its_flags() {
+    let help = tool!("fetch").arg("--help").run().success().stdout;
+    let lines = help.lines().count();
+    assert!(lines <= 60, "{lines} lines:\n{help}");
+    for group in ["Release:", "Source:", "Loop:", "Process:"] {
+        assert!(help.contains(group), "no {group} in:\n{help}");
+    }
+    assert!(
+        help.contains("[default: 16MiB]") && help.contains("PILOTFISH_"),
+        "{help}"
+    );
+}
+
+#[test]
+fn all_mistakes_come_at_once_and_nothing_is_started() {
+    let args = [
+        "ftp://h/d.sql",
+        "--sha256",
+        "abc",
+        "--part-size",
+        "1",
+        "--notify",
+        "watch",
+    ];
+    let refused = tool!("fetch").args(args).run();
+    for mistake in [
+        "scheme",
+        "64 hex digits",
+        "--part-size",
+        "--notify takes",
+        "--to DIR",
+    ] {
+        assert!(
+            refused.stderr.contains(mistake),
+            "no `{mistake}` in {refused}"
+        );
+    }
+    assert_eq!(refused.code, Some(78), "{refused}");
+    let typo = tool!("fetch")
+        .args(["file:///d.sql", "--to", "/x", "--paralel", "3"])
+        .run();
+    typo.fails_with(64, "--parallel");
+    let variable = tool!("fetch").args(["file:///d.sql", "--to", "/x"]);
+    variable
+        .env("PILOTFISH_PARALEL", "3")
+        .run()
+        .fails_with(64, "PILOTFISH_PARALLEL");
+}
+
+#[test]
+fn variables_stand_in_for_flags() {
+    let world = World::new();
+    let path = world.write("dump.sql", dump(1000, 1));
+    let url = format!("file://{}", path.display());
+    fetch(&world, &url)
+        .env("PILOTFISH_NAME", "other.sql")
+        .run()
+        .success();
+    assert_eq!(published(&world, "other.sql"), dump(1000, 1));
+}

@@ -1,0 +1,141 @@
+//! What must not become a release, and volumes that cannot take one.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use pilotfish_harness::{Fault, Proxy, World};
+use pilotfish_storage::serving::{Abilities, HttpServer};
+
+use crate::{assert_untouched, dump, fetch, manifest, published, sha256, visible, volume};
+
+#[test]
+fn a_corrupt_body_is_refused_and_the_live_release_stays() {
+    let world = World::new();
+    let server = HttpServer::start(Abilities::GOOD);
+    let (first, second) = (dump(400_000, 1), dump(400_000, 2));
+    server.put("/dump.sql", &first);
+    let proxy = Proxy::start(&server.url(""), Fault::None);
+    let url = format!("{}/dump.sql", proxy.url());
+    fetch(&world, &url).run().success();
+    server.put("/dump.sql", &second);
+    proxy.set(Fault::Corrupt {
+        at: 200_000,
+        times: 1,
+    });
+    let args = ["--sha256", &sha256(&second), "--parallel", "1"];
+    fetch(&world, &url)
+        .args(args)
+        .run()
+        .fails_with(65, "SHA-256");
+    assert_eq!(published(&world, "dump.sql"), first);
+    // The same input, brought whole this time.
+    fetch(&world, &url).args(args).run().success();
+    assert_eq!(published(&world, "dump.sql"), second);
+}
+
+#[test]
+fn a_truncated_object_is_refused() {
+    let world = World::new();
+    let packed = zstd::encode_all(&dump(400_000, 3)[..], 1).unwrap();
+    let path = world.write("dump.sql.zst", &packed[..packed.len() / 2]);
+    let url = format!("file://{}", path.display());
+    fetch(&world, &url).run().fails_with(65, "cut off");
+    assert_untouched(&world);
+}
+
+#[test]
+fn two_publishers_on_one_volume() {
+    let world = World::new();
+    let server = HttpServer::start(Abilities::GOOD);
+    server.put("/dump.sql", &dump(3_000_000, 4));
+    let proxy = Proxy::start(
+        &server.url(""),
+        Fault::Slow {
+            bytes_per_second: 400_000,
+        },
+    );
+    let url = format!("{}/dump.sql", proxy.url());
+    let first = fetch(&world, &url).env("HOSTNAME", "pod-a").spawn();
+    pilotfish_harness::eventually("the lease", pilotfish_harness::PATIENCE, || {
+        volume(&world).join("..lease").exists().then_some(())
+    });
+    let second = fetch(&world, &server.url("/dump.sql")).run();
+    second.fails_with(75, "pod-a holds the lease");
+    proxy.set(Fault::None);
+    first.wait().success();
+    fetch(&world, &server.url("/dump.sql")).run().success();
+}
+
+#[test]
+fn a_persons_own_file_stays_theirs() {
+    let world = World::new();
+    world.write("volume/dump.sql", "mine");
+    let path = world.write("dump.sql", dump(1000, 5));
+    let url = format!("file://{}", path.display());
+    fetch(&world, &url)
+        .run()
+        .fails_with(78, "something else has this name");
+    assert_eq!(published(&world, "dump.sql"), b"mine");
+}
+
+/// A small file system of its own; unmounted when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: PathBuf, mebibytes: u32) -> Self {
+        std::fs::create_dir_all(&at).unwrap();
+        let size = format!("size={mebibytes}m");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "pilotfish-test"])
+            .arg(&at)
+            .status()
+            .expect("run mount");
+        assert!(
+            mounted.success(),
+            "this test needs the right to mount a tmpfs: run it as root"
+        );
+        Self(at)
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_is_said_with_what_is_needed() {
+    let world = World::new();
+    let disk = SmallDisk::mount(volume(&world), 8);
+    let run = |content: &[u8], args: &[&str]| {
+        let path = world.write("dump.sql.zst", content);
+        let url = format!("file://{}", path.display());
+        fetch(&world, &url)
+            .args(["--reserve", "1MiB"])
+            .args(args)
+            .run()
+    };
+    // Known before the first byte.
+    let large = run(&dump(9_000_000, 6), &[]).fails_with(73, "need 9000");
+    assert!(large.stderr.contains("have 7"), "{large}");
+    assert_untouched(&world);
+    // Known only while it grows: 200 KiB become 20 MiB.
+    let zeros = zstd::encode_all(&vec![b'x'; 20 << 20][..], 1).unwrap();
+    run(&zeros, &["--max-expansion", "1000000"]).fails_with(73, "need");
+    assert_untouched(&world);
+    // The reserve is kept.
+    run(&dump(7_500_000, 7), &[]).fails_with(73, "reserve");
+    run(&dump(3_000_000, 8), &[]).success();
+    let first = manifest(&world).release;
+    // Releases that only --keep-for protects make room.
+    run(&dump(2_500_000, 9), &["--keep", "1"]).success();
+    run(&dump(3_500_000, 10), &["--keep", "1"]).success();
+    let left = pilotfish_volume::releases(&volume(&world)).unwrap();
+    assert!(
+        left.iter().all(|release| release.name() != first),
+        "the oldest is still there"
+    );
+    assert_eq!(visible(&volume(&world)), ["dump.sql.zst"]);
+    drop(disk);
+}

@@ -1,0 +1,194 @@
+//! Cuts, kills, changes and absences on the way.
+
+use std::time::Duration;
+
+use pilotfish_harness::{Fault, Proxy, S3, World, eventually};
+use pilotfish_storage::serving::{Abilities, HttpServer};
+
+use crate::{dump, fetch, fetch_s3, manifest, published, volume};
+
+const PARTS: [&str; 4] = ["--part-size", "256KiB", "--parallel", "2"];
+
+/// Bytes the running fetch has put into complete parts.
+fn complete_parts(world: &World) -> usize {
+    let Ok(entries) = std::fs::read_dir(volume(world)) else {
+        return 0;
+    };
+    let notes = entries
+        .filter_map(Result::ok)
+        .find_map(|entry| std::fs::read(entry.path().join("download.json")).ok());
+    let notes: Option<serde_json::Value> =
+        notes.and_then(|notes| serde_json::from_slice(&notes).ok());
+    notes
+        .and_then(|notes| notes["done"].as_array().map(Vec::len))
+        .unwrap_or(0)
+}
+
+#[test]
+fn a_cut_transfer_goes_on() {
+    let world = World::new();
+    let s3 = S3::start(&world);
+    let content = dump(3_000_000, 1);
+    s3.put("dumps", "dump.sql", &content);
+    let proxy = Proxy::start(
+        s3.endpoint(),
+        Fault::Cut {
+            bytes: 150_000,
+            times: 12,
+        },
+    );
+    let done = fetch(&world, "s3://dumps/dump.sql")
+        .args(["--endpoint", &proxy.url()])
+        .envs(s3.env())
+        .args(PARTS)
+        .run()
+        .success();
+    assert_eq!(published(&world, "dump.sql"), content);
+    // What came before a cut was not asked for again.
+    assert_eq!(done.json()["received_bytes"], content.len() as u64);
+    assert!(proxy.faults() >= 12, "only {} cuts", proxy.faults());
+}
+
+#[test]
+fn a_killed_transfer_goes_on_in_the_next_run() {
+    let world = World::new();
+    let server = HttpServer::start(Abilities::GOOD);
+    let content = dump(4_000_000, 2);
+    server.put("/dump.sql", &content);
+    let proxy = Proxy::start(
+        &server.url(""),
+        Fault::Slow {
+            bytes_per_second: 600_000,
+        },
+    );
+    let url = format!("{}/dump.sql", proxy.url());
+    let running = fetch(&world, &url).args(PARTS).spawn();
+    eventually("two complete parts", Duration::from_secs(60), || {
+        (complete_parts(&world) >= 2).then_some(())
+    });
+    running.signal("KILL");
+    let _ = running.wait();
+    assert_eq!(pilotfish_volume::current(&volume(&world)).unwrap(), None);
+
+    let kept = complete_parts(&world);
+    proxy.set(Fault::None);
+    let again = fetch(&world, &url).args(PARTS).run().success().json();
+    assert_eq!(published(&world, "dump.sql"), content);
+    let received = usize::try_from(again["received_bytes"].as_u64().unwrap()).unwrap();
+    assert_eq!(
+        received,
+        content.len() - kept * (256 << 10),
+        "{kept} parts were there"
+    );
+}
+
+#[test]
+fn two_versions_are_never_mixed() {
+    let world = World::new();
+    for (round, abilities) in [
+        Abilities::GOOD,
+        Abilities {
+            conditions: false,
+            ..Abilities::GOOD
+        },
+    ]
+    .iter()
+    .enumerate()
+    {
+        let server = HttpServer::start(*abilities);
+        let seed = round as u64 * 10;
+        let (first, second) = (dump(3_000_000, seed + 3), dump(3_000_000, seed + 4));
+        server.put("/dump.sql", &first);
+        let proxy = Proxy::start(
+            &server.url(""),
+            Fault::Slow {
+                bytes_per_second: 600_000,
+            },
+        );
+        let running = fetch(&world, &format!("{}/dump.sql", proxy.url()))
+            .args(PARTS)
+            .spawn();
+        eventually("one complete part", Duration::from_secs(60), || {
+            (complete_parts(&world) >= 1).then_some(())
+        });
+        server.put("/dump.sql", &second);
+        proxy.set(Fault::None);
+        let done = running.wait().success();
+        assert!(
+            published(&world, "dump.sql") == second,
+            "another release:\n{done}"
+        );
+        assert!(done.stderr.contains("starting over"), "{done}");
+    }
+}
+
+#[test]
+fn a_stream_without_ranges_starts_over_when_it_is_cut() {
+    let world = World::new();
+    let server = HttpServer::start(Abilities::PLAIN);
+    let content = dump(1_000_000, 5);
+    server.put("/dump.sql", &content);
+    // The first look takes the answer's head only; the second connection brings the body.
+    let proxy = Proxy::start(
+        &server.url(""),
+        Fault::Cut {
+            bytes: 300_000,
+            times: 2,
+        },
+    );
+    fetch(&world, &format!("{}/dump.sql", proxy.url()))
+        .run()
+        .success();
+    assert!(published(&world, "dump.sql") == content, "other bytes");
+}
+
+#[test]
+fn busy_servers_and_silent_ones_are_asked_again() {
+    let world = World::new();
+    let server = HttpServer::start(Abilities::GOOD);
+    let content = dump(300_000, 6);
+    server.put("/dump.sql", &content);
+    let proxy = Proxy::start(&server.url(""), Fault::Unavailable { times: 2 });
+    let url = format!("{}/dump.sql", proxy.url());
+    let done = fetch(&world, &url).run().success();
+    assert!(done.stderr.contains("503"), "{done}");
+
+    let world = World::new();
+    proxy.set(Fault::Stall { bytes: 50_000 });
+    let mut running = fetch(&world, &url)
+        .args(["--read-timeout", "500ms"])
+        .spawn();
+    running.wait_for_stderr("timed out");
+    proxy.set(Fault::None);
+    running.wait().success();
+    assert!(published(&world, "dump.sql") == content, "other bytes");
+}
+
+#[test]
+fn a_source_that_is_away_is_no_way_to_be_down() {
+    let world = World::new();
+    let s3 = S3::start(&world);
+    let content = dump(100_000, 7);
+    s3.put("dumps", "dump.sql", &content);
+    let proxy = Proxy::start(s3.endpoint(), Fault::Refuse);
+    let run = |retries: &str| {
+        fetch(&world, "s3://dumps/dump.sql")
+            .args(["--endpoint", &proxy.url(), "--retries", retries])
+            .envs(s3.env())
+            .run()
+    };
+    run("1").fails_with(69, "dumps/dump.sql");
+    proxy.set(Fault::None);
+    run("3").success();
+    let release = manifest(&world).release;
+    proxy.set(Fault::Unavailable { times: 1000 });
+    let away = run("1").success();
+    assert_eq!(away.json()["outcome"], "source_away");
+    assert!(away.stderr.contains("the source is away"), "{away}");
+    assert_eq!(manifest(&world).release, release);
+
+    let denied = fetch_s3(&World::new(), &s3, "s3://dumps/dump.sql")
+        .env("AWS_SECRET_ACCESS_KEY", "wrong")
+        .run();
+    denied.fails_with(77, "denied");
+}

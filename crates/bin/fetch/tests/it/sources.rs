@@ -1,0 +1,170 @@
+//! Each scheme, each way to pick and to prove.
+
+use std::fs;
+
+use pilotfish_harness::{S3, World};
+use pilotfish_storage::serving::{Abilities, HttpServer};
+
+use crate::{dump, fetch, fetch_s3, manifest, published, sha256, volume};
+
+#[test]
+fn a_file_is_published_once() {
+    let world = World::new();
+    let content = dump(300_000, 1);
+    let path = world.write("source/dump.sql", &content);
+    let url = format!("file://{}", path.display());
+    let first = fetch(&world, &url).run().success().json();
+    assert_eq!(first["outcome"], "published");
+    assert_eq!(published(&world, "dump.sql"), content);
+    let release = manifest(&world);
+    assert_eq!(release.sha256, sha256(&content));
+    assert_eq!(release.size, content.len() as u64);
+    assert_eq!(release.source_url, url);
+    assert_eq!(release.files.len(), 1);
+    assert_eq!(release.files[0].sha256, sha256(&content));
+
+    let again = fetch(&world, &url).run().success().json();
+    assert_eq!(again["outcome"], "nothing_to_do");
+    assert_eq!(again["received_bytes"], 0);
+    // Another version of the source with the same bytes is no new release.
+    fs::remove_file(&path).unwrap();
+    world.write("source/dump.sql", &content);
+    let same = fetch(&world, &url).run().success().json();
+    assert_eq!(same["outcome"], "nothing_to_do");
+    assert_eq!(manifest(&world).release, release.release);
+    // The same bytes in another form are one.
+    let kept = fetch(&world, &url)
+        .args(["--decompress", "keep"])
+        .run()
+        .success()
+        .json();
+    assert_eq!(kept["outcome"], "published");
+}
+
+#[test]
+fn a_web_server_is_asked_with_ranges_and_then_with_conditions() {
+    let world = World::new();
+    let server = HttpServer::start(Abilities::GOOD);
+    let content = dump(1_000_000, 2);
+    server.put("/dumps/dump.sql", &content);
+    let url = server.url("/dumps/dump.sql");
+    let parts = ["--part-size", "128KiB", "--header", "X-Key: s3cret"];
+    let first = fetch(&world, &url).args(parts).run().success();
+    assert_eq!(first.json()["received_bytes"], content.len() as u64);
+    assert!(!first.stderr.contains("s3cret"), "{}", first.stderr);
+    assert_eq!(published(&world, "dump.sql"), content);
+    let ranges = server
+        .requests()
+        .iter()
+        .filter(|request| request.status == 206)
+        .count();
+    assert!(ranges >= 8, "{ranges} ranges for eight parts");
+    let again = fetch(&world, &url).args(parts).run().success().json();
+    assert_eq!(again["outcome"], "nothing_to_do");
+}
+
+#[test]
+fn a_web_server_without_ranges_and_marks_will_do() {
+    let world = World::new();
+    let server = HttpServer::start(Abilities::PLAIN);
+    let content = dump(700_000, 3);
+    server.put("/dump.sql", &content);
+    fetch(&world, &server.url("/dump.sql?signature=s3cret"))
+        .run()
+        .fails_with(69, "no such object");
+    fetch(&world, &server.url("/dump.sql")).run().success();
+    assert_eq!(published(&world, "dump.sql"), content);
+    assert_eq!(manifest(&world).source_url, server.url("/dump.sql"));
+}
+
+#[test]
+fn an_object_of_a_bucket_and_the_best_of_a_folder() {
+    let world = World::new();
+    let s3 = S3::start(&world);
+    let (old, new) = (dump(200_000, 4), dump(200_000, 5));
+    s3.put("dumps", "daily/2026-11-20.sql", &old);
+    s3.put("dumps", "daily/2026-11-21.sql", &new);
+    s3.put("dumps", "daily/2026-11-21.sql.sha256", sha256(&new));
+    s3.put("dumps", "daily/notes.txt", "no dump");
+    s3.put("dumps", "daily/deeper/2026-11-22.sql", "deeper");
+    fetch_s3(&world, &s3, "s3://dumps/daily/2026-11-20.sql")
+        .run()
+        .success();
+    assert_eq!(published(&world, "2026-11-20.sql"), old);
+
+    let pick = [
+        "--match",
+        "*.sql",
+        "--pick",
+        "name-desc",
+        "--checksum-from",
+        "auto",
+    ];
+    fetch_s3(&world, &s3, "s3://dumps/daily/")
+        .args(pick)
+        .run()
+        .success();
+    assert_eq!(published(&world, "2026-11-21.sql"), new);
+    assert!(!volume(&world).join("2026-11-20.sql").exists());
+    assert_eq!(
+        manifest(&world).source_url,
+        "s3://dumps/daily/2026-11-21.sql"
+    );
+
+    // Stored last, whatever its name. Stores keep times to a second.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    s3.put("dumps", "daily/2026-11-19.sql", "latest");
+    let newest = ["--match", "*.sql", "--name", "dump.sql"];
+    fetch_s3(&world, &s3, "s3://dumps/daily/")
+        .args(newest)
+        .run()
+        .success();
+    assert_eq!(published(&world, "dump.sql"), b"latest");
+    let deep = ["--match", "**/2026-11-22.*"];
+    fetch_s3(&world, &s3, "s3://dumps/daily/")
+        .args(deep)
+        .run()
+        .success();
+    assert_eq!(published(&world, "2026-11-22.sql"), b"deeper");
+    let none = fetch_s3(&world, &s3, "s3://dumps/daily/")
+        .args(["--match", "*.dump"])
+        .run();
+    // A release is on the volume: a source without a dump is no reason to stay down.
+    assert_eq!(none.success().json()["outcome"], "source_away");
+}
+
+#[test]
+fn checksums_are_found_where_they_lie() {
+    let world = World::new();
+    let content = dump(50_000, 6);
+    let digest = sha256(&content);
+    let wrong = sha256(b"something else");
+    let path = world.write("source/dump.sql", &content);
+    let url = format!("file://{}", path.display());
+    let run = |args: &[&str]| fetch(&world, &url).args(args).run();
+
+    run(&["--sha256", &wrong]).fails_with(65, "SHA-256");
+    world.write("source/dump.sql.sha256", format!("{wrong}  dump.sql\n"));
+    run(&["--checksum-from", "auto"]).fails_with(65, &wrong);
+    crate::assert_untouched(&world);
+    world.write(
+        "source/SHA256SUMS",
+        format!("{wrong}  other.sql\n{digest} *dump.sql\n"),
+    );
+    fs::remove_file(world.join("source/dump.sql.sha256")).unwrap();
+    assert_eq!(
+        run(&["--checksum-from", "auto"]).success().json()["outcome"],
+        "published"
+    );
+    let sums = format!("file://{}", world.join("source/SHA256SUMS").display());
+    assert_eq!(
+        run(&["--checksum-from", &sums]).success().json()["outcome"],
+        "nothing_to_do"
+    );
+    // What is wanted is there: the source is not even looked at.
+    fs::remove_file(&path).unwrap();
+    assert_eq!(
+        run(&["--sha256", &digest]).success().json()["outcome"],
+        "nothing_to_do"
+    );
+}
