@@ -171,3 +171,39 @@ fn every_object_survives_the_stock_dump_and_client() {
         assert_eq!(dump.len(), again.len());
     }
 }
+
+#[test]
+fn what_a_killed_test_left_is_ended_by_the_next() {
+    let world = World::new();
+    // Stands for the servers of a dead owner: its command names a world that nobody owns.
+    let orphaned = tempfile::Builder::new().prefix("pf-").tempdir().unwrap();
+    let place = orphaned.path().join("server-0");
+    std::fs::create_dir(&place).unwrap();
+    let mut sleeper = std::process::Command::new("/bin/sh")
+        .args(["-c", "read line", &place.display().to_string()])
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::fs::write(place.join("log.pid"), sleeper.id().to_string()).unwrap();
+    std::fs::write(orphaned.path().join("owner"), "").unwrap();
+    let this = std::env::current_exe().unwrap();
+    let another = Tool::new(this)
+        .args(["--exact", "a_world_is_made_and_gone"])
+        .run();
+    let _ = another.success();
+    assert_eq!(
+        std::os::unix::process::ExitStatusExt::signal(&sleeper.wait().unwrap()),
+        Some(9)
+    );
+    assert!(!orphaned.path().exists());
+    assert!(world.path().exists(), "a world with an owner stays");
+}
+
+#[test]
+fn a_world_is_made_and_gone() {
+    let world = World::new();
+    let path = world.path().to_owned();
+    assert!(path.is_dir());
+    drop(world);
+    assert!(!path.exists());
+}

@@ -18,6 +18,7 @@ mod eventually;
 pub mod every_object;
 pub mod http;
 mod install;
+mod leftovers;
 mod process;
 mod proxy;
 mod s3;

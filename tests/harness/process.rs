@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::eventually::eventually;
+use crate::leftovers::PID;
 
 /// A running program with its output in a file; killed by its pid at drop.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ impl Child {
             .stderr(output)
             .spawn()
             .unwrap_or_else(|error| panic!("start {name}: {error}"));
+        std::fs::write(log.with_file_name(PID), inner.id().to_string()).expect("note the pid");
         Self {
             inner,
             name: name.to_owned(),

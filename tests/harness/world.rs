@@ -11,11 +11,13 @@ use rand::Rng;
 use tempfile::TempDir;
 
 use crate::eventually::eventually;
+use crate::leftovers;
 
 /// Ports lie below the ephemeral range of Linux (32768 and up), where outgoing connections live.
 /// A reservation covers `port + 10000` too: SeaweedFS puts the gRPC door of each service there.
 const PORTS: std::ops::Range<u16> = 11_000..21_000;
 const GRPC_OFFSET: u16 = 10_000;
+const PREFIX: &str = "pf-";
 
 /// A temp folder and all that lives in it; removed at drop unless `PILOTFISH_KEEP` is set.
 #[derive(Debug)]
@@ -23,6 +25,7 @@ pub struct World {
     folder: TempDir,
     slot: Mutex<OnceCell<File>>,
     waits_for_a_turn: bool,
+    _owner: Option<File>,
 }
 
 impl World {
@@ -32,27 +35,30 @@ impl World {
     /// When the temp folder cannot be made.
     #[must_use]
     pub fn new() -> Self {
+        leftovers::sweep(&std::env::temp_dir(), PREFIX);
         let mut folder = tempfile::Builder::new()
-            .prefix("pf-")
+            .prefix(PREFIX)
             .tempdir()
             .expect("make a temp folder");
-        if variable("PILOTFISH_KEEP").is_some() {
+        let keep = variable("PILOTFISH_KEEP").is_some();
+        if keep {
             folder.disable_cleanup(true);
             eprintln!("world kept: {}", folder.path().display());
         }
+        let owner = (!keep).then(|| leftovers::own(folder.path()));
         Self {
             folder,
             slot: Mutex::default(),
             waits_for_a_turn: true,
+            _owner: owner,
         }
     }
 
     /// A world for work within another world's turn.
     pub(crate) fn within_a_turn() -> Self {
-        Self {
-            waits_for_a_turn: false,
-            ..Self::new()
-        }
+        let mut world = Self::new();
+        world.waits_for_a_turn = false;
+        world
     }
 
     /// The folder.
