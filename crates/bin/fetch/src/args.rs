@@ -191,6 +191,9 @@ impl Args {
             }
         };
         if destination == Some(Destination::Stdout) {
+            if self.source.fallback > 0 {
+                mistakes.push("--stdout streams one object: --fallback is for --to".to_owned());
+            }
             if json {
                 mistakes.push("--stdout has no room for --output json: use --result-file".into());
             }
@@ -321,7 +324,7 @@ impl DaemonArgs {
                 })
             }
             _ => {
-                mistakes.push("--notify takes an address: http://127.0.0.1:9804".to_owned());
+                mistakes.push("--notify takes an address: http://127.0.0.1:9808".to_owned());
                 None
             }
         });

@@ -107,6 +107,10 @@ impl Tail {
         Arc::clone(&self.at)
     }
 
+    pub(crate) fn file(&self) -> Arc<File> {
+        Arc::clone(&self.file)
+    }
+
     /// The first `length` bytes, fewer when there are not so many; they will be read again.
     pub(crate) fn head(&self, length: usize) -> io::Result<Vec<u8>> {
         let ready = self.inflow.wait_for(length as u64)?;

@@ -10,11 +10,13 @@
 
 mod api;
 mod args;
+mod bring;
 mod checksum;
 mod config;
 mod daemon;
 mod download;
 mod find;
+mod flush;
 mod glob;
 mod inflow;
 mod metrics;

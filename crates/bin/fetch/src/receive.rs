@@ -1,6 +1,7 @@
 //! One object into a staging folder: downloaded, hashed and unpacked at the same time.
 
 use std::fs;
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,12 +14,13 @@ use sha2::{Digest, Sha256};
 use crate::checksum::{Digests, hex};
 use crate::config::{Config, Unpack};
 use crate::download::{Download, Stop};
+use crate::flush::Flusher;
 use crate::inflow::Tail;
 use crate::metrics::{Metrics, now};
 use crate::partial::Partial;
 use crate::retry::{Retry, cancelled};
 use crate::space::Space;
-use crate::unpack::{Unpacked, check_name, unpack};
+use crate::unpack::{Unpacked, archive, check_name, is_as_stored, unpack};
 
 /// Bytes hashed at once.
 const CHUNK: usize = 256 << 10;
@@ -59,10 +61,11 @@ impl Receiver<'_> {
         let partial = self.partial(&staging, object, address).await?;
         self.progress.set(partial.have());
         let missing = object.size.unwrap_or(0).saturating_sub(partial.have());
-        self.make_room(missing, address).await?;
+        let (space, what) = (self.space.clone(), address.to_owned());
+        blocking(move || space.require(missing, &what)).await?;
 
         let tail = || Tail::new(partial.file(), partial.inflow());
-        let digest = spawn(digest(tail(), Digests::new(object)));
+        let digest = spawn(digest(tail(), Digests::new(object), self.config.unpack));
         let unpacked = match self.config.unpack {
             Unpack::Keep => None,
             Unpack::Auto => {
@@ -136,24 +139,6 @@ impl Receiver<'_> {
         let part_size = self.config.transfer.part_size;
         blocking(move || Partial::open(&scratch, &object, &address, part_size).map(Arc::new)).await
     }
-
-    /// Fails when the volume has no room for what is missing, even without releases that only
-    /// `--keep-for` protects.
-    async fn make_room(&self, missing: u64, address: &str) -> Result<(), Failure> {
-        let (space, publisher) = (self.space.clone(), Arc::clone(self.publisher));
-        let (keep, what) = (self.config.retention.keep, address.to_owned());
-        blocking(move || {
-            if space.require(missing, &what).is_ok() {
-                return Ok(());
-            }
-            let swept = publisher.sweep(keep, std::time::Duration::ZERO)?;
-            if !swept.releases.is_empty() {
-                tracing::warn!(releases = ?swept.releases, "space is short: old releases removed early");
-            }
-            space.require(missing, &what)
-        })
-        .await
-    }
 }
 
 /// Runs the download and the unpacking that follows it; the first to fail ends the other.
@@ -185,23 +170,30 @@ async fn together(
     Ok(unpacking.await?)
 }
 
-/// Hashes all that `tail` brings, and counts it.
+/// Hashes all that `tail` brings, and counts it. What will be published as it is stored also goes to
+/// the disk on the way; what will be unpacked is deleted before the disk would see it.
 fn digest(
-    tail: Tail,
+    mut tail: Tail,
     mut digests: Digests,
+    unpack: Unpack,
 ) -> impl FnOnce() -> Result<(Digests, u64), Failure> + Send + 'static {
     move || {
-        use std::io::Read;
-        let mut tail = tail;
+        const DOING: &str = "read the download";
+        let head = tail.head(archive::HEAD).context(DOING)?;
+        let stays = unpack == Unpack::Keep || is_as_stored(&head);
+        let mut flusher = stays.then(|| Flusher::start(tail.file()));
         let mut chunk = vec![0; CHUNK];
         let mut size = 0;
         loop {
-            let read = tail.read(&mut chunk).context("read the download")?;
+            let read = tail.read(&mut chunk).context(DOING)?;
             if read == 0 {
                 return Ok((digests, size));
             }
             digests.update(&chunk[..read]);
             size += read as u64;
+            if let Some(flusher) = &mut flusher {
+                flusher.wrote(read as u64);
+            }
         }
     }
 }

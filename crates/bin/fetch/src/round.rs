@@ -1,24 +1,26 @@
 //! One round: look at the source, and if it has something new, bring it and publish it.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use pilotfish_failure::{Context, Failure, Kind};
-use pilotfish_runtime::{Process, Progress, Unit};
+use pilotfish_failure::{Failure, Kind};
+use pilotfish_runtime::Process;
 use pilotfish_storage::{Object, Storage, Version};
-use pilotfish_volume::{Error as VolumeError, Manifest, Publisher, current};
+use pilotfish_volume::Manifest;
 use serde::Serialize;
 
+use crate::bring::{Tried, Volume};
 use crate::checksum;
-use crate::config::{Config, Unpack};
+use crate::config::Config;
 use crate::download::Stop;
 use crate::find::{Found, find};
 use crate::metrics::Metrics;
-use crate::receive::{Receiver, blocking};
 use crate::retry::Retry;
-use crate::space::Space;
+
+/// How often a loop looks for leftovers and expired releases while there is nothing new.
+const TIDY_EVERY: Duration = Duration::from_secs(600);
 
 /// Times one round starts over because the object changed under it.
 const RESTARTS: u32 = 5;
@@ -70,18 +72,14 @@ pub(crate) struct Report {
 pub(crate) struct Rounds {
     pub(crate) config: Arc<Config>,
     storage: Arc<dyn Storage>,
-    root: PathBuf,
+    volume: Volume,
     process: Process,
     metrics: Metrics,
+    /// When leftovers were last looked for.
+    tidied: Option<Instant>,
     /// The version of a lone object that the volume has.
     known: Option<Version>,
     refused: HashSet<String>,
-}
-
-/// What became of one candidate.
-enum Tried {
-    Live(Manifest),
-    Published(Manifest),
 }
 
 impl Rounds {
@@ -92,12 +90,20 @@ impl Rounds {
         process: &Process,
         metrics: &Metrics,
     ) -> Self {
-        Self {
-            config,
-            storage,
+        let volume = Volume {
+            config: Arc::clone(&config),
+            storage: Arc::clone(&storage),
             root: root.to_owned(),
             process: process.clone(),
             metrics: metrics.clone(),
+        };
+        Self {
+            config,
+            storage,
+            volume,
+            process: process.clone(),
+            metrics: metrics.clone(),
+            tidied: None,
             known: None,
             refused: HashSet::new(),
         }
@@ -105,14 +111,12 @@ impl Rounds {
 
     /// The manifest of the live release, if there is one.
     pub(crate) async fn live(&self) -> Result<Option<Manifest>, Failure> {
-        let root = self.root.clone();
-        let release = blocking(move || current(&root).map_err(Failure::from)).await?;
-        Ok(release.and_then(|release| release.manifest))
+        self.volume.live().await
     }
 
     /// One round.
     pub(crate) async fn run(&mut self) -> Result<Report, Failure> {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let received = self.metrics.received.get();
         let live = self.live().await?;
         let (outcome, release, problem) = match self.look(live).await {
@@ -204,11 +208,18 @@ impl Rounds {
         let address = self.config.address.display_of(&object.key);
         let retry = self.retry();
         let mut restarts = 0;
+        let mut listed = self.config.address.is_folder();
         loop {
             if let Some(live) = live.filter(|live| self.is_live(&object, &address, live)) {
                 self.known = Some(object.version);
                 self.tidy().await;
                 return Ok(Tried::Live(live.clone()));
+            }
+            if std::mem::take(&mut listed) {
+                // A listing tells neither checksums nor version ids.
+                let seen = retry.run(|| self.storage.head(&object.key, None)).await;
+                object = seen.map_err(Failure::from)?.unwrap_or(object);
+                continue;
             }
             let expected =
                 checksum::expected(&self.config, &*self.storage, &object, &retry).await?;
@@ -223,10 +234,10 @@ impl Rounds {
                 let message = format!("take {address}: this version was refused before");
                 return Err(Failure::new(Kind::BadData, message));
             }
-            match self
-                .bring(&object, &address, expected.as_deref(), live)
-                .await
-            {
+            let brought = self
+                .volume
+                .bring(&object, &address, expected.as_deref(), live);
+            match brought.await {
                 Ok(tried) => {
                     self.known = Some(object.version);
                     return Ok(tried);
@@ -253,6 +264,14 @@ impl Rounds {
         }
     }
 
+    /// Removes leftovers where nothing is to be published, now and then.
+    async fn tidy(&mut self) {
+        if self.tidied.is_none_or(|at| at.elapsed() >= TIDY_EVERY) {
+            self.tidied = Some(Instant::now());
+            self.volume.tidy().await;
+        }
+    }
+
     /// Whether the live release is this version of this object, in the wanted form.
     fn is_live(&self, object: &Object, address: &str, live: &Manifest) -> bool {
         // A time is fine to a second: the object may have changed within it after it was fetched.
@@ -271,162 +290,7 @@ impl Rounds {
             && self.same_form(live)
     }
 
-    /// The same bytes can be published unpacked or as they are.
     fn same_form(&self, live: &Manifest) -> bool {
-        live.unpacked == (self.config.unpack == Unpack::Auto)
-    }
-
-    /// Downloads, verifies, unpacks and publishes under the volume's lease.
-    async fn bring(
-        &self,
-        object: &Object,
-        address: &str,
-        expected: Option<&str>,
-        live: Option<&Manifest>,
-    ) -> Result<Tried, Stop> {
-        let (root, holder) = (self.root.clone(), self.config.holder.clone());
-        let publisher = Arc::new(
-            blocking::<_, VolumeError>(move || Publisher::open(&root, &holder))
-                .await
-                .map_err(Failure::from)?,
-        );
-        let lease = Lease::keep(&publisher, &self.process);
-        let work = self.bring_leased(&publisher, object, address, expected, live);
-        tokio::select! {
-            done = work => done,
-            lost = lease.lost() => Err(Stop::Failed(lost)),
-        }
-    }
-
-    async fn bring_leased(
-        &self,
-        publisher: &Arc<Publisher>,
-        object: &Object,
-        address: &str,
-        expected: Option<&str>,
-        live: Option<&Manifest>,
-    ) -> Result<Tried, Stop> {
-        let progress = self.progress(object, address);
-        let receiver = Receiver {
-            config: &self.config,
-            storage: &self.storage,
-            publisher,
-            space: Space::new(&self.root, self.config.limits.reserve),
-            retry: self.retry(),
-            progress: progress.clone(),
-            metrics: &self.metrics,
-        };
-        let received = receiver.receive(object, address, expected, live).await;
-        progress.finish();
-        if let Err(Stop::Failed(failure)) = &received
-            && failure.kind() == Kind::BadData
-        {
-            // Corrupt parts must not be what the next run goes on from.
-            let publisher = Arc::clone(publisher);
-            let swept = blocking(move || publisher.sweep_partials(None)).await;
-            swept.map_err(Failure::from)?;
-        }
-        let received = received?;
-        if let Some(live) = live
-            && live.sha256 == received.manifest.sha256
-            && self.same_form(live)
-        {
-            let (publisher, staging) = (Arc::clone(publisher), received.staging);
-            blocking(move || {
-                drop(staging);
-                publisher.sweep_partials(None)
-            })
-            .await
-            .map_err(Failure::from)?;
-            return Ok(Tried::Live(live.clone()));
-        }
-        let publisher = Arc::clone(publisher);
-        let retention = self.config.retention;
-        let manifest = blocking::<_, Failure>(move || {
-            let release = publisher
-                .publish(received.staging, &received.manifest)
-                .context("publish the release")?;
-            tracing::info!(release = received.manifest.release, path = %release.path.display(), "published");
-            // The release is live: what cannot be removed now is removed another time.
-            let swept = publisher.sweep(retention.keep, retention.keep_for);
-            if let Err(error) = swept {
-                tracing::warn!(%error, "old releases stay");
-            }
-            Ok(received.manifest)
-        })
-        .await?;
-        Ok(Tried::Published(manifest))
-    }
-
-    fn progress(&self, object: &Object, address: &str) -> Progress {
-        let total = object
-            .size
-            .and_then(|size| i64::try_from(size).ok())
-            .unwrap_or(0);
-        self.metrics.transfer_total.set(total);
-        self.metrics.transfer_done.set(0);
-        let progress = self.process.progress("fetch", Unit::Bytes, object.size);
-        progress.note(address);
-        progress
-    }
-
-    /// Removes leftovers where nothing is to be published. Another publisher at work does it itself.
-    async fn tidy(&self) {
-        let (root, holder) = (self.root.clone(), self.config.holder.clone());
-        let retention = self.config.retention;
-        let tidied = blocking(move || {
-            let publisher = Publisher::open(&root, &holder)?;
-            publisher.sweep_partials(None)?;
-            publisher.sweep(retention.keep, retention.keep_for)?;
-            Ok::<_, VolumeError>(())
-        });
-        match tidied.await {
-            // A volume mounted read-only has nothing to tidy for us.
-            Err(VolumeError::Busy { .. }) | Ok(()) => {}
-            Err(error) => tracing::debug!(%error, "the volume was not tidied"),
-        }
-    }
-}
-
-/// Renews the volume's lease while a transfer runs.
-struct Lease {
-    lost: tokio::sync::oneshot::Receiver<Failure>,
-    renewal: tokio::task::JoinHandle<()>,
-}
-
-impl Lease {
-    fn keep(publisher: &Arc<Publisher>, process: &Process) -> Self {
-        let (tell, lost) = tokio::sync::oneshot::channel();
-        let publisher = Arc::clone(publisher);
-        let shutdown = process.shutdown.clone();
-        let renewal = tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    () = tokio::time::sleep(pilotfish_volume::LEASE_RENEWAL) => {}
-                    () = shutdown.cancelled() => return,
-                }
-                let publisher = Arc::clone(&publisher);
-                let renewed = blocking(move || Ok(publisher.renew()?)).await;
-                if let Err(failure) = renewed {
-                    let _ = tell.send(failure);
-                    return;
-                }
-            }
-        });
-        Self { lost, renewal }
-    }
-
-    /// Comes back only when the lease is lost.
-    async fn lost(mut self) -> Failure {
-        match (&mut self.lost).await {
-            Ok(failure) => failure,
-            Err(_) => std::future::pending().await,
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.renewal.abort();
+        self.volume.same_form(live)
     }
 }

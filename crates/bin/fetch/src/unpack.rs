@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::checksum::hex;
 use crate::config::Limits;
+use crate::flush::Flusher;
 use crate::inflow::Tail;
 use crate::space::Space;
 
@@ -50,6 +51,9 @@ pub(crate) fn unpack(
     space: Space,
 ) -> Result<Unpacked, Failure> {
     let head = tail.head(archive::HEAD).context("read the download")?;
+    if is_as_stored(&head) {
+        return Ok(Unpacked::AsStored);
+    }
     let mut writer = Writer {
         into,
         name,
@@ -59,10 +63,7 @@ pub(crate) fn unpack(
     };
     if archive::is_zip(&head) {
         writer.unzip(&tail)?;
-    } else if compress::sniff(&head) == Format::Plain {
-        if !archive::is_tar(&head) {
-            return Ok(Unpacked::AsStored);
-        }
+    } else if archive::is_tar(&head) {
         writer.untar(Box::new(BufReader::with_capacity(CHUNK, tail)))?;
     } else {
         let stored = BufReader::with_capacity(4 * CHUNK, tail);
@@ -79,6 +80,11 @@ pub(crate) fn unpack(
         return Err(writer.refuse("the archive holds no file"));
     }
     Ok(Unpacked::Files(writer.files))
+}
+
+/// Whether there is nothing to unpack in what begins like this.
+pub(crate) fn is_as_stored(head: &[u8]) -> bool {
+    compress::sniff(head) == Format::Plain && !archive::is_tar(head) && !archive::is_zip(head)
 }
 
 /// Whether a file of this name may lie on a volume.
@@ -263,17 +269,26 @@ impl Writer<'_> {
 
 /// Hashes and writes what comes, and gives the buffers back.
 fn write(
-    mut file: File,
+    file: File,
     filled: &Receiver<Vec<u8>>,
     empty: &Sender<Vec<u8>>,
 ) -> io::Result<(u64, String)> {
+    let file = Arc::new(file);
+    let mut flusher = None;
     let mut sha256 = Sha256::new();
     let mut size = 0;
     for chunk in filled {
-        file.write_all(&chunk)?;
+        (&*file).write_all(&chunk)?;
         sha256.update(&chunk);
-        size += chunk.len() as u64;
+        let length = chunk.len() as u64;
+        size += length;
         let _ = empty.send(chunk);
+        // Small files are not worth a thread.
+        if size > SMALL {
+            flusher
+                .get_or_insert_with(|| Flusher::start(Arc::clone(&file)))
+                .wrote(length);
+        }
     }
     Ok((size, hex(&sha256.finalize())))
 }

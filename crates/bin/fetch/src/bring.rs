@@ -1,0 +1,240 @@
+//! The volume's side of a round: an object is received and published under the volume's lease.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pilotfish_failure::{Context, Failure, Kind};
+use pilotfish_runtime::{Process, Progress, Unit};
+use pilotfish_storage::{Object, Storage};
+use pilotfish_volume::{Error as VolumeError, LEASE_RENEWAL, Manifest, Publisher, current};
+
+use crate::config::{Config, Unpack};
+use crate::download::Stop;
+use crate::metrics::Metrics;
+use crate::receive::{Received, Receiver, blocking};
+use crate::retry::Retry;
+use crate::space::Space;
+
+/// The volume that releases are published on.
+#[derive(Debug)]
+pub(crate) struct Volume {
+    pub(crate) config: Arc<Config>,
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) root: PathBuf,
+    pub(crate) process: Process,
+    pub(crate) metrics: Metrics,
+}
+
+/// What became of an object.
+#[derive(Debug)]
+pub(crate) enum Tried {
+    /// Its bytes were live already.
+    Live(Manifest),
+    /// It is live now.
+    Published(Manifest),
+}
+
+impl Volume {
+    /// The manifest of the live release, if there is one.
+    pub(crate) async fn live(&self) -> Result<Option<Manifest>, Failure> {
+        let root = self.root.clone();
+        let release = blocking(move || current(&root).map_err(Failure::from)).await?;
+        Ok(release.and_then(|release| release.manifest))
+    }
+
+    /// Whether the live release has the wanted form: the same bytes can be published unpacked or as
+    /// they are.
+    pub(crate) fn same_form(&self, live: &Manifest) -> bool {
+        live.unpacked == (self.config.unpack == Unpack::Auto)
+    }
+
+    /// Downloads, verifies, unpacks and publishes under the volume's lease.
+    pub(crate) async fn bring(
+        &self,
+        object: &Object,
+        address: &str,
+        expected: Option<&str>,
+        live: Option<&Manifest>,
+    ) -> Result<Tried, Stop> {
+        let publisher = Arc::new(self.publisher().await.map_err(Failure::from)?);
+        let lease = Lease::keep(&publisher, &self.process);
+        let work = async {
+            let received = match self
+                .receive(&publisher, object, address, expected, live)
+                .await
+            {
+                Err(Stop::Failed(failure)) if failure.kind() == Kind::CannotWrite => {
+                    if !self.give_way(&publisher).await? {
+                        return Err(failure.into());
+                    }
+                    self.receive(&publisher, object, address, expected, live)
+                        .await?
+                }
+                received => received?,
+            };
+            self.publish(&publisher, received, live)
+                .await
+                .map_err(Stop::from)
+        };
+        let done = tokio::select! {
+            done = work => done,
+            lost = lease.lost() => Err(Stop::Failed(lost)),
+        };
+        if let Err(Stop::Failed(failure)) = &done
+            && matches!(failure.kind(), Kind::BadData | Kind::CannotWrite)
+        {
+            // Corrupt parts must not be what the next run goes on from, and parts that do not fit
+            // must not keep the disk full.
+            sweep_partials(&publisher).await?;
+        }
+        done
+    }
+
+    async fn publisher(&self) -> Result<Publisher, VolumeError> {
+        let (root, holder) = (self.root.clone(), self.config.holder.clone());
+        blocking(move || Publisher::open(&root, &holder)).await
+    }
+
+    async fn receive(
+        &self,
+        publisher: &Arc<Publisher>,
+        object: &Object,
+        address: &str,
+        expected: Option<&str>,
+        live: Option<&Manifest>,
+    ) -> Result<Received, Stop> {
+        let progress = self.progress(object, address);
+        let receiver = Receiver {
+            config: &self.config,
+            storage: &self.storage,
+            publisher,
+            space: Space::new(&self.root, self.config.limits.reserve),
+            retry: Retry {
+                limit: self.config.transfer.retries,
+                cancel: self.process.shutdown.clone(),
+                metrics: self.metrics.clone(),
+            },
+            progress: progress.clone(),
+            metrics: &self.metrics,
+        };
+        let received = receiver.receive(object, address, expected, live).await;
+        progress.finish();
+        received
+    }
+
+    fn progress(&self, object: &Object, address: &str) -> Progress {
+        let total = object.size.and_then(|size| i64::try_from(size).ok());
+        self.metrics.transfer_total.set(total.unwrap_or(0));
+        self.metrics.transfer_done.set(0);
+        let progress = self.process.progress("fetch", Unit::Bytes, object.size);
+        progress.note(address);
+        progress
+    }
+
+    /// Removes the releases that only `--keep-for` protects; whether that made room.
+    async fn give_way(&self, publisher: &Arc<Publisher>) -> Result<bool, Failure> {
+        let (publisher, keep) = (Arc::clone(publisher), self.config.retention.keep);
+        let swept = blocking(move || publisher.sweep(keep, Duration::ZERO)).await?;
+        if swept.releases.is_empty() {
+            return Ok(false);
+        }
+        tracing::warn!(releases = ?swept.releases, "space is short: old releases removed early");
+        Ok(true)
+    }
+
+    async fn publish(
+        &self,
+        publisher: &Arc<Publisher>,
+        received: Received,
+        live: Option<&Manifest>,
+    ) -> Result<Tried, Failure> {
+        let Received { staging, manifest } = received;
+        let same = |live: &&Manifest| live.sha256 == manifest.sha256 && self.same_form(live);
+        if let Some(live) = live.filter(same) {
+            sweep_partials(publisher).await?;
+            return Ok(Tried::Live(live.clone()));
+        }
+        let publisher = Arc::clone(publisher);
+        let retention = self.config.retention;
+        blocking::<_, Failure>(move || {
+            let release = publisher
+                .publish(staging, &manifest)
+                .context("publish the release")?;
+            let path = release.path.display();
+            tracing::info!(release = manifest.release, %path, "published");
+            // The release is live: what cannot be removed now is removed another time.
+            if let Err(error) = publisher.sweep(retention.keep, retention.keep_for) {
+                tracing::warn!(%error, "old releases stay");
+            }
+            Ok(Tried::Published(manifest))
+        })
+        .await
+    }
+
+    /// Removes leftovers where nothing is to be published. Another publisher at work does it itself.
+    pub(crate) async fn tidy(&self) {
+        let retention = self.config.retention;
+        let tidied = async {
+            let publisher = self.publisher().await?;
+            blocking(move || {
+                publisher.sweep_partials(None)?;
+                publisher.sweep(retention.keep, retention.keep_for)
+            })
+            .await
+        };
+        match tidied.await {
+            Err(VolumeError::Busy { .. }) | Ok(_) => {}
+            // A volume mounted read-only has nothing to tidy for us.
+            Err(error) => tracing::debug!(%error, "the volume was not tidied"),
+        }
+    }
+}
+
+async fn sweep_partials(publisher: &Arc<Publisher>) -> Result<(), Failure> {
+    let publisher = Arc::clone(publisher);
+    Ok(blocking(move || publisher.sweep_partials(None)).await?)
+}
+
+/// Renews the volume's lease while a transfer runs.
+struct Lease {
+    lost: tokio::sync::oneshot::Receiver<Failure>,
+    renewal: tokio::task::JoinHandle<()>,
+}
+
+impl Lease {
+    fn keep(publisher: &Arc<Publisher>, process: &Process) -> Self {
+        let (tell, lost) = tokio::sync::oneshot::channel();
+        let publisher = Arc::clone(publisher);
+        let shutdown = process.shutdown.clone();
+        let renewal = tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(LEASE_RENEWAL) => {}
+                    () = shutdown.cancelled() => return,
+                }
+                let publisher = Arc::clone(&publisher);
+                let renewed = blocking(move || Ok(publisher.renew()?)).await;
+                if let Err(failure) = renewed {
+                    let _ = tell.send(failure);
+                    return;
+                }
+            }
+        });
+        Self { lost, renewal }
+    }
+
+    /// Comes back only when the lease is lost.
+    async fn lost(mut self) -> Failure {
+        match (&mut self.lost).await {
+            Ok(failure) => failure,
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.renewal.abort();
+    }
+}
