@@ -58,7 +58,7 @@ impl Volume {
         live: Option<&Manifest>,
     ) -> Result<Tried, Stop> {
         let publisher = Arc::new(self.publisher().await.map_err(Failure::from)?);
-        let lease = Lease::keep(&publisher, &self.process);
+        let mut lease = Lease::keep(&publisher, &self.process);
         let work = async {
             let received = match self
                 .receive(&publisher, object, address, expected, live)
@@ -86,8 +86,11 @@ impl Volume {
         {
             // Corrupt parts must not be what the next run goes on from, and parts that do not fit
             // must not keep the disk full.
-            sweep_partials(&publisher).await?;
+            if let Err(error) = sweep_partials(&publisher).await {
+                tracing::warn!(%error, "the partial download stays");
+            }
         }
+        lease.end().await;
         done
     }
 
@@ -225,11 +228,18 @@ impl Lease {
     }
 
     /// Comes back only when the lease is lost.
-    async fn lost(mut self) -> Failure {
+    async fn lost(&mut self) -> Failure {
         match (&mut self.lost).await {
             Ok(failure) => failure,
             Err(_) => std::future::pending().await,
         }
+    }
+
+    /// Stops the renewal and waits for it: the publisher, and the lease with it, is given up by
+    /// whoever holds it last, and that must not be a task the process ends without.
+    async fn end(&mut self) {
+        self.renewal.abort();
+        let _ = (&mut self.renewal).await;
     }
 }
 

@@ -155,7 +155,11 @@ async fn together(
     let mut download = std::pin::pin!(download);
     let mut unpacking = std::pin::pin!(unpacking);
     tokio::select! {
-        done = &mut download => done?,
+        done = &mut download => if let Err(stop) = done {
+            // It hears of it at once, and nobody must write into the folder any more.
+            let _ = unpacking.await;
+            return Err(stop);
+        },
         unpacked = &mut unpacking => match unpacked {
             // What there is to unpack can be over before the last byte: that still counts.
             Ok(unpacked) => {

@@ -23,6 +23,11 @@ fn a_file_is_published_once() {
     assert_eq!(release.files.len(), 1);
     assert_eq!(release.files[0].sha256, sha256(&content));
 
+    assert!(
+        !volume(&world).join("..lease").exists(),
+        "the lease is still there"
+    );
+
     let again = fetch(&world, &url).run().success().json();
     assert_eq!(again["outcome"], "nothing_to_do");
     assert_eq!(again["received_bytes"], 0);
