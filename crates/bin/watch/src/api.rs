@@ -326,8 +326,13 @@ async fn drain(
         .send(Message::Drain)
         .await
         .map_err(|_| ending())?;
-    let idle = |view: &View| view.draining && view.running.is_none();
-    if door.wait(patience, idle).await || door.ended.is_cancelled() {
+    let idle = |view: &Arc<View>| view.draining && view.running.is_none();
+    let mut view = door.view.clone();
+    // A closed picture means that the process has come to its end.
+    if tokio::time::timeout(patience, view.wait_for(idle))
+        .await
+        .is_ok()
+    {
         return Ok(Json(serde_json::json!({"drained": true})).into_response());
     }
     Err(Refused::new(

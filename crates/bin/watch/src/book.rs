@@ -31,10 +31,12 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub(crate) struct Entry {
     pub(crate) record: LoadRecord,
     pub(crate) digest: Option<String>,
+    /// Order within one second.
+    number: u64,
 }
 
 impl Entry {
-    fn new(id: &str, release: Option<String>) -> Self {
+    fn new(id: &str, release: Option<String>, number: u64) -> Self {
         let now = unix_now();
         let record = LoadRecord {
             id: id.to_owned(),
@@ -51,6 +53,7 @@ impl Entry {
         Self {
             record,
             digest: None,
+            number,
         }
     }
 }
@@ -59,6 +62,7 @@ impl Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Book {
     entries: BTreeMap<String, Entry>,
+    numbers: u64,
 }
 
 impl Book {
@@ -69,34 +73,42 @@ impl Book {
     /// All of them, newest first.
     pub(crate) fn newest(&self) -> Vec<&Entry> {
         let mut all: Vec<&Entry> = self.entries.values().collect();
-        all.sort_by(|a, b| {
-            (b.record.created_at, &b.record.id).cmp(&(a.record.created_at, &a.record.id))
-        });
+        all.sort_by_key(|entry| std::cmp::Reverse((entry.record.created_at, entry.number)));
         all
     }
 
     /// Takes over an entry of an earlier process.
     pub(crate) fn adopt(&mut self, record: LoadRecord) {
         let digest = record.report.as_ref().map(|report| report.digest.clone());
-        self.entries
-            .entry(record.id.clone())
-            .or_insert(Entry { record, digest });
+        let number = self.next_number();
+        self.entries.entry(record.id.clone()).or_insert(Entry {
+            record,
+            digest,
+            number,
+        });
     }
 
     /// Opens the entry of a load that was asked for.
     pub(crate) fn open(&mut self, id: &str, release: Option<String>) {
+        self.entry(id, release);
+        self.forget_oldest();
+    }
+
+    fn entry(&mut self, id: &str, release: Option<String>) -> &mut Entry {
+        let number = self.next_number();
         self.entries
             .entry(id.to_owned())
-            .or_insert_with(|| Entry::new(id, release));
-        self.forget_oldest();
+            .or_insert_with(|| Entry::new(id, release, number))
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
     }
 
     /// Notes where a load stands. `report` is what the run did that ended just now.
     pub(crate) fn mark(&mut self, id: &str, mark: Mark, report: Option<&Report>) -> LoadRecord {
-        let entry = self
-            .entries
-            .entry(id.to_owned())
-            .or_insert_with(|| Entry::new(id, None));
+        let entry = self.entry(id, None);
         let record = &mut entry.record;
         record.updated_at = unix_now();
         let (state, digest, error, exit_code) = match mark {

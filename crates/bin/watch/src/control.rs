@@ -134,7 +134,9 @@ impl Control {
     ) -> Self {
         let started_at = unix_now();
         let jitter = || rand::random_range(0.75..1.25);
-        let dispatcher = Dispatcher::new(config.ask_timeout, started_at.to_string(), jitter);
+        // Two processes may start within one second, and in containers both have the pid 1.
+        let prefix = format!("{started_at}-{:04x}", rand::random::<u16>());
+        let dispatcher = Dispatcher::new(config.ask_timeout, prefix, jitter);
         let volume = VolumeView {
             path: config.path.display().to_string(),
             watching: if config.poll { "polling" } else { "events" },
@@ -268,8 +270,9 @@ impl Control {
                     })
                     .collect();
                 self.live = live;
-                self.input(Input::Ledger(known));
+                // Before anything starts: older loads come first, in the book as in time.
                 self.adopt().await;
+                self.input(Input::Ledger(known));
             }
         }
     }

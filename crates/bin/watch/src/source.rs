@@ -279,10 +279,10 @@ impl Observer {
     }
 
     async fn plain(&self, files: &[FileStamp]) -> Result<Named, Failure> {
-        if let Some(why) = proof::missing(&self.root, files).await? {
+        let digest = job::identify(&self.root).await?;
+        if let Some(why) = proof::missing(&self.root, files, &digest).await? {
             return Ok(Named::Incomplete(why));
         }
-        let digest = job::identify(&self.root).await?;
         let path = self.root.clone();
         Ok(Named::Release(Release {
             digest,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use pilotfish_failure::Kind;
 
 use super::{
-    AUTO, Batch, Dispatcher, Mark, Order, Release, Rider, Verdict, Wish, mark, queued, short,
+    AUTO, Batch, Dispatcher, Mark, Order, Release, Rider, Verdict, Wish, fail, mark, queued, short,
 };
 
 impl Dispatcher {
@@ -75,20 +75,6 @@ impl Dispatcher {
     }
 
     fn join(&mut self, rider: Rider, release: &Release, orders: &mut Vec<Order>) {
-        if self.is_rejected(&release.digest) {
-            let error = format!(
-                "release {} was rolled back: run `load resume`, or publish another release",
-                short(&release.digest)
-            );
-            orders.push(mark(
-                &rider.id,
-                Mark::Failed {
-                    kind: Kind::BadData,
-                    error,
-                },
-            ));
-            return;
-        }
         let same = |batch: &&mut Batch| batch.release.digest == release.digest;
         if self.stopping.is_none()
             && let Some(batch) = self.running.as_mut().filter(same)
@@ -121,24 +107,14 @@ impl Dispatcher {
             return;
         };
         let needed = self.needs_load(&seen.digest);
-        if let Some(batch) = &self.queued {
-            if !needed && batch.riders.iter().all(Rider::is_auto) {
-                let stands = if self.is_live(&seen.digest) {
-                    Mark::Succeeded {
-                        digest: seen.digest,
-                    }
-                } else {
-                    Mark::Cancelled {
-                        why: "the release was rolled back".to_owned(),
-                    }
-                };
-                orders.extend(
-                    batch
-                        .riders
-                        .iter()
-                        .map(|rider| mark(&rider.id, stands.clone())),
-                );
-                self.queued = None;
+        if let Some(batch) = self.queued.take() {
+            let idle = !needed && batch.riders.iter().all(Rider::is_auto);
+            if self.is_rejected(&seen.digest) {
+                fail(batch.riders, Kind::BadData, &rolled_back(&seen), orders);
+            } else if idle && self.is_live(&seen.digest) {
+                succeed(&batch, orders);
+            } else {
+                self.queued = Some(batch);
             }
             return;
         }
@@ -179,19 +155,14 @@ impl Dispatcher {
         let Some(batch) = self.queued.take() else {
             return;
         };
-        let digest = batch.release.digest.clone();
         if arrived {
-            let done = Mark::Succeeded { digest };
-            orders.extend(
-                batch
-                    .riders
-                    .iter()
-                    .map(|rider| mark(&rider.id, done.clone())),
-            );
+            succeed(&batch, orders);
             self.retry = None;
             return;
         }
-        let running = Mark::Running { digest };
+        let running = Mark::Running {
+            digest: batch.release.digest.clone(),
+        };
         orders.extend(
             batch
                 .riders
@@ -228,4 +199,18 @@ impl Dispatcher {
             .filter(|(known, _)| known == digest)
             .map(|(_, verdict)| *verdict)
     }
+}
+
+fn succeed(batch: &Batch, orders: &mut Vec<Order>) {
+    for rider in &batch.riders {
+        let digest = batch.release.digest.clone();
+        orders.push(mark(&rider.id, Mark::Succeeded { digest }));
+    }
+}
+
+fn rolled_back(release: &Release) -> String {
+    format!(
+        "release {} was rolled back: run `load resume`, or publish another release",
+        short(&release.digest)
+    )
 }

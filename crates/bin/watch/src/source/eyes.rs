@@ -24,6 +24,8 @@ pub(super) struct Eyes {
 #[derive(Default)]
 struct Heard {
     pending: AtomicBool,
+    /// Writes in progress: no reason to look, but a proof that events come.
+    stirred: AtomicBool,
     wake: Notify,
 }
 
@@ -56,6 +58,8 @@ impl Eyes {
             if event.as_ref().map_or(true, counts) {
                 heard.pending.store(true, Ordering::SeqCst);
                 heard.wake.notify_one();
+            } else if event.is_ok_and(|event| event.kind.is_modify()) {
+                heard.stirred.store(true, Ordering::SeqCst);
             }
         };
         // Fails where the node's inotify instances or watches are used up.
@@ -73,14 +77,14 @@ impl Eyes {
 
     /// Waits for the next event.
     pub(super) async fn event(&self) {
-        while !self.heard() {
+        while !self.heard.pending.swap(false, Ordering::SeqCst) {
             self.heard.wake.notified().await;
         }
     }
 
-    /// Whether an event came since the last call.
+    /// Whether anything came since the last call; what waits to be looked at goes on waiting.
     pub(super) fn heard(&self) -> bool {
-        self.heard.pending.swap(false, Ordering::SeqCst)
+        self.heard.stirred.swap(false, Ordering::SeqCst) | self.heard.pending.load(Ordering::SeqCst)
     }
 
     fn folder(&self) -> Option<(PathBuf, (u64, u64))> {

@@ -16,13 +16,22 @@ const SUFFIX: &str = ".sha256";
 /// Longest checksum file that is read, in bytes.
 const CHECKSUM_LIMIT: u64 = 64 << 10;
 
-/// What keeps the files from being whole, in words; `None` when nothing does.
-pub(super) async fn missing(root: &Path, files: &[FileStamp]) -> Result<Option<String>, Failure> {
+/// What keeps the files from being whole, in words; `None` when nothing does. `digest` is that of all
+/// of them: of a single file its own.
+pub(super) async fn missing(
+    root: &Path,
+    files: &[FileStamp],
+    digest: &str,
+) -> Result<Option<String>, Failure> {
     for (file, sums) in pairs(root, files) {
         let Some(expected) = checksum(&sums).await? else {
             continue;
         };
-        let found = job::identify(&file).await?;
+        let found = if file == root {
+            digest.to_owned()
+        } else {
+            job::identify(&file).await?
+        };
         if !found.eq_ignore_ascii_case(&expected) {
             let name = file
                 .file_name()

@@ -146,20 +146,31 @@ impl Watch {
     /// Waits until a load is in that state, and returns it.
     #[track_caller]
     fn load_is(&self, id: &str, state: &str) -> Value {
-        eventually(&format!("load {id} to be {state}"), PATIENCE, || {
+        self.becomes(&format!("load {id}"), state, || {
             let answer = self.get(&format!("/v1/loads/{id}"));
-            (answer.status == 200)
-                .then(|| answer.json())
-                .filter(|load| load["state"] == state)
+            (answer.status == 200).then(|| answer.json())
         })
     }
 
     /// Waits until the newest load is in that state, and returns it.
     #[track_caller]
     fn newest_is(&self, state: &str) -> Value {
-        eventually(&format!("the newest load to be {state}"), PATIENCE, || {
-            let newest = self.state()["loads"][0].clone();
-            (newest["state"] == state).then_some(newest)
+        self.becomes("the newest load", state, || {
+            Some(self.state()["loads"][0].clone())
+        })
+    }
+
+    /// Waits for a state; a test that waits in vain shows what there was instead.
+    #[track_caller]
+    fn becomes(&self, what: &str, state: &str, look: impl Fn() -> Option<Value>) -> Value {
+        let mut shown = None;
+        eventually(&format!("{what} to be {state}"), PATIENCE, || {
+            let load = look();
+            if load != shown {
+                println!("{what}: {load:#?}");
+                shown.clone_from(&load);
+            }
+            load.filter(|load| load["state"] == state)
         })
     }
 
