@@ -1,4 +1,9 @@
 //! Black-box tests of `pilotfish-load` against real servers, with the documented grants only.
+#![allow(
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on fails where it stands, and says where it is"
+)]
 
 mod command_line;
 mod commands;

@@ -129,10 +129,7 @@ fn swaps(kind: ServerKind, loops: &[&'static str], swaps: usize) {
         let _ = load(&server).arg(dump).arg("--into=app").run().success();
     }
     let (reads, longest, bad) = readers.end();
-    eprintln!(
-        "{} swaps, {reads} reads by 8 readers, longest stall {longest:?}",
-        swaps
-    );
+    eprintln!("{swaps} swaps, {reads} reads by 8 readers, longest stall {longest:?}");
     assert_eq!(bad, Vec::<String>::new());
     assert!(reads > 100);
 }

@@ -98,9 +98,8 @@ pub(super) async fn exists(conn: &mut Conn, names: &Names, marker: Marker) -> Re
 
 /// Makes an empty marker; an old one of that name is dropped.
 pub(super) async fn create(conn: &mut Conn, names: &Names, marker: Marker) -> Result<(), Error> {
+    drop(conn, names, marker).await?;
     let table = names.marker(marker);
-    conn.query_drop(format!("DROP TABLE IF EXISTS {table}"))
-        .await?;
     conn.query_drop(format!(
         "CREATE TABLE {table} (kind VARCHAR(16) CHARACTER SET ascii NOT NULL, seq INT UNSIGNED NOT NULL, \
          name VARCHAR(320) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, detail LONGTEXT CHARACTER \
@@ -108,6 +107,13 @@ pub(super) async fn create(conn: &mut Conn, names: &Names, marker: Marker) -> Re
     ))
     .await?;
     Ok(())
+}
+
+/// Drops a marker, where there is one.
+pub(super) async fn drop(conn: &mut Conn, names: &Names, marker: Marker) -> Result<(), Error> {
+    Ok(conn
+        .query_drop(format!("DROP TABLE IF EXISTS {}", names.marker(marker)))
+        .await?)
 }
 
 /// Fills an empty marker, in one transaction.

@@ -8,14 +8,13 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use mysql_async::prelude::Queryable as _;
-use pilotfish_sql::mysql::quote;
 
 use super::ledger::{self, Content, Entry};
 use super::names::{Marker, Names, qualified};
 use super::target::MysqlTarget;
 use super::{objects, rehearsal};
 use crate::Error;
-use crate::load::{Object, Release, SwapMode, SwapPlan};
+use crate::load::{Object, Release, SwapMode, SwapPlan, Target as _};
 
 /// Between two tries for the locks: long enough to let readers through (measured: 0 errors, 0 mixes).
 const PAUSE: Duration = Duration::from_millis(2);
@@ -25,81 +24,74 @@ const LOCKED: &[u16] = &[1205, 1213];
 /// Makes the staged release live.
 pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result<(), Error> {
     let names = target.access.names.clone();
-    if target.access.options.swap == SwapMode::Rename {
-        rehearsal::rehearse(target, plan).await?;
-    }
-    let before = target.live_content().await?.unwrap_or_default();
+    let renames_tables = target.access.options.swap == SwapMode::Rename;
     let mut todo = Vec::new();
-    if target.access.options.swap == SwapMode::Rename {
+    if renames_tables {
+        rehearsal::rehearse(target, plan).await?;
         todo.extend(point_sequences(target, &names, plan).await?);
     }
-    let made = entries(target, &plan.objects);
-    todo.extend(follow(&before, &made, &plan.swap));
+    let before = target.live_content().await?.unwrap_or_default();
+    let objects = entries(target, &plan.objects);
+    todo.extend(follow(&before, &objects, &plan.swap));
+    let release = plan.release.clone();
     let content = Content {
-        release: plan.release.clone(),
-        objects: made,
+        release,
+        objects,
         todo,
     };
     ledger::create(&mut target.conn, &names, Marker::Next).await?;
     ledger::write(&mut target.conn, &names, Marker::Next, &content).await?;
 
     target.drop_schema(&names.previous).await?;
-    target
-        .conn
-        .query_drop(format!(
-            "DROP TABLE IF EXISTS {}",
-            names.marker(Marker::Previous)
-        ))
-        .await?;
+    ledger::drop(&mut target.conn, &names, Marker::Previous).await?;
     target.create_schema(&names.previous).await?;
 
     let mut renames = Vec::new();
-    if target.access.options.swap == SwapMode::Rename {
-        let there = target.tables_of(&names.live).await?;
-        for table in plan
-            .swap
-            .iter()
-            .chain(&plan.retire)
-            .filter(|table| there.contains_key(*table))
-        {
-            if there[table] == "VIEW" {
-                return Err(Error::Config(format!(
-                    "the live database has a view {table} where the release brings a table: drop the view"
-                )));
-            }
-            renames.push((
-                qualified(&names.live, table),
-                qualified(&names.previous, table),
-            ));
-        }
-        for table in &plan.swap {
-            renames.push((
-                qualified(&names.staging, table),
-                qualified(&names.live, table),
-            ));
-        }
+    let mut moved = BTreeSet::new();
+    if renames_tables {
+        moved = plan.swap.union(&plan.retire).cloned().collect();
+        let outgoing = outgoing(target, &moved).await?;
+        renames.extend(moves(&outgoing, &names.live, &names.previous));
+        renames.extend(moves(&plan.swap, &names.staging, &names.live));
     }
-    let moved: BTreeSet<String> = plan.swap.union(&plan.retire).cloned().collect();
-    let deadline = Instant::now() + plan.patience;
-    set_triggers_aside(target, &before, &moved, deadline).await?;
     if ledger::exists(&mut target.conn, &names, Marker::Live).await? {
         renames.push((names.marker(Marker::Live), names.marker(Marker::Previous)));
     }
     renames.push((names.marker(Marker::Next), names.marker(Marker::Live)));
+    let deadline = Instant::now() + plan.patience;
+    set_triggers_aside(target, &before, &moved, deadline).await?;
     ledger::stamp(&mut target.conn, &names, Marker::Next, &plan.release.digest).await?;
-    rename(target, &renames, deadline).await?;
-    if target.access.options.swap == SwapMode::None {
+    if let Err(error) = rename(target, &renames, deadline).await {
+        // The old release stays, so its triggers must come back now and not at the next run.
+        target.finish().await?;
+        return Err(error);
+    }
+    if !renames_tables {
         for table in &plan.retire {
+            let table = qualified(&names.live, table);
             target
                 .conn
-                .query_drop(format!(
-                    "DROP TABLE IF EXISTS {}",
-                    qualified(&names.live, table)
-                ))
+                .query_drop(format!("DROP TABLE IF EXISTS {table}"))
                 .await?;
         }
     }
     Ok(())
+}
+
+/// The live tables that `moved` replaces or retires.
+async fn outgoing(
+    target: &mut MysqlTarget,
+    moved: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, Error> {
+    let live = target.access.names.live.clone();
+    let mut there = target.tables_of(&live).await?;
+    there.retain(|table, _| moved.contains(table));
+    if let Some((view, _)) = there.iter().find(|(_, kind)| *kind == "VIEW") {
+        return Err(Error::Config(format!(
+            "the live database has a view {view} where the release brings a table: drop the view"
+        )));
+    }
+    Ok(there.into_keys().collect())
 }
 
 /// Swaps the previous release back; returns (undone, live again).
@@ -120,74 +112,55 @@ pub(super) async fn back(target: &mut MysqlTarget) -> Result<(Release, Release),
         .await?
         .into_keys()
         .collect();
-    let there = target.tables_of(&names.live).await?;
-    let missing = then
-        .release
-        .tables
-        .keys()
-        .find(|table| !kept.contains(*table) && !there.contains_key(*table));
-    if let Some(table) = missing {
-        return Err(Error::Config(format!(
-            "the previous release cannot come back: its table {table} is gone"
-        )));
-    }
-    let leaving: BTreeSet<String> = now
-        .release
-        .tables
-        .keys()
-        .filter(|table| kept.contains(*table) || !then.release.tables.contains_key(*table))
-        .filter(|table| there.contains_key(*table))
-        .cloned()
-        .collect();
+    let leaving = leaving(target, &now.release, &then.release, &kept).await?;
 
     target.drop_schema(&names.staging).await?;
     target.create_schema(&names.staging).await?;
     ledger::set_rejected(&mut target.conn, &names.live, &now.release.digest, true).await?;
     let todo = follow(&now, &then.objects, &kept);
     ledger::write_todo(&mut target.conn, &names, Marker::Previous, &todo).await?;
+    ledger::drop(&mut target.conn, &names, Marker::Next).await?;
 
     let deadline = Instant::now() + ROLLBACK_PATIENCE;
     set_triggers_aside(target, &now, &leaving, deadline).await?;
-    let mut renames: Vec<(String, String)> = leaving
-        .iter()
-        .map(|table| {
-            (
-                qualified(&names.live, table),
-                qualified(&names.staging, table),
-            )
-        })
-        .collect();
-    renames.extend(kept.iter().map(|table| {
-        (
-            qualified(&names.previous, table),
-            qualified(&names.live, table),
-        )
-    }));
-    target
-        .conn
-        .query_drop(format!(
-            "DROP TABLE IF EXISTS {}",
-            names.marker(Marker::Next)
-        ))
-        .await?;
+    let mut renames = moves(&leaving, &names.live, &names.staging);
+    renames.extend(moves(&kept, &names.previous, &names.live));
     renames.push((names.marker(Marker::Live), names.marker(Marker::Next)));
     renames.push((names.marker(Marker::Previous), names.marker(Marker::Live)));
     rename(target, &renames, deadline).await?;
-    target
-        .conn
-        .query_drop(format!(
-            "DROP TABLE IF EXISTS {}",
-            names.marker(Marker::Next)
-        ))
-        .await?;
-    target
-        .conn
-        .query_drop(format!(
-            "DROP DATABASE IF EXISTS {}",
-            quote(&names.previous)
-        ))
-        .await?;
+    ledger::drop(&mut target.conn, &names, Marker::Next).await?;
+    target.drop_schema(&names.previous).await?;
     Ok((now.release, then.release))
+}
+
+/// The live tables that make room for the previous release.
+async fn leaving(
+    target: &mut MysqlTarget,
+    now: &Release,
+    then: &Release,
+    kept: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, Error> {
+    let live = target.access.names.live.clone();
+    let there = target.tables_of(&live).await?;
+    let gone = |table: &&String| !kept.contains(*table) && !there.contains_key(*table);
+    if let Some(table) = then.tables.keys().find(gone) {
+        return Err(Error::Config(format!(
+            "the previous release cannot come back: its table {table} is gone"
+        )));
+    }
+    let recorded = now.tables.keys().filter(|table| there.contains_key(*table));
+    Ok(recorded
+        .filter(|table| kept.contains(*table) || !then.tables.contains_key(*table))
+        .cloned()
+        .collect())
+}
+
+/// Each table from one schema to another.
+fn moves(tables: &BTreeSet<String>, from: &str, to: &str) -> Vec<(String, String)> {
+    tables
+        .iter()
+        .map(|table| (qualified(from, table), qualified(to, table)))
+        .collect()
 }
 
 /// How long a rollback looks for a moment without readers in the way.

@@ -191,12 +191,9 @@ impl Target for MysqlTarget {
     async fn recover(&mut self) -> Result<Vec<String>, Error> {
         let mut did = Vec::new();
         let staging = self.access.names.staging.clone();
-        let next = self.access.names.marker(Marker::Next);
         let left = ledger::exists(&mut self.conn, &self.access.names, Marker::Next).await?;
         if self.drop_schema(&staging).await? || left {
-            self.conn
-                .query_drop(format!("DROP TABLE IF EXISTS {next}"))
-                .await?;
+            ledger::drop(&mut self.conn, &self.access.names, Marker::Next).await?;
             did.push("dropped the stage of a load that did not end".to_owned());
         }
         let live = self.live_content().await?;
@@ -357,12 +354,7 @@ impl Target for MysqlTarget {
         self.drop_schema(&names.staging).await?;
         if !keep_previous {
             self.drop_schema(&names.previous).await?;
-            self.conn
-                .query_drop(format!(
-                    "DROP TABLE IF EXISTS {}",
-                    names.marker(Marker::Previous)
-                ))
-                .await?;
+            ledger::drop(&mut self.conn, &names, Marker::Previous).await?;
         }
         Ok(())
     }
