@@ -3,7 +3,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test that cannot go on fails here"
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails here and shows what it saw"
 )]
 
 mod api;
