@@ -158,8 +158,12 @@ impl<'a> Opened<'a> {
             Some(plan) => plan,
             None => plan::decide(self.target.as_mut(), &live, &summary, self.options).await?,
         };
-        self.check(stage.as_mut(), &live, &plan, &staged, &summary)
-            .await?;
+        let cancel = self.cancel;
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(stopped()),
+            checked = self.check(stage.as_mut(), &live, &plan, &staged, &summary) => checked?,
+        }
         let rows = staged.rows;
         let swap = swap_plan(digest, &live, &plan, staged, &summary, self.options)?;
         self.swap(stage, &swap).await?;
@@ -336,10 +340,7 @@ impl<'a> Opened<'a> {
     async fn swap(&mut self, stage: Box<dyn Stage>, plan: &SwapPlan) -> Result<(), Failure> {
         self.progress.enter(Phase::Swapping);
         if self.cancel.is_cancelled() {
-            return Err(Failure::new(
-                Kind::Cancelled,
-                "stopped before the swap; nothing live was changed",
-            ));
+            return Err(stopped());
         }
         self.target
             .swap(stage, plan)
@@ -373,6 +374,13 @@ impl<'a> Opened<'a> {
             notes: self.notes.clone(),
         }
     }
+}
+
+fn stopped() -> Failure {
+    Failure::new(
+        Kind::Cancelled,
+        "stopped before the swap; nothing live was changed",
+    )
 }
 
 /// The releases of a server's databases.

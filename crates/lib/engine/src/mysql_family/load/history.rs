@@ -34,8 +34,8 @@ impl History for Family {
         }
         conn.exec_drop(
             format!(
-                "DELETE FROM {LEDGER}.loads WHERE seq <= (SELECT cut FROM (SELECT MAX(seq) - :kept AS cut \
-                 FROM {LEDGER}.loads) AS newest)"
+                "DELETE FROM {LEDGER}.loads WHERE seq + :kept <= (SELECT newest FROM (SELECT MAX(seq) \
+                 AS newest FROM {LEDGER}.loads) AS top)"
             ),
             params! { "kept" => KEPT },
         )
