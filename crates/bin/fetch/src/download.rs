@@ -9,13 +9,16 @@ use pilotfish_storage::{Error, Object, Storage};
 use tokio::task::JoinSet;
 
 use crate::inflow::Source;
+use crate::lane::on_own_thread;
 use crate::metrics::Metrics;
 use crate::partial::{Part, Partial};
 use crate::retry::{Retry, Retrying, cancelled};
 use crate::space::Space;
 
-/// Bytes gathered before a write. Each connection holds one such buffer.
-const BUFFER: usize = 1 << 20;
+/// Bytes gathered before a write, and the size at which another chunk may not fit. Each connection
+/// holds one such buffer besides the client's own, which is as large.
+const BUFFER: usize = 512 << 10;
+const ENOUGH: usize = 256 << 10;
 
 /// Why a download ended early.
 #[derive(Debug)]
@@ -57,6 +60,10 @@ pub(crate) struct Download {
 impl Download {
     /// Downloads what is missing. Dropping the future stops it.
     pub(crate) async fn run(self) -> Result<(), Stop> {
+        on_own_thread("download", move || self.transfer()).await?
+    }
+
+    async fn transfer(self) -> Result<(), Stop> {
         // Whatever way this ends, those who follow the file hear of it.
         let source = Source(self.partial.inflow());
         if self.object.ranges && self.object.size.is_some() {
@@ -118,27 +125,24 @@ impl Download {
 
     /// One request: what it brings is written even if it is cut. The inner error is the source's.
     async fn some_of(&self, part: Part, at: &mut u64) -> Result<Result<(), Error>, Failure> {
-        let mut stream = match self.storage.read(&self.object, Some(*at..part.end)).await {
+        let range = *at..part.end;
+        let mut stream = match self.storage.read(&self.object, Some(range)).await {
             Ok(stream) => stream,
             Err(error) => return Ok(Err(error)),
         };
         let mut buffer = Vec::with_capacity(BUFFER);
         loop {
             let chunk = stream.next().await;
-            let wanted = usize::try_from(part.end - *at).unwrap_or(usize::MAX) - buffer.len();
             if let Some(Ok(chunk)) = &chunk {
+                let wanted = usize::try_from(part.end - *at).unwrap_or(usize::MAX) - buffer.len();
                 buffer.extend_from_slice(&chunk[..chunk.len().min(wanted)]);
             }
             let last = !matches!(chunk, Some(Ok(_)));
-            if !buffer.is_empty() && (last || buffer.len() >= BUFFER - (64 << 10)) {
+            if !buffer.is_empty() && (last || buffer.len() >= ENOUGH) {
                 let length = buffer.len() as u64;
-                let partial = Arc::clone(&self.partial);
-                buffer = self
-                    .blocking(length, move || {
-                        partial.write(part, &buffer).map(|()| cleared(buffer))
-                    })
-                    .await?;
+                self.written(length, self.partial.write(part, &buffer))?;
                 *at += length;
+                buffer.clear();
             }
             match chunk {
                 Some(Ok(_)) => {}
@@ -164,12 +168,11 @@ impl Download {
                 if let Some(chunk) = &chunk {
                     buffer.extend_from_slice(chunk);
                 }
-                if !buffer.is_empty() && (chunk.is_none() || buffer.len() >= BUFFER - (64 << 10)) {
+                if !buffer.is_empty() && (chunk.is_none() || buffer.len() >= ENOUGH) {
                     let length = buffer.len() as u64;
-                    let partial = Arc::clone(&self.partial);
-                    let write = move || partial.append(at, &buffer).map(|()| cleared(buffer));
-                    buffer = self.blocking(length, write).await?;
+                    self.written(length, self.partial.append(at, &buffer))?;
                     at += length;
+                    buffer.clear();
                 }
                 if chunk.is_none() {
                     return match self.object.size {
@@ -197,29 +200,16 @@ impl Download {
         }
     }
 
-    /// Writes off the event loop, and accounts for the bytes.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        length: u64,
-        write: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-    ) -> Result<T, Failure> {
+    /// Accounts for bytes that were written. This thread's own event loop waits for the disk: what
+    /// the disk does not take, nobody needs to read from the network.
+    fn written(&self, length: u64, outcome: std::io::Result<()>) -> Result<(), Failure> {
         const WHAT: &str = "the download";
+        outcome.map_err(|error| self.space.ran_out(error, WHAT))?;
         self.space.spend(length, WHAT)?;
-        let written = tokio::task::spawn_blocking(write)
-            .await
-            .map_err(|lost| Failure::new(Kind::Bug, format!("write the download: {lost}")))?;
-        let written = written.map_err(|error| self.space.ran_out(error, WHAT))?;
         self.progress.advance(length);
         self.metrics.received.inc_by(length);
-        self.metrics
-            .transfer_done
-            .add(i64::try_from(length).unwrap_or(0));
-        Ok(written)
+        let length = i64::try_from(length).unwrap_or(0);
+        self.metrics.transfer_done.add(length);
+        Ok(())
     }
-}
-
-/// The same memory, empty.
-fn cleared(mut buffer: Vec<u8>) -> Vec<u8> {
-    buffer.clear();
-    buffer
 }

@@ -3,7 +3,7 @@
 //! Promise: what readers see is a release that was received whole and verified, published by one
 //! rename (the volume contract of `pilotfish-volume`); a cut or a kill costs at most the parts that
 //! were in flight; bytes of two versions are never mixed; a source that is away is no reason to fail
-//! while the volume has a release. Memory is bounded: 1 MiB per connection, 2 MiB of buffers and the
+//! while the volume has a release. Memory is bounded: 1 MiB per connection, 3 MiB of buffers and the
 //! decompressor's window, whatever the object's size.
 //!
 //! It knows no database and does not look into dumps.
@@ -19,6 +19,7 @@ mod find;
 mod flush;
 mod glob;
 mod inflow;
+mod lane;
 mod metrics;
 mod notify;
 mod page;
@@ -62,6 +63,7 @@ impl Tool for Fetch {
     }
 
     async fn run(config: Config, process: Process) -> Result<(), Failure> {
+        use_small_pages();
         let metrics = Metrics::register(&process.metrics)?;
         let config = Arc::new(config);
         let storage = open(&config.address, &config.storage).await?;
@@ -71,6 +73,14 @@ impl Tool for Fetch {
                 onto_volume(&config, &storage, root, &process, &metrics).await
             }
         }
+    }
+}
+
+/// The allocator asks for huge pages, of which a process of many short-lived buffers on many threads
+/// uses a corner each: 50 MiB resident instead of 21. Kernels without them have nothing to turn off.
+fn use_small_pages() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "huge pages stay on");
     }
 }
 

@@ -20,6 +20,7 @@ use serde::Serialize;
 use crate::checksum::{self, Digests};
 use crate::config::{Config, Unpack};
 use crate::find::{Found, find};
+use crate::lane::on_own_thread;
 use crate::metrics::Metrics;
 use crate::retry::{Retry, cancelled};
 use crate::unpack::{Growth, archive, peek};
@@ -69,34 +70,28 @@ pub(crate) async fn run(
         expected,
     };
     let writer = tokio::task::spawn_blocking(move || sink.drain(receive));
-    let mut body = bytes_of(
-        Arc::clone(storage),
-        object,
-        config.transfer.parallel,
-        retry.clone(),
-    );
-    let transfer = async {
+    let (source, parallel, patient) =
+        (Arc::clone(storage), config.transfer.parallel, retry.clone());
+    let (shown, counted) = (progress.clone(), metrics.clone());
+    let transfer = on_own_thread("stream", move || async move {
+        let mut body = bytes_of(source, object, parallel, patient);
         while let Some(chunk) = body.try_next().await? {
             let length = chunk.len() as u64;
-            // The queue is full while the reader of standard output is slow.
-            let sender = send.clone();
-            let sent = tokio::task::spawn_blocking(move || sender.send(chunk)).await;
-            if !matches!(sent, Ok(Ok(()))) {
-                break;
+            // Waits while the reader of standard output is slow; fails when the writer has.
+            if send.send(chunk).is_err() {
+                return Ok(());
             }
-            progress.advance(length);
-            metrics.received.inc_by(length);
+            shown.advance(length);
+            counted.received.inc_by(length);
         }
         // An empty chunk is the end; a closed channel without it is a failure.
-        let end = send.clone();
-        let _ = tokio::task::spawn_blocking(move || end.send(Bytes::new())).await;
+        let _ = send.send(Bytes::new());
         Ok::<_, Failure>(())
-    };
+    });
     let transferred = tokio::select! {
-        transferred = transfer => transferred,
+        transferred = transfer => transferred.and_then(std::convert::identity),
         () = retry.cancel.cancelled() => Err(cancelled()),
     };
-    drop(send);
     let written = writer.await;
     transferred?;
     let report = written.map_err(|lost| Failure::new(Kind::Bug, format!("write: {lost}")))??;

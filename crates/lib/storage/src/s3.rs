@@ -16,7 +16,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
     Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
 };
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{ChecksumMode, ChecksumType};
 use aws_smithy_http_client::proxy::ProxyConfig;
@@ -218,7 +218,7 @@ impl Storage for Bucket {
             let name = name.clone();
             async move {
                 let chunk = body.next().await?;
-                let cut = |error| Error::unreachable(name, DisplayErrorContext(&error).to_string());
+                let cut = |error| Error::unreachable(name, in_words(&error));
                 Some((chunk.map_err(cut), body))
             }
         });
@@ -300,16 +300,26 @@ fn status<E>(error: &SdkError<E>) -> Option<u16> {
         .map(|response| response.status().as_u16())
 }
 
+/// The chain of causes: the SDK's own rendering adds whole requests and responses to it.
+fn in_words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        words = format!("{words}: {cause}");
+        source = cause.source();
+    }
+    words
+}
+
 /// The meaning of an SDK error.
 fn failure<E>(object: String, error: &SdkError<E>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     let code = error.code().unwrap_or_default();
-    let words = error.message().map_or_else(
-        || DisplayErrorContext(error).to_string(),
-        |message| format!("{code}: {message}"),
-    );
+    let words = error
+        .message()
+        .map_or_else(|| in_words(error), |message| format!("{code}: {message}"));
     match (status(error), code) {
         (_, "NoSuchBucket") => Error::Refused {
             object,
