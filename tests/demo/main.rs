@@ -92,7 +92,7 @@ fn demonstrate(args: &Args, runtime: &Runtime, stop: &AtomicBool) -> Result<(), 
         &format!("TPC-H at scale {} (made once, then cached)", args.scale),
     );
     let publisher = Publisher::new(kind, &world, &args.scale);
-    let client_seconds = publisher.client_seconds(&world);
+    let client_seconds = publisher.client_seconds;
     account.say(
         "client",
         &format!("the stock client loads v1 in {client_seconds:.1} s"),

@@ -35,70 +35,59 @@ const SECOND: &str = "
 #[derive(Debug)]
 pub(crate) struct Publisher {
     source: Server,
+    first: PathBuf,
     folder: PathBuf,
+    /// The stock client's time for v1, on an empty server with the settings of the demo's own.
+    pub(crate) client_seconds: f64,
 }
 
 impl Publisher {
-    /// Fills the source with the first release.
+    /// The stock client fills the data team's server with v1.
     pub(crate) fn new(kind: ServerKind, world: &World, scale: &str) -> Self {
+        let first = tpch::amended(kind, scale, FIRST);
         let source = Server::start(kind, world, &["--local-infile=ON"]);
         source.sql("CREATE DATABASE app");
-        source.sql_file("app", &tpch::dump(kind, scale));
-        source.sql(&format!("USE app; {FIRST}"));
-        let publisher = Self {
-            source,
-            folder: world.path().to_owned(),
-        };
-        publisher.dump("v1");
-        publisher
-    }
-
-    /// The stock client's time for v1, on an empty server with the settings of the demo's own.
-    pub(crate) fn client_seconds(&self, world: &World) -> f64 {
-        let server = Server::start(self.source.kind(), world, &["--local-infile=ON"]);
-        server.sql("CREATE DATABASE app");
         let start = Instant::now();
-        server.sql_file("app", &self.path("v1"));
-        start.elapsed().as_secs_f64()
+        source.sql_file("app", &first);
+        let client_seconds = start.elapsed().as_secs_f64();
+        Self {
+            source,
+            first,
+            folder: world.path().to_owned(),
+            client_seconds,
+        }
     }
 
     /// Publishes v1 and says what it is.
     pub(crate) fn publish_first(&self, s3: &S3) -> String {
-        let tables = self.put(s3, "v1");
+        let tables = self.put(s3, "v1", &self.first);
         format!("{tables}, one of them soon to go")
     }
 
     /// Publishes v2 and says what it is.
     pub(crate) fn publish_second(&self, s3: &S3) -> String {
         self.source.sql(&format!("USE app; {SECOND}"));
-        self.dump("v2");
-        let tables = self.put(s3, "v2");
-        format!("{tables}: rows changed in 3, 1 new, 1 gone")
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(format!("{name}.sql"))
-    }
-
-    fn dump(&self, name: &str) {
         let gtid: &[&str] = if self.source.kind().is_mariadb() {
             &[]
         } else {
             &["--set-gtid-purged=OFF"]
         };
-        self.source.dump_to("app", gtid, &self.path(name));
+        let dump = self.folder.join("v2.sql");
+        self.source.dump_to("app", gtid, &dump);
+        let tables = self.put(s3, "v2", &dump);
+        format!("{tables}: rows changed in 3, 1 new, 1 gone")
     }
 
-    fn put(&self, s3: &S3, name: &str) -> String {
-        let dump = self.path(name);
-        let packed = compress(&dump);
+    fn put(&self, s3: &S3, name: &str, dump: &Path) -> String {
+        let packed = self.folder.join(format!("{name}.sql.zst"));
+        compress(dump, &packed);
         let key = format!("{PREFIX}/{name}.sql.zst");
         s3.put_file(BUCKET, &key, &packed);
         let tables = self.source.sql("SHOW TABLES FROM app").lines().count();
         format!(
             "s3://{BUCKET}/{key}, {tables} tables, {} MB ({} MB unpacked)",
             megabytes(&packed),
-            megabytes(&dump)
+            megabytes(dump)
         )
     }
 }
@@ -109,15 +98,13 @@ pub(crate) fn count(server: &Server, table: &str) -> u64 {
     answer.trim().parse().expect("a count is a number")
 }
 
-fn compress(file: &Path) -> PathBuf {
-    let packed = file.with_extension("sql.zst");
+fn compress(file: &Path, packed: &Path) {
     let status = Command::new("zstd")
         .args(["-q", "-f", "-3", "-o"])
-        .args([&packed, file])
+        .args([packed, file])
         .status()
         .expect("run zstd: install it by `./x setup`");
     assert!(status.success(), "zstd failed");
-    packed
 }
 
 fn megabytes(file: &Path) -> u64 {

@@ -30,8 +30,17 @@ const DATABASE: &str = "tpch";
 /// When the data cannot be made.
 #[must_use]
 pub fn dump(kind: ServerKind, scale: &str) -> PathBuf {
+    amended(kind, scale, "")
+}
+
+/// Like [`dump`], of tables that `amendment`, some SQL, has changed.
+///
+/// # Panics
+/// When the data cannot be made.
+#[must_use]
+pub fn amended(kind: ServerKind, scale: &str, amendment: &str) -> PathBuf {
     let mut hasher = DefaultHasher::new();
-    SCHEMA.hash(&mut hasher);
+    (SCHEMA, amendment).hash(&mut hasher);
     let name = format!("{}-sf{scale}-{:016x}", kind.name(), hasher.finish());
     let folder = cache_dir().join("tpch");
     let path = folder.join(format!("{name}.sql"));
@@ -46,9 +55,10 @@ pub fn dump(kind: ServerKind, scale: &str) -> PathBuf {
     );
     if !path.is_file() {
         create_dir_all(&folder).expect("make the folder of TPC-H data");
-        let partial = path.with_extension("partial");
+        let partial = folder.join(format!("{name}.partial"));
         let world = World::within_a_turn();
         let server = source(kind, &world, scale);
+        server.sql(&format!("USE {DATABASE}; {amendment}"));
         let gtid: &[&str] = if kind.is_mariadb() {
             &[]
         } else {
