@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use pilotfish_harness::{Fault, Proxy, World};
+use pilotfish_harness::{Fault, Proxy, S3, World};
 use pilotfish_storage::serving::{Abilities, HttpServer};
+use sha2::{Digest, Sha256};
 
 use crate::{assert_untouched, dump, fetch, manifest, published, sha256, visible, volume};
 
@@ -31,6 +32,44 @@ fn a_corrupt_body_is_refused_and_the_live_release_stays() {
     // The same input, brought whole this time.
     fetch(&world, &url).args(args).run().success();
     assert_eq!(published(&world, "dump.sql"), second);
+}
+
+#[test]
+fn the_checksum_that_s3_keeps_is_checked() {
+    use base64::Engine;
+    let world = World::new();
+    let s3 = S3::start(&world);
+    let content = dump(400_000, 11);
+    let path = world.write("dump.sql", &content);
+    let digest = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(&content));
+    s3.make_bucket("dumps");
+    let checksum = format!("x-amz-checksum-sha256: {digest}");
+    let args = [
+        "--expect100-timeout",
+        "0.01",
+        "-H",
+        &checksum,
+        "-T",
+        path.to_str().unwrap(),
+    ];
+    s3.request(&args, "dumps/daily/dump.sql");
+    let proxy = Proxy::start(
+        s3.endpoint(),
+        Fault::Corrupt {
+            at: 200_000,
+            times: 1,
+        },
+    );
+    let run = || {
+        fetch(&world, "s3://dumps/daily/")
+            .args(["--endpoint", &proxy.url(), "--parallel", "1"])
+            .envs(s3.env())
+            .run()
+    };
+    run().fails_with(65, "SHA-256");
+    assert_untouched(&world);
+    run().success();
+    assert_eq!(published(&world, "dump.sql"), content);
 }
 
 #[test]

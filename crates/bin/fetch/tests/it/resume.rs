@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use pilotfish_harness::{Fault, Proxy, S3, World, eventually};
+use pilotfish_harness::{Fault, Proxy, S3, World, eventually, seeded};
 use pilotfish_storage::serving::{Abilities, HttpServer};
+use rand::Rng;
 
 use crate::{dump, fetch, fetch_s3, manifest, published, volume};
 
@@ -191,4 +192,62 @@ fn a_source_that_is_away_is_no_way_to_be_down() {
         .env("AWS_SECRET_ACCESS_KEY", "wrong")
         .run();
     denied.fails_with(77, "denied");
+}
+
+#[test]
+fn memory_does_not_grow_with_the_object() {
+    let world = World::new();
+    let server = HttpServer::start(Abilities::GOOD);
+    // 96 MiB that do not compress, so that the decompressor's buffers are full, too.
+    let mut state = 1_u64;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    })
+    .take(12 << 20)
+    .flatten()
+    .collect();
+    server.put("/dump.sql.zst", &zstd::encode_all(&noise[..], 1).unwrap());
+    let done = fetch(&world, &server.url("/dump.sql.zst")).run().success();
+    assert!(published(&world, "dump.sql") == noise, "other bytes");
+    assert!(
+        done.peak_rss_kib < 64 << 10,
+        "{} KiB resident",
+        done.peak_rss_kib
+    );
+}
+
+#[test]
+fn killed_at_any_moment_readers_see_the_old_release_or_the_new_one() {
+    let world = World::new();
+    let server = HttpServer::start(Abilities::GOOD);
+    let (old, new) = (dump(2_000_000, 8), dump(2_000_000, 9));
+    server.put("/dump.sql", &old);
+    let url = server.url("/dump.sql");
+    fetch(&world, &url).args(PARTS).run().success();
+    server.put("/dump.sql", &new);
+    let mut random = seeded("kill the fetch");
+    for _ in 0..10 {
+        let mut running = fetch(&world, &url).args(PARTS).spawn();
+        std::thread::sleep(Duration::from_millis(random.random_range(5..400)));
+        let done = !running.is_running();
+        if !done {
+            running.signal("KILL");
+        }
+        let _ = running.wait();
+        let live = published(&world, "dump.sql");
+        assert!(live == old || live == new, "a mix of {} bytes", live.len());
+        if done {
+            // Once more from the start: something to interrupt.
+            std::fs::remove_dir_all(volume(&world)).unwrap();
+            server.put("/dump.sql", &old);
+            fetch(&world, &url).args(PARTS).run().success();
+            server.put("/dump.sql", &new);
+        }
+    }
+    fetch(&world, &url).args(PARTS).run().success();
+    assert!(published(&world, "dump.sql") == new, "another release");
+    assert_eq!(crate::visible(&volume(&world)), ["dump.sql"]);
 }
