@@ -234,9 +234,11 @@ impl Rounds {
                 let message = format!("take {address}: this version was refused before");
                 return Err(Failure::new(Kind::BadData, message));
             }
-            let brought = self
-                .volume
-                .bring(&object, &address, expected.as_deref(), live);
+            // Boxed: the longest chain of futures, and only one at a time.
+            let brought = Box::pin(
+                self.volume
+                    .bring(&object, &address, expected.as_deref(), live),
+            );
             match brought.await {
                 Ok(tried) => {
                     self.known = Some(object.version);

@@ -108,6 +108,18 @@ impl Address {
         }
     }
 
+    /// Whether what opens one of the two addresses may be shown to the other: the same bucket, or the
+    /// same scheme, host and port.
+    #[must_use]
+    pub fn shares_origin_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Http { url }, Self::Http { url: other }) => url.origin() == other.origin(),
+            (Self::S3 { bucket, .. }, Self::S3 { bucket: other, .. }) => bucket == other,
+            (Self::File { .. }, Self::File { .. }) => true,
+            _ => false,
+        }
+    }
+
     /// The address of another object of the same storage, for people: without credentials.
     #[must_use]
     pub fn display_of(&self, key: &str) -> String {
@@ -234,6 +246,21 @@ mod tests {
         assert!(Address::parse("s3://bucket").unwrap().is_folder());
         assert!(Address::parse("s3://bucket/dumps/").unwrap().is_folder());
         assert_eq!(Address::parse("s3://bucket").unwrap().key(), "");
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let parse = |text: &str| Address::parse(text).unwrap();
+        let ours = parse("https://h/a");
+        for (other, shared) in [
+            ("https://h:443/b", true),
+            ("http://h/b", false),
+            ("https://h:444/b", false),
+            ("https://sub.h/b", false),
+            ("s3://h/b", false),
+        ] {
+            assert_eq!(ours.shares_origin_with(&parse(other)), shared, "{other}");
+        }
     }
 
     #[test]

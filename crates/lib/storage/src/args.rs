@@ -160,6 +160,18 @@ impl StorageArgs {
     }
 }
 
+impl Options {
+    /// The same settings for another host: without headers and bearer token.
+    #[must_use]
+    pub fn without_http_credentials(&self) -> Self {
+        Self {
+            headers: Vec::new(),
+            bearer_token_file: None,
+            ..self.clone()
+        }
+    }
+}
+
 fn parse_header(text: &str) -> Option<(HeaderName, HeaderValue)> {
     let (name, value) = text.split_once(':')?;
     let name = HeaderName::from_bytes(name.trim().as_bytes()).ok()?;

@@ -4,6 +4,7 @@
 //! name, reaches another host. An object is described by asking for its first byte: HEAD is refused
 //! by signed addresses and by some servers, and does not tell whether ranges work.
 
+use std::fmt;
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
@@ -21,29 +22,24 @@ const REDIRECTS: u32 = 10;
 /// Longest wait that a server's Retry-After may ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 
-#[derive(Debug)]
 pub(crate) struct Http {
     client: Client,
     /// The origin that credentials are for.
-    origin: url_origin::Origin,
+    origin: Url,
     /// User and password from the address.
     user: Option<(String, String)>,
     options: Options,
 }
 
-/// Scheme, host and port: what two addresses share when one may see the other's credentials.
-mod url_origin {
-    #[derive(Debug, PartialEq, Eq)]
-    pub(super) struct Origin(String, String, Option<u16>);
-
-    impl Origin {
-        pub(super) fn of(url: &reqwest::Url) -> Self {
-            let host = url.host_str().unwrap_or_default().to_owned();
-            Self(url.scheme().to_owned(), host, url.port_or_known_default())
-        }
+/// Without user and password.
+impl fmt::Debug for Http {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let origin = without_secrets(self.origin.as_str());
+        f.debug_struct("Http")
+            .field("origin", &origin)
+            .finish_non_exhaustive()
     }
 }
-use url_origin::Origin;
 
 impl Http {
     pub(crate) fn new(address: &Address, options: &Options) -> Result<Self, Error> {
@@ -60,7 +56,7 @@ impl Http {
         });
         Ok(Self {
             client: client(options)?,
-            origin: Origin::of(url),
+            origin: url.clone(),
             user,
             options: options.clone(),
         })
@@ -80,7 +76,7 @@ impl Http {
             let _ = target.set_username("");
             let _ = target.set_password(None);
             let request = self.client.get(target).headers(asking.clone());
-            let request = if Origin::of(&url) == self.origin {
+            let request = if url.origin() == self.origin.origin() {
                 self.with_credentials(request, &object)?
             } else {
                 request

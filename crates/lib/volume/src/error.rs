@@ -83,9 +83,10 @@ impl Error {
 impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
-            Self::Io { source, .. } => match Classify::kind(source) {
+            Self::Io { doing, source, .. } => match Classify::kind(source) {
                 // A volume has no server: what is left is a disk that does not take the bytes.
                 Kind::Unreachable => Kind::CannotWrite,
+                Kind::Denied if !matches!(*doing, "open" | "read" | "list") => Kind::CannotWrite,
                 kind => kind,
             },
             Self::Busy { .. } | Self::LeaseLost { .. } => Kind::Busy,

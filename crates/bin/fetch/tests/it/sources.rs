@@ -173,3 +173,36 @@ fn checksums_are_found_where_they_lie() {
         "nothing_to_do"
     );
 }
+
+#[test]
+fn whoever_keeps_the_checksum_gets_no_credentials() {
+    let world = World::new();
+    let (ours, theirs) = (
+        HttpServer::start(Abilities::GOOD),
+        HttpServer::start(Abilities::GOOD),
+    );
+    let content = dump(1000, 7);
+    ours.put("/dump.sql", &content);
+    theirs.put(
+        "/sums",
+        format!("{}  dump.sql", sha256(&content)).as_bytes(),
+    );
+    let key = [
+        "--header",
+        "X-Key: s3cret",
+        "--checksum-from",
+        &theirs.url("/sums"),
+    ];
+    fetch(&world, &ours.url("/dump.sql"))
+        .args(key)
+        .run()
+        .success();
+    let shown = |server: &HttpServer| {
+        let requests = server.requests();
+        requests
+            .iter()
+            .filter(|request| request.headers.contains_key("x-key"))
+            .count()
+    };
+    assert!(shown(&ours) > 0 && shown(&theirs) == 0 && !theirs.requests().is_empty());
+}
