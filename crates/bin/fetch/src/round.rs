@@ -221,8 +221,8 @@ impl Rounds {
                 object = seen.map_err(Failure::from)?.unwrap_or(object);
                 continue;
             }
-            let expected =
-                checksum::expected(&self.config, &*self.storage, &object, &retry).await?;
+            let looked_up = checksum::expected(&self.config, &*self.storage, &object, &retry);
+            let expected = Box::pin(looked_up).await?;
             if let Some(live) = live.filter(|live| Some(&live.sha256) == expected.as_ref())
                 && self.same_form(live)
             {
@@ -234,7 +234,7 @@ impl Rounds {
                 let message = format!("take {address}: this version was refused before");
                 return Err(Failure::new(Kind::BadData, message));
             }
-            // Boxed: the longest chain of futures, and only one at a time.
+            // Boxed, as above: long chains of futures would all lie in this one.
             let brought = Box::pin(
                 self.volume
                     .bring(&object, &address, expected.as_deref(), live),
