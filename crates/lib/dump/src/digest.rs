@@ -113,6 +113,11 @@ impl Digests {
         self.others = chain(chain(self.others, session.as_bytes()), text);
     }
 
+    /// Whether there was such a statement.
+    pub(crate) fn has_others(&self) -> bool {
+        self.others != 0
+    }
+
     fn table(&mut self, name: &str) -> &mut Table {
         self.tables.entry(name.to_owned()).or_default()
     }

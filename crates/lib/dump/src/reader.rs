@@ -143,6 +143,7 @@ impl Reader {
         if self.items == 0 {
             return Err(Error::Empty { file: self.name });
         }
+        let opaque = self.shared.catalog.digests.has_others();
         let (tables, objects) = self.shared.catalog.digests.finish();
         Ok(Summary {
             sha256: self.identity.hex(self.directory),
@@ -153,6 +154,7 @@ impl Reader {
             },
             tables,
             objects,
+            opaque,
             ignored: self.ignored,
         })
     }

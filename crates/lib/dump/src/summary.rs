@@ -14,6 +14,8 @@ pub struct Summary {
     /// Digests of `view v`, `trigger t`, `procedure p`, `function f`, `package p`,
     /// `package body p`, `event e`, `sequence s`: definition and the session it is made under.
     pub objects: BTreeMap<String, String>,
+    /// Statements that are not understood change tables: no table can be judged or loaded alone.
+    pub opaque: bool,
     /// Files of the directory that were left out, by name.
     pub ignored: Vec<String>,
 }

@@ -135,13 +135,15 @@ pub trait Target: Send + Sync {
     async fn rejected(&mut self) -> Result<BTreeSet<String>, Error>;
     /// Marks a digest as rejected, or forgives it.
     async fn set_rejected(&mut self, digest: &str, rejected: bool) -> Result<(), Error>;
+    /// Recorded tables that are not there any more; cheap.
+    async fn missing(&mut self, live: &Release) -> Result<BTreeSet<String>, Error>;
     /// Of these live tables: which somebody else made, which were written to since the load.
     async fn drift(&mut self, live: &Release, tables: &BTreeSet<String>) -> Result<Drift, Error>;
     /// The live tables tied to `changed` by foreign keys, in either direction, `changed` included;
     /// `staged` adds the edges (child, parent) of the new release.
     ///
     /// # Errors
-    /// `Refused` when a table outside `release` has a foreign key into the set.
+    /// `Config` when a table outside `release` has a foreign key into the set.
     async fn closure(
         &mut self,
         changed: &BTreeSet<String>,
@@ -167,6 +169,8 @@ pub struct Drift {
     pub unrecorded: BTreeSet<String>,
     /// Recorded, but written to since they were loaded; the value says how that was seen.
     pub modified: BTreeMap<String, String>,
+    /// Recorded, but not there any more.
+    pub missing: BTreeSet<String>,
 }
 
 /// What the swap shall do.
@@ -180,6 +184,8 @@ pub struct SwapPlan {
     pub retire: BTreeSet<String>,
     /// Objects of the release, in the dump's order.
     pub objects: Vec<Object>,
+    /// A part of a dump: live objects that `objects` does not name stay.
+    pub keep_objects: bool,
     /// How long to look for a moment without readers in the way.
     pub patience: std::time::Duration,
 }
@@ -268,6 +274,11 @@ pub struct SessionState(pub BTreeMap<String, String>);
 /// The stage: where the new release grows, unseen.
 #[async_trait]
 pub trait Stage: Send + Sync {
+    /// Runs a statement of the dump that is not understood on the dump's own session.
+    ///
+    /// # Errors
+    /// `Refused` when it names another database of this server.
+    async fn execute_opaque(&mut self, sql: &[u8]) -> Result<(), Error>;
     /// Runs a statement of the dump on the dump's own session.
     async fn execute(&mut self, sql: &[u8]) -> Result<(), Error>;
     /// The session settings in force on the dump's session.

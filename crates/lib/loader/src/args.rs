@@ -148,19 +148,25 @@ fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
+/// A time of a day at most, as `60s`, `5m` or `250ms`.
 fn seconds(text: &str) -> Result<Duration, String> {
-    let (digits, unit) = text.split_at(
-        text.find(|char: char| !char.is_ascii_digit())
-            .unwrap_or(text.len()),
-    );
-    let number: u64 = digits
-        .parse()
-        .map_err(|_| "write a time such as 60s or 5m".to_owned())?;
-    match unit {
-        "" | "s" => Ok(Duration::from_secs(number)),
-        "m" => Ok(Duration::from_secs(number * 60)),
-        "h" => Ok(Duration::from_secs(number * 3600)),
-        "ms" => Ok(Duration::from_millis(number)),
-        _ => Err("write a time such as 60s or 5m".to_owned()),
-    }
+    const LONGEST: Duration = Duration::from_secs(86_400);
+    let end = text
+        .find(|char: char| !char.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (digits, unit) = text.split_at(end);
+    let factor = match unit {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err("write a time such as 60s or 5m".to_owned()),
+    };
+    digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(factor))
+        .map(Duration::from_millis)
+        .filter(|time| *time <= LONGEST)
+        .ok_or_else(|| "write a time such as 60s or 5m, a day at most".to_owned())
 }

@@ -5,7 +5,7 @@ use pilotfish_failure::{Context as _, Failure, Kind};
 use serde::{Deserialize, Serialize};
 
 use crate::Report;
-use crate::steps::ability;
+use crate::commands::ability;
 
 /// Where a load that was asked for stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

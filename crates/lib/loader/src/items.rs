@@ -33,7 +33,7 @@ pub(crate) enum Action {
 #[derive(Debug)]
 pub(crate) struct Router {
     /// The dump's own name for its database; other names are refused.
-    database: Option<String>,
+    database: String,
     selection: Selection,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Selection {
 }
 
 impl Router {
-    pub(crate) const fn new(database: Option<String>, selection: Selection) -> Self {
+    pub(crate) const fn new(database: String, selection: Selection) -> Self {
         Self {
             database,
             selection,
@@ -168,14 +168,17 @@ impl Router {
     }
 
     fn own_database(&self, database: &str, at: &Position) -> Result<(), Failure> {
-        match &self.database {
-            Some(own) if own != database => Err(Failure::new(
-                Kind::BadData,
-                format!("read {at}: the dump goes to the databases {own} and {database}; one load fills one"),
-            )
-            .with_hint("dump one database per file")),
-            _ => Ok(()),
+        if self.database == database {
+            return Ok(());
         }
+        let own = &self.database;
+        Err(Failure::new(
+            Kind::BadData,
+            format!(
+                "read {at}: the dump names the database {database} beside {own}; one load fills one"
+            ),
+        )
+        .with_hint("dump one database per file"))
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod args;
 mod checks;
+mod commands;
 mod feed;
 mod history;
 mod items;
@@ -23,6 +24,7 @@ mod report;
 mod steps;
 
 pub use args::LoadArgs;
+pub use commands::{resume, rollback, status};
 pub use history::{LoadRecord, State, recent, record, record_of};
 pub use options::Options;
 pub use pilotfish_dump::Source;
@@ -30,4 +32,4 @@ pub use pilotfish_engine::load::{Definer, Status, SwapMode};
 pub use progress::{Phase, Progress, Snapshot};
 pub use release::release_digest;
 pub use report::{Outcome, Report};
-pub use steps::{load, resume, rollback, status};
+pub use steps::load;

@@ -25,8 +25,6 @@ pub(crate) struct Staged {
     pub(crate) stored: BTreeMap<String, u64>,
     /// What follows the swap, in the dump's order; digests come with the summary.
     pub(crate) objects: Vec<Object>,
-    /// Rows that were sent.
-    pub(crate) rows: u64,
 }
 
 /// See the module.
@@ -42,7 +40,6 @@ pub(crate) struct Pipeline<'a> {
     objects: Vec<Object>,
     /// A statement that was not understood ran: counts of rows prove nothing.
     opaque: bool,
-    rows: u64,
 }
 
 #[derive(Debug, Default)]
@@ -78,12 +75,11 @@ impl<'a> Pipeline<'a> {
             sequences: BTreeSet::new(),
             objects: Vec::new(),
             opaque: false,
-            rows: 0,
         })
     }
 
-    /// Stages the whole dump.
-    pub(crate) async fn run(mut self, feed: &mut Feed) -> Result<Staged, Failure> {
+    /// Stages the dump's items as far as they come.
+    pub(crate) async fn read(&mut self, feed: &mut Feed) -> Result<(), Failure> {
         loop {
             tokio::select! {
                 biased;
@@ -102,6 +98,11 @@ impl<'a> Pipeline<'a> {
             }
             self.complete_closing().await?;
         }
+        Ok(())
+    }
+
+    /// Builds the keys that are left, once the dump has proved to be whole.
+    pub(crate) async fn complete(self) -> Result<Staged, Failure> {
         self.progress.enter(Phase::Keys);
         let cancel = self.cancel;
         tokio::select! {
@@ -149,7 +150,10 @@ impl<'a> Pipeline<'a> {
             Action::Barrier => {
                 self.drain_all().await?;
                 self.opaque = true;
-                self.stage.execute(&statement.text).await.context(head())
+                self.stage
+                    .execute_opaque(&statement.text)
+                    .await
+                    .context(head())
             }
             Action::Sequence(name) => {
                 self.sequences.insert(name);
@@ -221,7 +225,10 @@ impl<'a> Pipeline<'a> {
             no_backslash_escapes: rows.head.no_backslash_escapes,
             session,
         };
-        self.rows += rows.count;
+        if self.tables.get(&name).is_some_and(|table| table.closing) {
+            // Its keys may be under way: their count would speak of fewer rows.
+            self.drain(&name).await?;
+        }
         let table = self.tables.entry(name.clone()).or_default();
         (table.closing, table.completed) = (false, None);
         if table.stored.is_none() && !table.keyed {
@@ -274,12 +281,6 @@ impl<'a> Pipeline<'a> {
     }
 
     fn note(&mut self, done: Done) {
-        // Rows of the dump's own session were never in flight.
-        if let Some(table) = self.tables.get_mut(done.table())
-            && table.in_flight == 0
-        {
-            table.in_flight = 1;
-        }
         note(&mut self.tables, self.progress, done);
     }
 
@@ -336,7 +337,6 @@ impl<'a> Pipeline<'a> {
         self.pool.close().await;
         let mut staged = Staged {
             objects: self.objects,
-            rows: self.rows,
             ..Staged::default()
         };
         staged.sequences = self.sequences.intersection(&there).cloned().collect();
@@ -375,10 +375,7 @@ fn note(tables: &mut HashMap<String, Table>, progress: &Progress, done: Done) {
 }
 
 fn stopped() -> Failure {
-    Failure::new(
-        Kind::Cancelled,
-        "stopped while loading; nothing live was changed",
-    )
+    Failure::new(Kind::Cancelled, "stopped while loading, before the swap")
 }
 
 /// The beginning of a statement, for messages.

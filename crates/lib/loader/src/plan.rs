@@ -6,7 +6,7 @@ use pilotfish_dump::Summary;
 use pilotfish_engine::load::{Drift, Release, TableRecord, Target};
 use pilotfish_failure::{Context as _, Failure, Kind};
 
-use crate::Options;
+use crate::{Options, SwapMode};
 
 /// What a load does to each table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,13 +47,14 @@ pub(crate) async fn decide(
     summary: &Summary,
     options: &Options,
 ) -> Result<Plan, Failure> {
+    refuse_unknown_names(live, summary, options)?;
     let mut plan = compare(live, summary, options);
     let drift = target
         .drift(live, &concerned(&plan))
         .await
         .context("look at the live tables")?;
     let reload = refuse_drift(&drift, &plan, options)?;
-    plan.load.extend(reload.iter().cloned());
+    plan.load.extend(reload);
 
     let edges: Vec<(String, String)> = summary
         .tables
@@ -71,6 +72,12 @@ pub(crate) async fn decide(
         .closure(&changed, &known, &edges)
         .await
         .context("follow the foreign keys")?;
+    let drawn_in: BTreeSet<String> = set.intersection(&plan.kept).cloned().collect();
+    let drift = target
+        .drift(live, &drawn_in)
+        .await
+        .context("look at the live tables")?;
+    refuse_drift(&drift, &plan, options)?;
     plan.load.extend(
         set.into_iter()
             .filter(|table| summary.tables.contains_key(table)),
@@ -78,6 +85,55 @@ pub(crate) async fn decide(
     plan.unchanged.retain(|table| !plan.load.contains(table));
     plan.kept.retain(|table| !plan.load.contains(table));
     Ok(plan)
+}
+
+/// Asks again right before the swap: a big load takes hours, and people go on working.
+pub(crate) async fn still_holds(
+    target: &mut dyn Target,
+    live: &Release,
+    plan: &Plan,
+    options: &Options,
+) -> Result<(), Failure> {
+    if options.swap == SwapMode::None {
+        return Ok(());
+    }
+    let leaving: BTreeSet<String> = plan.load.union(&plan.retire).cloned().collect();
+    let drift = target
+        .drift(live, &leaving)
+        .await
+        .context("look at the live tables again")?;
+    refuse_drift(&drift, plan, options).map(drop)
+}
+
+/// A name that nobody knows is a typing error, not an empty choice.
+fn refuse_unknown_names(
+    live: &Release,
+    summary: &Summary,
+    options: &Options,
+) -> Result<(), Failure> {
+    let unknown: BTreeSet<String> = options
+        .only
+        .iter()
+        .chain(&options.skip)
+        .filter(|name| !summary.tables.contains_key(*name) && !live.tables.contains_key(*name))
+        .cloned()
+        .collect();
+    if !unknown.is_empty() {
+        return Err(Failure::new(
+            Kind::Config,
+            format!(
+                "--only or --skip names tables that neither the dump nor the live release has: {}",
+                list(&unknown)
+            ),
+        ));
+    }
+    if summary.opaque && !options.selects_all() {
+        return Err(Failure::new(
+            Kind::Config,
+            "the dump changes rows by statements such as UPDATE or INSERT .. SELECT: --only and --skip cannot cut it",
+        ));
+    }
+    Ok(())
 }
 
 /// Names of the dump's sequences.
@@ -98,7 +154,7 @@ fn compare(live: &Release, summary: &Summary, options: &Options) -> Plan {
             if recorded.is_some() {
                 plan.kept.insert(name.clone());
             }
-        } else if recorded.is_some_and(|record| record.digest == table.digest) {
+        } else if !summary.opaque && recorded.is_some_and(|record| record.digest == table.digest) {
             plan.unchanged.insert(name.clone());
         } else {
             plan.load.insert(name.clone());
@@ -128,7 +184,7 @@ fn concerned(plan: &Plan) -> BTreeSet<String> {
         .collect()
 }
 
-/// The unchanged tables to load again, since somebody wrote to them and that may be overwritten.
+/// The unchanged tables to load again: somebody dropped them, or wrote to them and may be overruled.
 fn refuse_drift(
     drift: &Drift,
     plan: &Plan,
@@ -156,9 +212,8 @@ fn refuse_drift(
         )
         .with_hint("--overwrite-modified replaces them with the dump's rows"));
     }
-    Ok(drift
-        .modified
-        .keys()
+    let modified = drift.modified.keys().chain(&drift.missing);
+    Ok(modified
         .filter(|table| plan.unchanged.contains(*table))
         .cloned()
         .collect())

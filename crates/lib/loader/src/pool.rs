@@ -73,7 +73,13 @@ impl Pool {
 
     /// Whatever is done next. Never ends while jobs are under way.
     pub(crate) async fn done(&mut self) -> Result<Done, Failure> {
-        self.done.recv().await.unwrap_or_else(|| Err(ended()))
+        loop {
+            tokio::select! {
+                biased;
+                done = self.done.recv() => return done.unwrap_or_else(|| Err(ended())),
+                Some(joined) = self.tasks.join_next() => joined.map_err(|_| ended())?,
+            }
+        }
     }
 
     /// Puts a job into the queue once there is room; hands over what is done meanwhile.
@@ -88,6 +94,7 @@ impl Pool {
             tokio::select! {
                 biased;
                 done = self.done.recv() => note(done.unwrap_or_else(|| Err(ended()))?),
+                Some(joined) = self.tasks.join_next() => joined.map_err(|_| ended())?,
                 permit = &mut room => {
                     permit.map_err(|_| ended())?.send(job);
                     return Ok(());

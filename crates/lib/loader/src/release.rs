@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use pilotfish_dump::Source;
 use pilotfish_failure::{Context as _, Failure, Kind};
-use pilotfish_volume::{MANIFEST, Manifest};
+use pilotfish_volume::{FileEntry, MANIFEST, Manifest};
+use sha2::{Digest as _, Sha256};
 
 /// A source that does not change under the reader.
 #[derive(Debug, Clone)]
@@ -23,6 +24,15 @@ pub(crate) fn pin(source: &Source) -> Result<Pinned, Failure> {
         });
     };
     let resolved = resolve(path)?;
+    if !resolved.is_dir() && !resolved.is_file() {
+        return Err(Failure::new(
+            Kind::Usage,
+            format!(
+                "{} is neither a file nor a folder: send it to standard input and give -",
+                path.display()
+            ),
+        ));
+    }
     let folder = if resolved.is_dir() {
         Some(resolved.as_path())
     } else {
@@ -73,10 +83,52 @@ pub async fn release_digest(path: &Path) -> Result<String, Failure> {
     .map_err(|error| Failure::new(Kind::Bug, format!("read the dump: {error}")))?
 }
 
+/// The release's own name, where all of it is read; one file of several is another release.
+pub(crate) fn published_digest(pinned: &Pinned) -> Option<String> {
+    let manifest = pinned.manifest.as_ref()?;
+    let Source::Path(path) = &pinned.source else {
+        return None;
+    };
+    (path.is_dir() || manifest.files.len() == 1).then(|| manifest.sha256.clone())
+}
+
+/// What [`pilotfish_dump::identify`] must give for what is read, as the publisher wrote it down;
+/// `ignored` files of a folder are not read.
+pub(crate) fn published_sha256(pinned: &Pinned, ignored: &[String]) -> Option<String> {
+    let manifest = pinned.manifest.as_ref()?;
+    let Source::Path(path) = &pinned.source else {
+        return None;
+    };
+    if !path.is_dir() {
+        let name = path.file_name()?.to_str()?;
+        return manifest
+            .files
+            .iter()
+            .find(|file| file.name == name)
+            .map(|file| file.sha256.clone());
+    }
+    let read = |file: &&FileEntry| !ignored.contains(&file.name) && !file.name.contains('/');
+    let mut files: Vec<&FileEntry> = manifest.files.iter().filter(read).collect();
+    files.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
+    let lines: String = files
+        .iter()
+        .map(|file| format!("{}  {}\n", file.sha256, file.name))
+        .collect();
+    Some(sha256_hex(lines.as_bytes()))
+}
+
+/// SHA-256 as 64 lower-case hex digits.
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
 /// As [`release_digest`]; `None` for a stream.
 pub(crate) fn digest(pinned: &Pinned) -> Result<Option<String>, Failure> {
-    if let Some(manifest) = &pinned.manifest {
-        return Ok(Some(manifest.sha256.clone()));
+    if let Some(digest) = published_digest(pinned) {
+        return Ok(Some(digest));
     }
     match &pinned.source {
         Source::Path(path) => pilotfish_dump::identify(path)

@@ -1,4 +1,4 @@
-//! The six steps of a load, and the commands beside it.
+//! The six steps of a load.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -6,19 +6,19 @@ use std::time::Instant;
 use pilotfish_dump::{Source, Summary};
 use pilotfish_engine::Engine;
 use pilotfish_engine::load::{
-    Load, Object, Release, Stage, Status, SwapPlan, TableRecord, Target, TargetOptions,
+    Object, Release, Stage, SwapPlan, TableRecord, Target, TargetOptions,
 };
 use pilotfish_failure::{Context as _, Failure, Kind};
 use pilotfish_sql::Dialect;
-use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use crate::commands::ability;
 use crate::feed::{Feed, survey};
 use crate::items::{Router, Selection};
 use crate::pipeline::{Pipeline, Staged};
 use crate::plan::{self, Plan};
 use crate::release::{self, Pinned};
-use crate::{Definer, Options, Outcome, Phase, Progress, Report, SwapMode, checks};
+use crate::{Options, Outcome, Phase, Progress, Report, SwapMode, checks};
 
 /// Loads a dump and makes it live.
 ///
@@ -116,11 +116,16 @@ impl<'a> Opened<'a> {
         let known = self
             .known_digest(live.is_some() || !rejected.is_empty())
             .await?;
-        if let Some(report) = known
-            .as_ref()
-            .and_then(|digest| self.nothing_to_do(live.as_ref(), digest))
+        if let (Some(digest), Some(live)) = (&known, &live)
+            && *digest == live.digest
+            && self
+                .target
+                .missing(live)
+                .await
+                .context("look at the live tables")?
+                .is_empty()
         {
-            return Ok(report);
+            return Ok(self.nothing_to_do(live));
         }
         if let Some(digest) = &known {
             refuse_rejected(&rejected, digest)?;
@@ -146,10 +151,9 @@ impl<'a> Opened<'a> {
         }
 
         let mut stage = self.target.stage().await.context("make a stage")?;
-        let staged = self.fill(stage.as_mut(), planned.as_ref()).await?;
-        let Some(summary) = self.read_whole(surveyed.as_ref()).await? else {
-            return Err(Failure::new(Kind::Bug, "the dump's reader is gone"));
-        };
+        let (staged, summary) = self
+            .fill(stage.as_mut(), planned.as_ref(), surveyed.as_ref())
+            .await?;
         let digest = self.digest(&summary);
         if known.is_none() {
             refuse_rejected(&rejected, &digest)?;
@@ -164,7 +168,11 @@ impl<'a> Opened<'a> {
             () = cancel.cancelled() => return Err(stopped()),
             checked = self.check(stage.as_mut(), &live, &plan, &staged, &summary) => checked?,
         }
-        let rows = staged.rows;
+        let rows = staged
+            .tables
+            .iter()
+            .filter(|(name, _)| plan.load.contains(*name));
+        let rows = rows.map(|(_, table)| table.rows).sum();
         let swap = swap_plan(digest, &live, &plan, staged, &summary, self.options)?;
         self.swap(stage, &swap).await?;
         let mut report = self.report(Outcome::Loaded, &live, &summary, &plan);
@@ -186,12 +194,9 @@ impl<'a> Opened<'a> {
     }
 
     fn digest(&self, summary: &Summary) -> String {
-        let published = self
-            .pinned
-            .manifest
-            .as_ref()
-            .map(|manifest| manifest.sha256.clone());
-        self.selected(published.unwrap_or_else(|| summary.sha256.clone()))
+        self.selected(
+            release::published_digest(&self.pinned).unwrap_or_else(|| summary.sha256.clone()),
+        )
     }
 
     /// A part of a dump is another release than the whole.
@@ -203,18 +208,14 @@ impl<'a> Opened<'a> {
             "{digest} only {:?} skip {:?}",
             self.options.only, self.options.skip
         );
-        Sha256::digest(parts.as_bytes())
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        release::sha256_hex(parts.as_bytes())
     }
 
-    fn nothing_to_do(&self, live: Option<&Release>, digest: &str) -> Option<Report> {
-        let live = live.filter(|live| live.digest == digest)?;
-        Some(Report {
+    fn nothing_to_do(&self, live: &Release) -> Report {
+        Report {
             outcome: Outcome::NothingToDo,
             database: self.database.clone(),
-            digest: digest.to_owned(),
+            digest: live.digest.clone(),
             previous: None,
             tables_loaded: Vec::new(),
             tables_unchanged: live.tables.keys().cloned().collect(),
@@ -224,7 +225,7 @@ impl<'a> Opened<'a> {
             bytes: 0,
             seconds: 0.0,
             notes: self.notes.clone(),
-        })
+        }
     }
 
     /// Reads a dump ahead where that can save work, or where nothing may be written before the plan.
@@ -258,7 +259,8 @@ impl<'a> Opened<'a> {
         &mut self,
         stage: &mut dyn Stage,
         plan: Option<&Plan>,
-    ) -> Result<Staged, Failure> {
+        surveyed: Option<&Summary>,
+    ) -> Result<(Staged, Summary), Failure> {
         self.progress.enter(Phase::Staging);
         tracing::info!(
             database = self.database,
@@ -276,36 +278,29 @@ impl<'a> Opened<'a> {
                 skip: self.options.skip.clone(),
             },
         };
-        let router = Router::new(self.dump_database.clone(), selection);
-        let feed = self
+        let own = self
+            .dump_database
+            .clone()
+            .unwrap_or_else(|| self.database.clone());
+        let router = Router::new(own, selection);
+        let mut feed = self
             .feed
-            .as_mut()
+            .take()
             .ok_or_else(|| Failure::new(Kind::Bug, "the dump is read twice"))?;
-        let pipeline = Pipeline::open(
-            stage,
-            router,
-            self.options.threads,
-            self.progress,
-            self.cancel,
-        )
-        .await?;
-        pipeline.run(feed).await
-    }
-
-    /// The verdict on the dump: an error of the reader ended the pipeline early, and comes out here.
-    async fn read_whole(&mut self, surveyed: Option<&Summary>) -> Result<Option<Summary>, Failure> {
-        let Some(feed) = self.feed.take() else {
-            return Ok(None);
-        };
+        let threads = self.options.threads;
+        let mut pipeline =
+            Pipeline::open(stage, router, threads, self.progress, self.cancel).await?;
+        pipeline.read(&mut feed).await?;
+        // The verdict before the keys: an error of the reader looks like the end of the items.
         let summary = feed.finish().await?;
         checks::identity(&self.pinned, &summary, self.options)?;
         if surveyed.is_some_and(|before| before.sha256 != summary.sha256) {
             return Err(
                 Failure::new(Kind::Busy, "the dump changed while it was read")
-                    .with_hint("nothing live was changed; publish dumps by a rename"),
+                    .with_hint("publish dumps by a rename"),
             );
         }
-        Ok(Some(summary))
+        Ok((pipeline.complete().await?, summary))
     }
 
     async fn check(
@@ -322,6 +317,9 @@ impl<'a> Opened<'a> {
             .await
             .context("add the foreign keys")?;
         checks::counts(staged)?;
+        if self.options.swap == SwapMode::Rename {
+            checks::nothing_unknown(stage, staged).await?;
+        }
         if let Some(table) = summary
             .tables
             .keys()
@@ -333,6 +331,7 @@ impl<'a> Opened<'a> {
             ));
         }
         checks::shrink(live, plan, staged, self.options)?;
+        plan::still_holds(self.target.as_mut(), live, plan, self.options).await?;
         let unchanged: BTreeSet<String> = plan.unchanged.union(&plan.kept).cloned().collect();
         checks::assertions(stage, &unchanged, self.options).await
     }
@@ -383,145 +382,41 @@ fn stopped() -> Failure {
     )
 }
 
-/// The releases of a server's databases.
-///
-/// # Errors
-/// When the server cannot be reached or refuses.
-pub async fn status(engine: &dyn Engine) -> Result<Vec<Status>, Failure> {
-    ability(engine)?.status().await.context("read the ledger")
-}
-
-/// Brings the previous release of `database` back and rejects the live one.
-///
-/// # Errors
-/// `Config` when there is no previous release.
-pub async fn rollback(engine: &dyn Engine, database: Option<&str>) -> Result<Report, Failure> {
-    let started = Instant::now();
-    let database = one_database(engine, database).await?;
-    let mut target = open_target(engine, &database).await?;
-    let notes = target
-        .recover()
-        .await
-        .context("finish what an earlier load left")?;
-    let (undone, live) = target.rollback().await.context("roll back")?;
-    target
-        .finish()
-        .await
-        .context("make the views, triggers and routines of the previous release")?;
-    target
-        .tidy(true)
-        .await
-        .context("drop what the rollback left over")?;
-    Ok(Report {
-        outcome: Outcome::RolledBack,
-        database,
-        digest: live.digest,
-        previous: Some(undone.digest),
-        tables_loaded: Vec::new(),
-        tables_unchanged: live.tables.keys().cloned().collect(),
-        tables_retired: Vec::new(),
-        objects: live.objects.len(),
-        rows: 0,
-        bytes: 0,
-        seconds: started.elapsed().as_secs_f64(),
-        notes,
-    })
-}
-
-/// Forgives rejected digests of `database`: `digest` (or a prefix of it), or all of them. Returns those.
-///
-/// # Errors
-/// `Config` when no such digest is rejected.
-pub async fn resume(
-    engine: &dyn Engine,
-    database: Option<&str>,
-    digest: Option<&str>,
-) -> Result<Vec<String>, Failure> {
-    let database = one_database(engine, database).await?;
-    let mut target = open_target(engine, &database).await?;
-    let rejected = target.rejected().await.context("read the ledger")?;
-    let wanted = digest.unwrap_or_default();
-    let chosen: Vec<String> = rejected
-        .into_iter()
-        .filter(|known| known.starts_with(wanted))
-        .collect();
-    if chosen.is_empty() {
-        return Err(Failure::new(
-            Kind::Config,
-            format!("{database} has no rejected release {wanted}"),
-        )
-        .with_hint("load status shows them"));
-    }
-    for digest in &chosen {
-        target
-            .set_rejected(digest, false)
-            .await
-            .context("write the ledger")?;
-    }
-    Ok(chosen)
-}
-
-/// The engine's ability to load.
-pub(crate) fn ability(engine: &dyn Engine) -> Result<&dyn Load, Failure> {
-    engine.load().ok_or_else(|| {
-        Failure::new(
-            Kind::Config,
-            format!("loading into {} is not possible yet", engine.name()),
-        )
-    })
-}
-
-async fn open_target(engine: &dyn Engine, database: &str) -> Result<Box<dyn Target>, Failure> {
-    ability(engine)?
-        .target(TargetOptions {
-            database: database.to_owned(),
-            dump_database: None,
-            swap: SwapMode::Rename,
-            definer: Definer::Current,
-            no_binlog: false,
-            look_only: false,
-        })
-        .await
-        .context(format!("open the database {database}"))
-}
-
-/// The named database, or the only one of the ledger.
-async fn one_database(engine: &dyn Engine, named: Option<&str>) -> Result<String, Failure> {
-    let known: Vec<String> = status(engine)
-        .await?
-        .into_iter()
-        .map(|status| status.database)
-        .collect();
-    match (named, known.as_slice()) {
-        (Some(name), known) if known.iter().any(|database| database == name) => Ok(name.to_owned()),
-        (None, [only]) => Ok(only.clone()),
-        (Some(name), _) => Err(Failure::new(
-            Kind::Config,
-            format!("no release was ever loaded into {name}"),
-        )),
-        (None, []) => Err(Failure::new(
-            Kind::Config,
-            "no release was ever loaded into this server",
-        )),
-        (None, several) => Err(Failure::new(
-            Kind::Config,
-            format!("several databases have releases: {}", several.join(", ")),
-        )
-        .with_hint("name one with --into")),
-    }
-}
-
 fn choose_database(options: &Options, dump: Option<&str>) -> Result<String, Failure> {
-    options
+    let named = options
         .into
         .as_deref()
         .or(dump)
-        .or(options.default_database.as_deref())
-        .map(str::to_owned)
-        .ok_or_else(|| {
-            Failure::new(Kind::Config, "which database to load is not said, neither by the dump nor by the server's settings")
-                .with_hint("give --into DB")
-        })
+        .or(options.default_database.as_deref());
+    if let Some(own) = named.filter(|name| is_system(name)) {
+        return Err(Failure::new(
+            Kind::BadData,
+            format!(
+                "the database {own} belongs to the server or to the ledger: a load never fills it"
+            ),
+        )
+        .with_hint("dump one database of your own, or give --into DB"));
+    }
+    named.map(str::to_owned).ok_or_else(|| {
+        Failure::new(
+            Kind::Config,
+            "which database to load is not said, neither by the dump nor by the server's settings",
+        )
+        .with_hint("give --into DB")
+    })
+}
+
+/// Databases that hold accounts, the server's own views or the ledger and its schemas.
+fn is_system(database: &str) -> bool {
+    let name = database.to_ascii_lowercase();
+    let own = [
+        "mysql",
+        "sys",
+        "performance_schema",
+        "information_schema",
+        "pilotfish",
+    ];
+    own.contains(&name.as_str()) || name.starts_with("pilotfish_")
 }
 
 fn refuse_rejected(rejected: &BTreeSet<String>, digest: &str) -> Result<(), Failure> {
@@ -579,7 +474,15 @@ fn swap_plan(
         );
     }
     let mut objects = Vec::with_capacity(staged.objects.len());
-    for object in staged.objects {
+    let takes = |object: &Object| {
+        // A part of a dump brings the triggers of its tables and leaves other objects as they are.
+        options.selects_all()
+            || object
+                .table
+                .as_ref()
+                .is_some_and(|table| plan.load.contains(table))
+    };
+    for object in staged.objects.into_iter().filter(takes) {
         let key = object.key();
         let digest = summary.objects.get(&key).cloned().ok_or_else(|| {
             Failure::new(
@@ -610,6 +513,7 @@ fn swap_plan(
         swap,
         retire: plan.retire.clone(),
         objects,
+        keep_objects: !options.selects_all(),
         patience: options.swap_timeout,
     })
 }

@@ -8,6 +8,7 @@
 mod command_line;
 mod commands;
 mod crash;
+mod hard_cases;
 mod readers;
 mod refusals;
 mod round_trip;

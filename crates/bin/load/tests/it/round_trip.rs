@@ -37,7 +37,7 @@ fn every_object_comes_back(kind: ServerKind, args: &[&str]) {
 
 fn without_definers(text: &str) -> String {
     let mut text = text.to_owned();
-    while let Some(start) = text.find("DEFINER=`") {
+    while let Some(start) = text.find("DEFINER=`").or_else(|| text.find("DEFINER=\"")) {
         let end = text[start..]
             .find([' ', '*'])
             .map_or(text.len(), |length| start + length);

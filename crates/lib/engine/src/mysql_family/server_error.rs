@@ -20,7 +20,7 @@ const LOST: &[u16] = &[
     1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 2002, 2003, 2006, 2013,
 ];
 /// Disk or table full, error writing a file.
-const FULL: &[u16] = &[3, 1021, 1026, 1114];
+const FULL: &[u16] = &[1878, 3, 1021, 1026, 1114];
 /// `ER_OPTION_PREVENTS_STATEMENT`: `--read-only`, but also `--secure-file-priv` and others.
 const OPTION_PREVENTS: u16 = 1290;
 /// `ER_SECURE_TRANSPORT_REQUIRED`.

@@ -16,6 +16,8 @@ const KEPT: u32 = 1000;
 #[async_trait]
 impl History for Family {
     async fn put(&self, id: &str, body: &str) -> Result<(), Error> {
+        // A row written on a replica stops its replication once the primary writes the same number.
+        self.refuse_replica().await?;
         let mut conn = self.session(None).await?;
         let statement = format!(
             "INSERT INTO {LEDGER}.loads (id, body) VALUES (:id, :body) ON DUPLICATE KEY UPDATE body = :again"
@@ -32,14 +34,15 @@ impl History for Family {
             }
             outcome => outcome?,
         }
-        conn.exec_drop(
-            format!(
-                "DELETE FROM {LEDGER}.loads WHERE seq + :kept <= (SELECT newest FROM (SELECT MAX(seq) \
-                 AS newest FROM {LEDGER}.loads) AS top)"
-            ),
-            params! { "kept" => KEPT },
-        )
-        .await?;
+        let oldest: Option<u64> = conn
+            .query_first(format!(
+                "SELECT seq FROM {LEDGER}.loads ORDER BY seq DESC LIMIT 1 OFFSET {KEPT}"
+            ))
+            .await?;
+        if let Some(oldest) = oldest {
+            conn.query_drop(format!("DELETE FROM {LEDGER}.loads WHERE seq <= {oldest}"))
+                .await?;
+        }
         conn.disconnect().await?;
         Ok(())
     }

@@ -111,6 +111,12 @@ impl Family {
     /// Loading on a replica breaks it: it gets its rows from its primary.
     async fn refuse_replica(&self) -> Result<(), Error> {
         let server = crate::Probe::server(self).await?;
+        if server.replica_hidden {
+            return Err(Error::Denied(format!(
+                "the account may not see whether the server is a replica: grant {}",
+                self.variant.replica_right
+            )));
+        }
         if server.replica.is_some() {
             return Err(Error::Locked(
                 "the server is a replica: load on its primary, replication brings the release here"

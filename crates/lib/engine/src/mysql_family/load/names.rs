@@ -17,6 +17,8 @@ pub(super) struct Names {
     pub(super) staging: String,
     /// Schema that holds the tables swapped out last.
     pub(super) previous: String,
+    /// Schema that takes what `previous` held, until it is dropped.
+    pub(super) gone: String,
     /// Name of the server-wide user lock.
     pub(super) lock: String,
     stem: String,
@@ -31,6 +33,8 @@ pub(super) enum Marker {
     Next,
     /// What a rollback brings back.
     Previous,
+    /// What nothing brings back: waits to be dropped.
+    Gone,
 }
 
 impl Marker {
@@ -40,6 +44,7 @@ impl Marker {
             Self::Live => "live_",
             Self::Next => "next_",
             Self::Previous => "prev_",
+            Self::Gone => "gone_",
         }
     }
 }
@@ -51,6 +56,7 @@ impl Names {
             live: live.to_owned(),
             staging: format!("{LEDGER}_next_{stem}"),
             previous: format!("{LEDGER}_prev_{stem}"),
+            gone: format!("{LEDGER}_gone_{stem}"),
             lock: format!("{LEDGER}.{stem}"),
             stem,
         }

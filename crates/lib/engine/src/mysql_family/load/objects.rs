@@ -17,6 +17,25 @@ pub(super) fn requalify(sql: &[u8], flavour: Flavour, from: &str, to: &str) -> V
     mysql::requalify(sql, mode(flavour), from, to).into_owned()
 }
 
+/// The verb of a statement, in capitals.
+pub(super) fn first_word(sql: &[u8], flavour: Flavour) -> String {
+    let word = mysql::tokens(sql, mode(flavour)).find(|token| token.kind == TokenKind::Word);
+    word.map(|word| String::from_utf8_lossy(word.text).to_ascii_uppercase())
+        .unwrap_or_default()
+}
+
+/// Every name that stands before a dot.
+pub(super) fn qualifiers(sql: &[u8], flavour: Flavour) -> Vec<String> {
+    let tokens: Vec<_> = mysql::tokens(sql, mode(flavour))
+        .filter(|token| token.kind != TokenKind::Comment)
+        .collect();
+    tokens
+        .windows(2)
+        .filter(|pair| pair[1].is_punctuation(b'.'))
+        .filter_map(|pair| pair[0].name())
+        .collect()
+}
+
 /// The entry that makes `object` in the live database, safe to repeat.
 pub(super) fn entry(
     object: &Object,

@@ -8,58 +8,113 @@
 use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::quote;
 
+use super::names::qualified;
 use super::target::{MysqlTarget, NOT_YET, named};
 use super::{objects, session};
 use crate::Error;
 use crate::load::{Object, ObjectKind, SwapPlan};
 
-/// Makes and drops every object that can be made on the stage.
+/// Makes and drops every object on the stage; live tables that stay are seen through views.
 ///
 /// # Errors
-/// As the server gives them, with the object's name; objects over tables that are not on the stage
-/// are passed over.
+/// As the server gives them, with the object's name.
 pub(super) async fn rehearse(target: &mut MysqlTarget, plan: &SwapPlan) -> Result<(), Error> {
     may_create_programs(target, plan).await?;
-    let staging = target.access.names.staging.clone();
+    let (staging, live) = (
+        target.access.names.staging.clone(),
+        target.access.names.live.clone(),
+    );
     target
         .conn
         .query_drop(format!("USE {}", quote(&staging)))
         .await?;
-    let mut made = Vec::new();
-    let mut outcome = Ok(());
-    for kind in objects::ORDER
-        .iter()
-        .filter(|kind| **kind != ObjectKind::Event)
-    {
-        for object in plan.objects.iter().filter(|object| object.kind == *kind) {
-            if outcome.is_ok() {
-                outcome = make(target, object, &staging).await;
-                made.push(object);
-            }
-        }
+    let staged = target.tables_of(&staging).await?;
+    let unchanged = plan
+        .release
+        .tables
+        .keys()
+        .filter(|table| !staged.contains_key(*table));
+    let mut windows = Vec::new();
+    for table in unchanged {
+        let (window, table) = (qualified(&staging, table), qualified(&live, table));
+        target
+            .conn
+            .query_drop(format!("CREATE VIEW {window} AS SELECT * FROM {table}"))
+            .await?;
+        windows.push(window);
     }
+    let staged_trigger = |object: &&Object| {
+        object
+            .table
+            .as_ref()
+            .is_none_or(|table| staged.contains_key(table))
+    };
+    let mut made = Vec::new();
+    let outcome = make_all(
+        target,
+        plan.objects.iter().filter(staged_trigger),
+        &mut made,
+    )
+    .await;
     for object in made.iter().rev() {
         session::apply(&mut target.conn, &objects::drop_session(object.kind)).await?;
         let drop = objects::drop_statement(object.kind, &object.name);
         target.conn.query_drop(drop).await?;
     }
     target.settle().await?;
+    for window in windows {
+        target
+            .conn
+            .query_drop(format!("DROP VIEW IF EXISTS {window}"))
+            .await?;
+    }
     outcome
 }
 
-async fn make(target: &mut MysqlTarget, object: &Object, staging: &str) -> Result<(), Error> {
+/// Makes objects, those that need others after them.
+async fn make_all<'a>(
+    target: &mut MysqlTarget,
+    objects: impl Iterator<Item = &'a Object>,
+    made: &mut Vec<&'a Object>,
+) -> Result<(), Error> {
+    let mut waiting: Vec<&Object> = objects
+        .filter(|object| object.kind != ObjectKind::Event)
+        .collect();
+    let order = |object: &&Object| objects::ORDER.iter().position(|kind| *kind == object.kind);
+    waiting.sort_by_key(order);
+    loop {
+        let (before, mut refused) = (waiting.len(), None);
+        for object in std::mem::take(&mut waiting) {
+            match make(target, object).await {
+                Ok(()) => made.push(object),
+                Err(error) if error.code().is_some_and(|code| NOT_YET.contains(&code)) => {
+                    refused = Some(error);
+                    waiting.push(object);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match refused {
+            Some(error) if waiting.len() == before => return Err(error),
+            Some(_) => {}
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn make(target: &mut MysqlTarget, object: &Object) -> Result<(), Error> {
     let access = &target.access;
     let entry = objects::entry(
         object,
         access.flavour,
         &access.dump_database(),
-        staging,
+        &access.names.staging,
         access.options.definer,
     );
-    match target.run(&entry).await {
-        Err(error) if error.code().is_some_and(|code| NOT_YET.contains(&code)) => Ok(()),
-        outcome => outcome.map_err(|error| named(&entry, error)),
-    }
+    target
+        .run(&entry)
+        .await
+        .map_err(|error| named(&entry, error))
 }
 
 /// With a binary log, functions and triggers need SUPER or a setting of the server (1419): say so

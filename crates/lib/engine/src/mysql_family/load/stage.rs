@@ -32,7 +32,14 @@ pub(super) struct MysqlStage {
 }
 
 /// What a session in the stage starts with.
-const SETUP: &str = "SET SESSION foreign_key_checks=0, SESSION unique_checks=1, SESSION sql_mode='NO_AUTO_VALUE_ON_ZERO'";
+const SETUP: &str = "SET SESSION lock_wait_timeout=60, SESSION foreign_key_checks=0, SESSION unique_checks=1, SESSION sql_mode='NO_AUTO_VALUE_ON_ZERO'";
+
+/// Statements that may change staged rows in ways that only the server understands. Not among them:
+/// what changes the server (SHUTDOWN, KILL, INSTALL) or hides what it does (CALL, EXECUTE).
+const OPAQUE_VERBS: &[&str] = &[
+    "INSERT", "REPLACE", "UPDATE", "DELETE", "TRUNCATE", "CREATE", "ALTER", "DROP", "RENAME",
+    "ANALYZE", "OPTIMIZE", "CHECK", "REPAIR", "DO", "SELECT", "WITH",
+];
 
 impl MysqlStage {
     /// Opens the dump's session in an existing, empty schema.
@@ -150,6 +157,30 @@ impl Stage for MysqlStage {
         let sql = self.staged(sql);
         self.session = None;
         Ok(self.conn.query_drop(sql).await?)
+    }
+
+    async fn execute_opaque(&mut self, sql: &[u8]) -> Result<(), Error> {
+        let verb = objects::first_word(sql, self.access.flavour);
+        if !OPAQUE_VERBS.contains(&verb.as_str()) {
+            return Err(Error::Refused(format!(
+                "{verb}: a load does not follow such a statement"
+            )));
+        }
+        let staged = self.staged(sql);
+        let schemas: Vec<String> = self
+            .conn
+            .query("SELECT schema_name FROM information_schema.schemata")
+            .await?;
+        let foreign = objects::qualifiers(&staged, self.access.flavour)
+            .into_iter()
+            .find(|name| *name != self.schema && schemas.contains(name));
+        if let Some(database) = foreign {
+            return Err(Error::Refused(format!(
+                "a statement that reaches into the database {database}: a load fills one database only"
+            )));
+        }
+        self.session = None;
+        Ok(self.conn.query_drop(staged).await?)
     }
 
     async fn session(&mut self) -> Result<Arc<SessionState>, Error> {

@@ -8,16 +8,17 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use mysql_async::prelude::Queryable as _;
+use pilotfish_sql::Flavour;
 
 use super::ledger::{self, Content, Entry};
 use super::names::{Marker, Names, qualified};
 use super::target::MysqlTarget;
 use super::{objects, rehearsal};
 use crate::Error;
-use crate::load::{Object, Release, SwapMode, SwapPlan, Target as _};
+use crate::load::{Object, Release, SwapMode, SwapPlan, TableRecord, Target as _};
 
 /// Between two tries for the locks: long enough to let readers through (measured: 0 errors, 0 mixes).
-const PAUSE: Duration = Duration::from_millis(2);
+pub(super) const PAUSE: Duration = Duration::from_millis(2);
 /// `ER_LOCK_WAIT_TIMEOUT`; `ER_LOCK_DEADLOCK`, where MySQL chooses the DDL as victim.
 const LOCKED: &[u16] = &[1205, 1213];
 
@@ -31,7 +32,10 @@ pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result
         todo.extend(point_sequences(target, &names, plan).await?);
     }
     let before = target.live_content().await?.unwrap_or_default();
-    let objects = entries(target, &plan.objects);
+    let mut objects = entries(target, &plan.objects);
+    if plan.keep_objects {
+        objects.extend(kept_objects(&before, &objects, &plan.swap));
+    }
     todo.extend(follow(&before, &objects, &plan.swap));
     let release = plan.release.clone();
     let content = Content {
@@ -42,30 +46,27 @@ pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result
     ledger::create(&mut target.conn, &names, Marker::Next).await?;
     ledger::write(&mut target.conn, &names, Marker::Next, &content).await?;
 
-    target.drop_schema(&names.previous).await?;
-    ledger::drop(&mut target.conn, &names, Marker::Previous).await?;
-    target.create_schema(&names.previous).await?;
-
-    let mut renames = Vec::new();
+    let mut renames = make_room(target, &names).await?;
     let mut moved = BTreeSet::new();
     if renames_tables {
         moved = plan.swap.union(&plan.retire).cloned().collect();
         let outgoing = outgoing(target, &moved).await?;
+        adopt(target, &names, &outgoing).await?;
         renames.extend(moves(&outgoing, &names.live, &names.previous));
         renames.extend(moves(&plan.swap, &names.staging, &names.live));
     }
     if ledger::exists(&mut target.conn, &names, Marker::Live).await? {
-        renames.push((names.marker(Marker::Live), names.marker(Marker::Previous)));
+        // Without a swap the old tables are gone: there is nothing to go back to.
+        let kept = if renames_tables {
+            Marker::Previous
+        } else {
+            Marker::Gone
+        };
+        renames.push((names.marker(Marker::Live), names.marker(kept)));
     }
     renames.push((names.marker(Marker::Next), names.marker(Marker::Live)));
-    let deadline = Instant::now() + plan.patience;
-    set_triggers_aside(target, &before, &moved, deadline).await?;
     ledger::stamp(&mut target.conn, &names, Marker::Next, &plan.release.digest).await?;
-    if let Err(error) = rename(target, &renames, deadline).await {
-        // The old release stays, so its triggers must come back now and not at the next run.
-        target.finish().await?;
-        return Err(error);
-    }
+    switch(target, &before, &moved, &renames, plan.patience).await?;
     if !renames_tables {
         for table in &plan.retire {
             let table = qualified(&names.live, table);
@@ -76,6 +77,88 @@ pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result
         }
     }
     Ok(())
+}
+
+/// Takes the triggers off the tables that move, and moves them; where that fails, the triggers are made
+/// again at once.
+async fn switch(
+    target: &mut MysqlTarget,
+    live: &Content,
+    moved: &BTreeSet<String>,
+    renames: &[(String, String)],
+    patience: Duration,
+) -> Result<(), Error> {
+    let deadline = Instant::now() + patience;
+    let mut outcome = set_triggers_aside(target, live, moved, deadline).await;
+    if outcome.is_ok() {
+        outcome = rename(target, renames, deadline).await;
+    }
+    if let Err(error) = &outcome
+        && let Err(second) = target.finish().await
+    {
+        tracing::warn!(%error, %second, "triggers of live tables could not be made again; the next run tries");
+    }
+    outcome
+}
+
+/// The renames that take the release before the last one out of the way, in the swap itself: until
+/// then a rollback to it stays possible.
+async fn make_room(
+    target: &mut MysqlTarget,
+    names: &Names,
+) -> Result<Vec<(String, String)>, Error> {
+    target.drop_schema(&names.gone).await?;
+    ledger::drop(&mut target.conn, names, Marker::Gone).await?;
+    target.create_schema(&names.gone).await?;
+    target.create_schema(&names.previous).await?;
+    let old: BTreeSet<String> = target
+        .tables_of(&names.previous)
+        .await?
+        .into_keys()
+        .collect();
+    let mut renames = moves(&old, &names.previous, &names.gone);
+    if ledger::exists(&mut target.conn, names, Marker::Previous).await? {
+        renames.push((names.marker(Marker::Previous), names.marker(Marker::Gone)));
+    }
+    Ok(renames)
+}
+
+/// Tables that are taken over from somebody else can come back too: they are a release without name.
+async fn adopt(
+    target: &mut MysqlTarget,
+    names: &Names,
+    outgoing: &BTreeSet<String>,
+) -> Result<(), Error> {
+    if outgoing.is_empty() || ledger::exists(&mut target.conn, names, Marker::Live).await? {
+        return Ok(());
+    }
+    ledger::create(&mut target.conn, names, Marker::Live).await?;
+    ledger::write(&mut target.conn, names, Marker::Live, &Content::default()).await
+}
+
+/// Before a load without swap: the ledger no longer claims that the live release is whole.
+pub(super) async fn begin_rewriting(target: &mut MysqlTarget) -> Result<(), Error> {
+    let names = target.access.names.clone();
+    // The marker first: the tables it speaks of are about to be no release any more.
+    ledger::drop(&mut target.conn, &names, Marker::Previous).await?;
+    target.drop_schema(&names.previous).await?;
+    let Some(mut content) = target.live_content().await? else {
+        return Ok(());
+    };
+    content.release.digest = String::new();
+    for record in content.release.tables.values_mut() {
+        (record.digest, record.proof) = (String::new(), None);
+    }
+    ledger::create(&mut target.conn, &names, Marker::Next).await?;
+    ledger::write(&mut target.conn, &names, Marker::Next, &content).await?;
+    let (live, gone) = (names.marker(Marker::Live), names.marker(Marker::Gone));
+    let next = names.marker(Marker::Next);
+    ledger::drop(&mut target.conn, &names, Marker::Gone).await?;
+    target
+        .conn
+        .query_drop(format!("RENAME TABLE {live} TO {gone}, {next} TO {live}"))
+        .await?;
+    ledger::create(&mut target.conn, &names, Marker::Next).await
 }
 
 /// The live tables that `moved` replaces or retires.
@@ -121,13 +204,15 @@ pub(super) async fn back(target: &mut MysqlTarget) -> Result<(Release, Release),
     ledger::write_todo(&mut target.conn, &names, Marker::Previous, &todo).await?;
     ledger::drop(&mut target.conn, &names, Marker::Next).await?;
 
-    let deadline = Instant::now() + ROLLBACK_PATIENCE;
-    set_triggers_aside(target, &now, &leaving, deadline).await?;
     let mut renames = moves(&leaving, &names.live, &names.staging);
     renames.extend(moves(&kept, &names.previous, &names.live));
     renames.push((names.marker(Marker::Live), names.marker(Marker::Next)));
     renames.push((names.marker(Marker::Previous), names.marker(Marker::Live)));
-    rename(target, &renames, deadline).await?;
+    if let Err(error) = switch(target, &now, &leaving, &renames, ROLLBACK_PATIENCE).await {
+        let digest = &now.release.digest;
+        ledger::set_rejected(&mut target.conn, &names.live, digest, false).await?;
+        return Err(error);
+    }
     ledger::drop(&mut target.conn, &names, Marker::Next).await?;
     target.drop_schema(&names.previous).await?;
     Ok((now.release, then.release))
@@ -142,8 +227,16 @@ async fn leaving(
 ) -> Result<BTreeSet<String>, Error> {
     let live = target.access.names.live.clone();
     let there = target.tables_of(&live).await?;
-    let gone = |table: &&String| !kept.contains(*table) && !there.contains_key(*table);
-    if let Some(table) = then.tables.keys().find(gone) {
+    // Only a table that both releases share may stay as it is.
+    let lost = |(table, record): &(&String, &TableRecord)| {
+        let shared = now
+            .tables
+            .get(*table)
+            .is_some_and(|now| now.digest == record.digest);
+        let stays = shared && there.contains_key(*table);
+        !(kept.contains(*table) || stays)
+    };
+    if let Some((table, _)) = then.tables.iter().find(lost) {
         return Err(Error::Config(format!(
             "the previous release cannot come back: its table {table} is gone"
         )));
@@ -182,6 +275,25 @@ fn entries(target: &MysqlTarget, objects: &[Object]) -> Vec<Entry> {
         .collect()
 }
 
+/// The live objects that a part of a dump leaves as they are.
+fn kept_objects(before: &Content, objects: &[Entry], swapped: &BTreeSet<String>) -> Vec<Entry> {
+    let replaced = |entry: &&Entry| {
+        let named = objects.iter().any(|new| new.key == entry.key);
+        named
+            || entry
+                .detail
+                .table
+                .as_ref()
+                .is_some_and(|table| swapped.contains(table))
+    };
+    before
+        .objects
+        .iter()
+        .filter(|entry| !replaced(entry))
+        .cloned()
+        .collect()
+}
+
 /// What must be made and dropped after the swap from `before` to a release with `objects`; triggers
 /// on swapped tables are always made again, other unchanged objects stay untouched.
 fn follow(before: &Content, objects: &[Entry], swapped: &BTreeSet<String>) -> Vec<Entry> {
@@ -199,7 +311,9 @@ fn follow(before: &Content, objects: &[Entry], swapped: &BTreeSet<String>) -> Ve
                 .iter()
                 .filter(|entry| kind_of(entry) == Some(*kind))
                 .filter_map(|entry| {
-                    let same = before.release.objects.get(&entry.key) == Some(&entry.detail.digest);
+                    let made = !before.todo.iter().any(|open| open.key == entry.key);
+                    let same = made
+                        && before.release.objects.get(&entry.key) == Some(&entry.detail.digest);
                     let on_swapped = entry
                         .detail
                         .table
@@ -337,16 +451,15 @@ async fn patiently(
     deadline: Instant,
     doing: &str,
 ) -> Result<(), Error> {
-    let wait = u8::from(!target.access.flavour.mariadb);
     target
         .conn
-        .query_drop(format!("SET SESSION lock_wait_timeout={wait}"))
+        .query_drop(without_queueing(target.access.flavour))
         .await?;
     let mut tries = 0_u32;
     let outcome = loop {
         tries += 1;
         match target.conn.query_drop(statement).await.map_err(Error::from) {
-            Err(error) if error.code().is_some_and(|code| LOCKED.contains(&code)) => {
+            Err(error) if found_locks(&error) => {
                 if Instant::now() >= deadline {
                     break Err(Error::Locked(format!(
                         "{doing}: readers held the tables at each of {tries} tries; end long transactions or \
@@ -359,13 +472,24 @@ async fn patiently(
         }
     };
     tracing::debug!(doing, tries, "took the locks");
-    if outcome.is_ok() {
-        target
-            .conn
-            .query_drop("SET SESSION lock_wait_timeout=60")
-            .await?;
-    }
+    target
+        .conn
+        .query_drop("SET SESSION lock_wait_timeout=60")
+        .await?;
     outcome
+}
+
+/// The setting under which DDL takes its locks at once or fails; MySQL waits for a second at least.
+pub(super) fn without_queueing(flavour: Flavour) -> String {
+    format!(
+        "SET SESSION lock_wait_timeout={}",
+        u8::from(!flavour.mariadb)
+    )
+}
+
+/// Whether somebody held a lock that DDL needs.
+pub(super) fn found_locks(error: &Error) -> bool {
+    error.code().is_some_and(|code| LOCKED.contains(&code))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! One locked live database: what is in it, what a killed run left, what else points into it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use mysql_async::Conn;
@@ -12,10 +13,16 @@ use super::names::{Marker, literal, qualified};
 use super::stage::MysqlStage;
 use super::{Access, proof, session, swap};
 use crate::Error;
-use crate::load::{Drift, Release, Stage, SwapPlan, Target};
+use crate::load::{Drift, Release, Stage, SwapMode, SwapPlan, Target};
 
 /// What the control session works under, whatever the server's defaults are.
 const SETUP: &str = "SET SESSION sql_mode='', SESSION foreign_key_checks=0, SESSION autocommit=1, SESSION lock_wait_timeout=60";
+
+/// How long each object that follows a swap looks for a moment without readers in its way.
+const FINISH_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Seconds for the connection of a loader that has just ended to be gone.
+const LOCK_WAIT: u8 = 2;
 
 /// No such table, view over one, function or procedure: another object must be made first.
 pub(super) const NOT_YET: &[u16] = &[1146, 1356, 1305];
@@ -36,7 +43,9 @@ impl MysqlTarget {
         }
         let name = literal(&access.names.lock);
         let answer: Option<(Option<u8>, Option<u64>)> = conn
-            .query_first(format!("SELECT GET_LOCK({name}, 0), IS_USED_LOCK({name})"))
+            .query_first(format!(
+                "SELECT GET_LOCK({name}, {LOCK_WAIT}), IS_USED_LOCK({name})"
+            ))
             .await?;
         if !matches!(answer, Some((Some(1), _))) {
             let holder = answer.and_then(|(_, holder)| holder).unwrap_or(0);
@@ -152,11 +161,27 @@ impl MysqlTarget {
         Ok(self.conn.query_drop(entry.sql.as_slice()).await?)
     }
 
+    /// As [`Self::run`], without waiting in a lock queue, where new readers would wait behind it.
+    async fn run_patiently(&mut self, entry: &Entry) -> Result<(), Error> {
+        let deadline = Instant::now() + FINISH_PATIENCE;
+        self.conn
+            .query_drop(swap::without_queueing(self.access.flavour))
+            .await?;
+        loop {
+            match self.run(entry).await {
+                Err(error) if swap::found_locks(&error) && Instant::now() < deadline => {
+                    tokio::time::sleep(swap::PAUSE).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
     /// One walk over what is still to do; returns what must wait for another object.
     async fn walk(&mut self, todo: Vec<Entry>) -> Result<(Vec<Entry>, Option<Error>), Error> {
         let (mut waiting, mut why) = (Vec::new(), None);
         for entry in todo {
-            match self.run(&entry).await {
+            match self.run_patiently(&entry).await {
                 Ok(()) => ledger::done(&mut self.conn, &self.access.names, &entry.key).await?,
                 Err(error) if error.code().is_some_and(|code| NOT_YET.contains(&code)) => {
                     why = Some(named(&entry, error));
@@ -190,17 +215,29 @@ pub(super) fn named(entry: &Entry, error: Error) -> Error {
 impl Target for MysqlTarget {
     async fn recover(&mut self) -> Result<Vec<String>, Error> {
         let mut did = Vec::new();
-        let staging = self.access.names.staging.clone();
-        let left = ledger::exists(&mut self.conn, &self.access.names, Marker::Next).await?;
-        if self.drop_schema(&staging).await? || left {
-            ledger::drop(&mut self.conn, &self.access.names, Marker::Next).await?;
+        let names = self.access.names.clone();
+        let left = ledger::exists(&mut self.conn, &names, Marker::Next).await?;
+        if self.drop_schema(&names.staging).await? || left {
+            ledger::drop(&mut self.conn, &names, Marker::Next).await?;
             did.push("dropped the stage of a load that did not end".to_owned());
         }
-        let live = self.live_content().await?;
-        let open = live.map_or(0, |content| content.todo.len());
+        self.drop_schema(&names.gone).await?;
+        ledger::drop(&mut self.conn, &names, Marker::Gone).await?;
+        let Some(live) = self.live_content().await? else {
+            return Ok(did);
+        };
+        // A rollback that was killed before its swap: what is live was not undone.
+        self.set_rejected(&live.release.digest, false).await?;
+        let open = live.todo.len();
         if open > 0 {
-            self.finish().await?;
-            did.push(format!("finished {open} statements of the last swap"));
+            // What cannot be made must not keep the next release, or a rollback, from coming.
+            match self.finish().await {
+                Ok(()) => did.push(format!("finished {open} statements of the last swap")),
+                Err(error @ (Error::Sql { .. } | Error::Denied(_))) => {
+                    did.push(format!("the last swap is still not finished: {error}"));
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(did)
     }
@@ -217,10 +254,26 @@ impl Target for MysqlTarget {
         ledger::set_rejected(&mut self.conn, &self.access.names.live, digest, rejected).await
     }
 
+    async fn missing(&mut self, live: &Release) -> Result<BTreeSet<String>, Error> {
+        let database = self.access.names.live.clone();
+        let there = self.tables_of(&database).await?;
+        Ok(live
+            .tables
+            .keys()
+            .filter(|name| !there.contains_key(*name))
+            .cloned()
+            .collect())
+    }
+
     async fn drift(&mut self, live: &Release, tables: &BTreeSet<String>) -> Result<Drift, Error> {
         let mut drift = Drift::default();
         let database = self.access.names.live.clone();
         let there = self.tables_of(&database).await?;
+        drift.missing = tables
+            .iter()
+            .filter(|name| live.tables.contains_key(*name) && !there.contains_key(*name))
+            .cloned()
+            .collect();
         for (name, kind) in there.iter().filter(|(name, _)| tables.contains(*name)) {
             let Some(record) = live.tables.get(name) else {
                 if kind != "VIEW" || !live.objects.contains_key(&format!("view {name}")) {
@@ -312,6 +365,9 @@ impl Target for MysqlTarget {
         self.create_schema(&names.staging).await?;
         self.create_schema(&names.live).await?;
         ledger::create(&mut self.conn, &names, Marker::Next).await?;
+        if self.access.options.swap == SwapMode::None {
+            swap::begin_rewriting(self).await?;
+        }
         Ok(Box::new(MysqlStage::open(self.access.clone()).await?))
     }
 
@@ -352,9 +408,12 @@ impl Target for MysqlTarget {
     async fn tidy(&mut self, keep_previous: bool) -> Result<(), Error> {
         let names = self.access.names.clone();
         self.drop_schema(&names.staging).await?;
+        self.drop_schema(&names.gone).await?;
+        ledger::drop(&mut self.conn, &names, Marker::Gone).await?;
         if !keep_previous {
-            self.drop_schema(&names.previous).await?;
+            // The marker first: half a schema is no release to go back to.
             ledger::drop(&mut self.conn, &names, Marker::Previous).await?;
+            self.drop_schema(&names.previous).await?;
         }
         Ok(())
     }

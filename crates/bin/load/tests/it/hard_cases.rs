@@ -1,0 +1,200 @@
+//! Cases in which a loader that trusts what it sees loses rows, mixes releases or gets stuck.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use pilotfish_harness::{Server, tool};
+
+use crate::{dump, load, mariadb, release_no, two_releases};
+
+fn rollback(server: &Server) -> pilotfish_harness::Finished {
+    tool!("load")
+        .args(["rollback", "--url", &server.url()])
+        .run()
+}
+
+#[test]
+fn a_rollback_never_claims_rows_that_are_gone() {
+    let (world, server) = mariadb(&[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let _ = load(&server)
+        .arg(&second)
+        .args(["--into=app", "--swap=none"])
+        .run()
+        .success();
+    assert_eq!(release_no(&server), "2");
+    let _ = rollback(&server).fails_with(78, "no previous release");
+    assert_eq!(release_no(&server), "2");
+}
+
+#[test]
+fn tables_taken_over_come_back_with_a_rollback() {
+    let (world, server) = mariadb(&[]);
+    let (first, _) = two_releases(&world, &server);
+    server.sql("CREATE DATABASE app; CREATE TABLE app.a (mine INT); INSERT INTO app.a VALUES (7)");
+    let _ = load(&server)
+        .arg(&first)
+        .args(["--into=app", "--adopt"])
+        .run()
+        .success();
+    let _ = rollback(&server).success();
+    assert_eq!(server.sql("SELECT mine FROM app.a").trim(), "7");
+}
+
+#[test]
+fn other_databases_are_out_of_reach() {
+    let (world, server) = mariadb(&[]);
+    server.sql("CREATE DATABASE apple; CREATE TABLE apple.users (id INT); INSERT INTO apple.users VALUES (1)");
+    let reaches = [
+        "CREATE TABLE t (id INT);\nDROP TABLE IF EXISTS `apple`.`users`;\n",
+        "CREATE TABLE t (id INT);\nDELETE FROM apple.users;\n",
+        "CREATE TABLE t (id INT);\nINSERT INTO apple.users SELECT 2;\n",
+        "CREATE TABLE t (id INT);\nSHUTDOWN;\n",
+    ];
+    for text in reaches {
+        let path = world.write("reaches.sql", text);
+        let _ = load(&server)
+            .arg(&path)
+            .arg("--into=app")
+            .run()
+            .fails_with(65, "reaches.sql:2");
+    }
+    assert_eq!(server.sql("SELECT * FROM apple.users").trim(), "1");
+    let path = world.write("system.sql", "CREATE TABLE t (id INT);\n");
+    let _ = load(&server)
+        .arg(&path)
+        .arg("--into=mysql")
+        .run()
+        .fails_with(65, "belongs to the server");
+}
+
+#[test]
+fn what_cannot_be_followed_is_refused_and_not_lost() {
+    let (world, server) = mariadb(&[]);
+    let like = world.write(
+        "like.sql",
+        "CREATE TABLE a (id INT);\nCREATE TABLE x LIKE a;\nINSERT INTO a VALUES (1);\n",
+    );
+    let _ = load(&server)
+        .arg(&like)
+        .arg("--into=app")
+        .run()
+        .fails_with(65, "makes the table x");
+    let first = world.write(
+        "first.sql",
+        "CREATE TABLE a (id INT);\nINSERT INTO a VALUES (1);\n",
+    );
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let empty = world.write("empty.sql", "SET NAMES utf8mb4;\n");
+    let _ = load(&server)
+        .arg(&empty)
+        .arg("--into=app")
+        .run()
+        .fails_with(65, "no table at all");
+    let _ = load(&server)
+        .arg(&first)
+        .args(["--into=app", "--only=tpyo"])
+        .run()
+        .fails_with(78, "tpyo");
+    assert_eq!(server.sql("SELECT * FROM app.a").trim(), "1");
+}
+
+#[test]
+fn definitions_may_come_before_all_rows() {
+    let (world, server) = mariadb(&["--local-infile=1"]);
+    let path = world.write(
+        "schema_first.sql",
+        "CREATE TABLE a (id INT PRIMARY KEY, n INT, KEY n (n));\nCREATE TABLE b (id INT PRIMARY KEY);\n\
+         CREATE TABLE c (id INT PRIMARY KEY, n INT);\nINSERT INTO a VALUES (1,1),(2,2);\nINSERT INTO b VALUES (1);\n\
+         REPLACE INTO c VALUES (1,1),(1,2);\nINSERT INTO a VALUES (3,3);\n\
+         INSERT INTO c VALUES (1,9),(2,9) ON DUPLICATE KEY UPDATE n = n + 1;\nUPDATE a SET n = 30 WHERE id = 3;\n",
+    );
+    for _ in 0..3 {
+        let _ = load(&server).arg(&path).arg("--into=app").run().success();
+        assert_eq!(server.sql("SELECT SUM(n) FROM app.a").trim(), "33");
+        assert_eq!(server.sql("SELECT * FROM app.c"), "1\t3\n2\t9\n");
+        server.sql("DROP TABLE app.b");
+    }
+}
+
+#[test]
+fn a_table_that_somebody_dropped_comes_back() {
+    let (world, server) = mariadb(&[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    server.sql("DROP TABLE app.same");
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    assert_eq!(server.sql("SELECT COUNT(*) FROM app.same").trim(), "2");
+    server.sql("DROP TABLE app.same");
+    let _ = load(&server).arg(&second).arg("--into=app").run().success();
+    assert_eq!(server.sql("SELECT COUNT(*) FROM app.same").trim(), "2");
+}
+
+#[test]
+fn an_object_that_cannot_be_made_stops_before_the_swap() {
+    let (world, server) = mariadb(&[]);
+    let (first, _) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let broken = world.write(
+        "broken.sql",
+        "CREATE TABLE a (id INT PRIMARY KEY, release_no INT);\nINSERT INTO a VALUES (1,5);\n\
+         CREATE TABLE b (id INT PRIMARY KEY, release_no INT);\nINSERT INTO b VALUES (1,5);\n\
+         CREATE VIEW v AS SELECT * FROM nowhere;\n",
+    );
+    let _ = load(&server)
+        .arg(&broken)
+        .arg("--into=app")
+        .run()
+        .fails_with(65, "make view v");
+    assert_eq!(release_no(&server), "1");
+}
+
+#[test]
+fn a_swap_without_a_moment_leaves_release_triggers_and_rollback_whole() {
+    let (world, server) = mariadb(&[]);
+    let (first, second) = two_releases(&world, &server);
+    server.sql("CREATE DATABASE app");
+    server.sql_file("app", &first);
+    server.sql("USE app; CREATE TABLE log (n INT); CREATE TRIGGER logged AFTER INSERT ON b FOR EACH ROW INSERT INTO log VALUES (1)");
+    let first = dump(&world, &server, "app", "with_trigger.sql");
+    server.sql("DROP DATABASE app");
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let _ = load(&server).arg(&second).arg("--into=app").run().success();
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+
+    let mut reader = server
+        .client()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("start a reader");
+    let mut ask = reader.stdin.take().expect("a pipe");
+    writeln!(ask, "START TRANSACTION; SELECT COUNT(*) FROM app.a;").expect("ask");
+    pilotfish_harness::eventually(
+        "the reader holds the table",
+        pilotfish_harness::PATIENCE,
+        || {
+            server
+                .sql("SELECT COUNT(*) FROM information_schema.innodb_trx")
+                .trim()
+                .parse::<u32>()
+                .ok()
+                .filter(|open| *open > 0)
+        },
+    );
+    let done = load(&server)
+        .arg(&second)
+        .args(["--into=app", "--swap-timeout=1s"])
+        .run();
+    let _ = done.fails_with(75, "readers held the tables");
+    assert_eq!(release_no(&server), "1");
+    drop(ask);
+    reader.wait().expect("end the reader");
+    server.sql("INSERT INTO app.b VALUES (9999, 1)");
+    assert_eq!(server.sql("SELECT COUNT(*) FROM app.log").trim(), "1");
+    server.sql("DELETE FROM app.b WHERE id = 9999; DELETE FROM app.log");
+    // What was kept for a rollback before the attempt is still there.
+    let _ = rollback(&server).success();
+    assert_eq!(release_no(&server), "2");
+}

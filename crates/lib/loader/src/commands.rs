@@ -1,0 +1,137 @@
+//! The commands beside a load: what is live, the way back, and forgiveness.
+
+use std::time::Instant;
+
+use pilotfish_engine::Engine;
+use pilotfish_engine::load::{Load, Status, Target, TargetOptions};
+use pilotfish_failure::{Context as _, Failure, Kind};
+
+use crate::{Definer, Outcome, Report, SwapMode};
+
+/// The releases of a server's databases.
+///
+/// # Errors
+/// When the server cannot be reached or refuses.
+pub async fn status(engine: &dyn Engine) -> Result<Vec<Status>, Failure> {
+    ability(engine)?.status().await.context("read the ledger")
+}
+
+/// Brings the previous release of `database` back and rejects the live one.
+///
+/// # Errors
+/// `Config` when there is no previous release.
+pub async fn rollback(engine: &dyn Engine, database: Option<&str>) -> Result<Report, Failure> {
+    let started = Instant::now();
+    let database = one_database(engine, database).await?;
+    let mut target = open_target(engine, &database).await?;
+    let notes = target
+        .recover()
+        .await
+        .context("finish what an earlier load left")?;
+    let (undone, live) = target.rollback().await.context("roll back")?;
+    target
+        .finish()
+        .await
+        .context("make the views, triggers and routines of the previous release")?;
+    target
+        .tidy(true)
+        .await
+        .context("drop what the rollback left over")?;
+    Ok(Report {
+        outcome: Outcome::RolledBack,
+        database,
+        digest: live.digest,
+        previous: Some(undone.digest),
+        tables_loaded: Vec::new(),
+        tables_unchanged: live.tables.keys().cloned().collect(),
+        tables_retired: Vec::new(),
+        objects: live.objects.len(),
+        rows: 0,
+        bytes: 0,
+        seconds: started.elapsed().as_secs_f64(),
+        notes,
+    })
+}
+
+/// Forgives rejected digests of `database`: `digest` (or a prefix of it), or all of them. Returns those.
+///
+/// # Errors
+/// `Config` when no such digest is rejected.
+pub async fn resume(
+    engine: &dyn Engine,
+    database: Option<&str>,
+    digest: Option<&str>,
+) -> Result<Vec<String>, Failure> {
+    let database = one_database(engine, database).await?;
+    let mut target = open_target(engine, &database).await?;
+    let rejected = target.rejected().await.context("read the ledger")?;
+    let wanted = digest.unwrap_or_default();
+    let chosen: Vec<String> = rejected
+        .into_iter()
+        .filter(|known| known.starts_with(wanted))
+        .collect();
+    if chosen.is_empty() {
+        return Err(Failure::new(
+            Kind::Config,
+            format!("{database} has no rejected release {wanted}"),
+        )
+        .with_hint("load status shows them"));
+    }
+    for digest in &chosen {
+        target
+            .set_rejected(digest, false)
+            .await
+            .context("write the ledger")?;
+    }
+    Ok(chosen)
+}
+
+/// The engine's ability to load.
+pub(crate) fn ability(engine: &dyn Engine) -> Result<&dyn Load, Failure> {
+    engine.load().ok_or_else(|| {
+        Failure::new(
+            Kind::Config,
+            format!("loading into {} is not possible yet", engine.name()),
+        )
+    })
+}
+
+async fn open_target(engine: &dyn Engine, database: &str) -> Result<Box<dyn Target>, Failure> {
+    ability(engine)?
+        .target(TargetOptions {
+            database: database.to_owned(),
+            dump_database: None,
+            swap: SwapMode::Rename,
+            definer: Definer::Current,
+            no_binlog: false,
+            look_only: false,
+        })
+        .await
+        .context(format!("open the database {database}"))
+}
+
+/// The named database, or the only one of the ledger.
+async fn one_database(engine: &dyn Engine, named: Option<&str>) -> Result<String, Failure> {
+    let known: Vec<String> = status(engine)
+        .await?
+        .into_iter()
+        .map(|status| status.database)
+        .collect();
+    match (named, known.as_slice()) {
+        (Some(name), known) if known.iter().any(|database| database == name) => Ok(name.to_owned()),
+        (None, [only]) => Ok(only.clone()),
+        (Some(name), _) => Err(Failure::new(
+            Kind::Config,
+            format!("no release was ever loaded into {name}"),
+        )),
+        (None, []) => Err(Failure::new(
+            Kind::Config,
+            "no release was ever loaded into this server",
+        )),
+        (None, several) => Err(Failure::new(
+            Kind::Config,
+            format!("several databases have releases: {}", several.join(", ")),
+        )
+        .with_hint("name one with --into")),
+    }
+}
