@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pilotfish_runtime::{CommonArgs, Environment, OutputFormat, parse_bytes, parse_duration};
-use pilotfish_storage::{Address, StorageArgs, Timeouts};
+use pilotfish_storage::{Address, StorageArgs, Timeouts, is_plain_address};
 
 use crate::checksum::Expected;
 use crate::config::{
@@ -316,15 +316,17 @@ impl DaemonArgs {
             mistakes.push("--notify-token-file goes with --notify".to_owned());
         }
         let notify = self.notify.and_then(|url| match reqwest::Url::parse(&url) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => {
-                Some(Notify {
-                    url,
-                    token_file: self.notify_token_file,
-                    patience: self.notify_timeout,
-                })
-            }
+            Ok(parsed) if is_plain_address(&url) => Some(Notify {
+                url: parsed,
+                token_file: self.notify_token_file,
+                patience: self.notify_timeout,
+            }),
             _ => {
-                mistakes.push("--notify takes an address: http://127.0.0.1:9808".to_owned());
+                mistakes.push(
+                    "--notify takes a plain address, http://127.0.0.1:9808; \
+                     a token comes from --notify-token-file"
+                        .to_owned(),
+                );
                 None
             }
         });

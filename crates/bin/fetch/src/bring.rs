@@ -7,7 +7,9 @@ use std::time::Duration;
 use pilotfish_failure::{Context, Failure, Kind};
 use pilotfish_runtime::{Process, Progress, Unit};
 use pilotfish_storage::{Object, Storage};
-use pilotfish_volume::{Error as VolumeError, LEASE_RENEWAL, Manifest, Publisher, current};
+use pilotfish_volume::{
+    Error as VolumeError, LEASE_RENEWAL, Manifest, Publisher, current_if_whole,
+};
 
 use crate::config::{Config, Unpack};
 use crate::download::Stop;
@@ -36,10 +38,10 @@ pub(crate) enum Tried {
 }
 
 impl Volume {
-    /// The manifest of the live release, if there is one.
+    /// The manifest of the live release, if there is one and it is not damaged.
     pub(crate) async fn live(&self) -> Result<Option<Manifest>, Failure> {
         let root = self.root.clone();
-        let release = blocking(move || current(&root).map_err(Failure::from)).await?;
+        let release = blocking(move || current_if_whole(&root).map_err(Failure::from)).await?;
         Ok(release.and_then(|release| release.manifest))
     }
 
@@ -58,7 +60,7 @@ impl Volume {
         live: Option<&Manifest>,
     ) -> Result<Tried, Stop> {
         let publisher = Arc::new(self.publisher().await.map_err(Failure::from)?);
-        let mut lease = Lease::keep(&publisher, &self.process);
+        let mut lease = Lease::keep(&publisher);
         let work = async {
             let received = match self
                 .receive(&publisher, object, address, expected, live)
@@ -206,16 +208,13 @@ struct Lease {
 }
 
 impl Lease {
-    fn keep(publisher: &Arc<Publisher>, process: &Process) -> Self {
+    /// A shutdown does not end the renewal: what is done until then is still done under the lease.
+    fn keep(publisher: &Arc<Publisher>) -> Self {
         let (tell, lost) = tokio::sync::oneshot::channel();
         let publisher = Arc::clone(publisher);
-        let shutdown = process.shutdown.clone();
         let renewal = tokio::spawn(async move {
             loop {
-                tokio::select! {
-                    () = tokio::time::sleep(LEASE_RENEWAL) => {}
-                    () = shutdown.cancelled() => return,
-                }
+                tokio::time::sleep(LEASE_RENEWAL).await;
                 let publisher = Arc::clone(&publisher);
                 let renewed = blocking(move || Ok(publisher.renew()?)).await;
                 if let Err(failure) = renewed {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use pilotfish_failure::{Failure, Kind};
 use pilotfish_runtime::Progress;
-use pilotfish_storage::{Error, Object, Storage};
+use pilotfish_storage::{Address, Error, Object, Storage};
 use tokio::task::JoinSet;
 
 use crate::inflow::Source;
@@ -48,6 +48,8 @@ impl From<Retrying> for Stop {
 #[derive(Debug, Clone)]
 pub(crate) struct Download {
     pub(crate) storage: Arc<dyn Storage>,
+    /// Names the object in messages: its key may hold a password or a signature.
+    pub(crate) address: Address,
     pub(crate) object: Object,
     pub(crate) partial: Arc<Partial>,
     pub(crate) parallel: usize,
@@ -109,11 +111,7 @@ impl Download {
             let before = at;
             let error = match self.some_of(part, &mut at).await? {
                 Ok(()) if at == part.end => return Ok(()),
-                Ok(()) => Error::Unreachable {
-                    object: self.object.key.clone(),
-                    reason: format!("the answer ended {} bytes early", part.end - at),
-                    retry_after: None,
-                },
+                Ok(()) => self.cut_short(format!("the answer ended {} bytes early", part.end - at)),
                 Err(error) => error,
             };
             // Tries are counted without a byte in between: a long transfer may be cut often.
@@ -176,11 +174,9 @@ impl Download {
                 }
                 if chunk.is_none() {
                     return match self.object.size {
-                        Some(size) if size != at => Err(Stop::Again(Error::Unreachable {
-                            object: self.object.key.clone(),
-                            reason: format!("it ended after {at} of {size} bytes"),
-                            retry_after: None,
-                        })),
+                        Some(size) if size != at => Err(Stop::Again(
+                            self.cut_short(format!("it ended after {at} of {size} bytes")),
+                        )),
                         _ => Ok(()),
                     };
                 }
@@ -190,6 +186,10 @@ impl Download {
             done = work => done,
             () = self.retry.cancel.cancelled() => Err(cancelled().into()),
         }
+    }
+
+    fn cut_short(&self, reason: String) -> Error {
+        self.address.cut_short(&self.object.key, reason)
     }
 
     fn stop(&self, error: Error) -> Stop {

@@ -10,7 +10,6 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
 
 use pilotfish_failure::{Context, Failure};
 use pilotfish_storage::Object;
@@ -20,9 +19,6 @@ use crate::inflow::Inflow;
 
 const FILE: &str = "download";
 const NOTES: &str = "download.json";
-
-/// A time as the version's mark is fine to one second: two versions within it look the same.
-const COARSE: Duration = Duration::from_secs(2);
 
 /// What `download.json` says.
 #[derive(Debug, Serialize, Deserialize, PartialEq, Eq)]
@@ -35,6 +31,18 @@ struct Notes {
     part_size: u64,
     /// Numbers of the complete parts.
     done: Vec<u64>,
+}
+
+impl Notes {
+    /// Whether the file reaches to the end of the last part that the notes call complete.
+    fn are_of(&self, path: &Path) -> bool {
+        let last = self.done.iter().max();
+        let end = last.map_or(0, |last| {
+            let end = last.saturating_add(1).saturating_mul(self.part_size);
+            end.min(self.size)
+        });
+        fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() >= end)
+    }
 }
 
 /// The file and how much of each part it has.
@@ -82,7 +90,11 @@ impl Partial {
         let left = read_notes(folder)
             .filter(|notes| Some(&notes.identity) == identity.as_ref() && notes.size == size)
             .filter(|notes| notes.boot == boot_id() && !notes.boot.is_empty())
-            .filter(|notes| notes.part_size > 0 && path.is_file());
+            .filter(|notes| notes.part_size > 0 && notes.are_of(&path));
+        if left.is_none() {
+            // Before the file is begun anew: notes that outlive it would vouch for its holes.
+            forget_notes(folder)?;
+        }
         let part_size = left.as_ref().map_or(part_size, |notes| notes.part_size);
         let file = OpenOptions::new()
             .read(true)
@@ -228,12 +240,17 @@ impl Parts {
 /// Names the version of the object, when equal names promise equal bytes.
 fn identity(object: &Object, address: &str) -> Option<String> {
     let label = object.version.label()?;
-    let settled = object.modified.is_some_and(|modified| {
-        SystemTime::now()
-            .duration_since(modified)
-            .is_ok_and(|age| age >= COARSE)
-    });
-    (object.ranges && (object.version.is_strong() || settled)).then(|| format!("{address} {label}"))
+    (object.ranges && object.is_settled()).then(|| format!("{address} {label}"))
+}
+
+fn forget_notes(folder: &Path) -> Result<(), Failure> {
+    let path = folder.join(NOTES);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).context(format!("remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn read_notes(folder: &Path) -> Option<Notes> {
@@ -245,4 +262,64 @@ fn boot_id() -> String {
         .unwrap_or_default()
         .trim()
         .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use pilotfish_storage::Version;
+
+    use super::*;
+
+    const PART: u64 = 4;
+
+    fn open(folder: &Path) -> Partial {
+        let object = Object {
+            key: "dump.sql".to_owned(),
+            size: Some(10),
+            version: Version {
+                etag: Some("\"v1\"".to_owned()),
+                ..Version::default()
+            },
+            modified: None,
+            checksums: Vec::new(),
+            ranges: true,
+        };
+        Partial::open(folder, &object, "s3://dumps/dump.sql", PART).unwrap()
+    }
+
+    fn complete(partial: &Partial) {
+        while let Some(part) = partial.take() {
+            let length = usize::try_from(part.end - part.start).unwrap();
+            partial.write(part, &vec![b'x'; length]).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_next_run_has_the_complete_parts() {
+        let world = pilotfish_harness::World::new();
+        let folder = world.join("");
+        let first = open(&folder);
+        let part = first.take().unwrap();
+        first.write(part, b"abcd").unwrap();
+        let part = first.take().unwrap();
+        first.write(part, b"e").unwrap();
+        assert_eq!(open(&folder).have(), PART);
+    }
+
+    #[test]
+    fn notes_never_vouch_for_another_file() {
+        let world = pilotfish_harness::World::new();
+        let folder = world.join("");
+        complete(&open(&folder));
+        assert_eq!(open(&folder).have(), 10);
+        // Named for the release, which is swept with the staging folder after a kill.
+        fs::remove_file(folder.join(FILE)).unwrap();
+        assert_eq!(open(&folder).have(), 0);
+        // Killed again before its first part was complete.
+        assert_eq!(open(&folder).have(), 0);
+        complete(&open(&folder));
+        let file = OpenOptions::new().write(true).open(folder.join(FILE));
+        file.unwrap().set_len(9).unwrap();
+        assert_eq!(open(&folder).have(), 0, "a file that is too short");
+    }
 }

@@ -57,6 +57,8 @@ impl Receiver<'_> {
         };
         check_name(&name)
             .map_err(|problem| Failure::new(Kind::Config, format!("name {name:?}: {problem}")))?;
+        // A mark that another version may still get is no mark of these bytes.
+        let version = object.version.label().filter(|_| object.is_settled());
         let staging = self.stage(object, address).await?;
         let partial = self.partial(&staging, object, address).await?;
         self.progress.set(partial.have());
@@ -76,6 +78,7 @@ impl Receiver<'_> {
         };
         let download = Download {
             storage: Arc::clone(self.storage),
+            address: self.config.address.clone(),
             object: object.clone(),
             partial: Arc::clone(&partial),
             parallel: self.config.transfer.parallel,
@@ -86,6 +89,10 @@ impl Receiver<'_> {
         };
         let unpacked = together(download, unpacked).await?;
         let (digests, size) = digest.await?;
+        if let Some(expected) = object.size.filter(|expected| *expected != size) {
+            let message = format!("verify {address}: it has {size} bytes, expected {expected}");
+            return Err(Failure::new(Kind::BadData, message).into());
+        }
         let sha256 = digests.verify(address, expected)?;
         let files = match unpacked {
             Unpacked::Files(files) => files,
@@ -105,7 +112,7 @@ impl Receiver<'_> {
         let manifest = Manifest {
             release: release_name(fetched_at, &sha256),
             source_url: address.to_owned(),
-            version: object.version.label(),
+            version,
             size,
             sha256,
             fetched_at,

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use pilotfish_failure::{Failure, Kind};
 use pilotfish_runtime::Process;
@@ -77,7 +77,7 @@ pub(crate) struct Rounds {
     metrics: Metrics,
     /// When leftovers were last looked for.
     tidied: Option<Instant>,
-    /// The version of a lone object that the volume has.
+    /// The version of a lone object that the volume has, if no other one can get its mark.
     known: Option<Version>,
     refused: HashSet<String>,
 }
@@ -226,7 +226,7 @@ impl Rounds {
             if let Some(live) = live.filter(|live| Some(&live.sha256) == expected.as_ref())
                 && self.same_form(live)
             {
-                self.known = Some(object.version);
+                // Not known: a checksum file is often stored after the object, and may be the old one.
                 return Ok(Tried::Live(live.clone()));
             }
             let mark = format!("{address} {:?} {expected:?}", object.version.label());
@@ -234,6 +234,7 @@ impl Rounds {
                 let message = format!("take {address}: this version was refused before");
                 return Err(Failure::new(Kind::BadData, message));
             }
+            let settled = object.is_settled();
             // Boxed, as above: long chains of futures would all lie in this one.
             let brought = Box::pin(
                 self.volume
@@ -241,7 +242,7 @@ impl Rounds {
             );
             match brought.await {
                 Ok(tried) => {
-                    self.known = Some(object.version);
+                    self.known = settled.then_some(object.version);
                     return Ok(tried);
                 }
                 Err(Stop::Failed(failure)) => {
@@ -276,16 +277,8 @@ impl Rounds {
 
     /// Whether the live release is this version of this object, in the wanted form.
     fn is_live(&self, object: &Object, address: &str, live: &Manifest) -> bool {
-        // A time is fine to a second: the object may have changed within it after it was fetched.
-        let settled = object.version.is_strong()
-            || object.modified.is_some_and(|modified| {
-                let fetched = SystemTime::UNIX_EPOCH + Duration::from_secs(live.fetched_at);
-                fetched
-                    .duration_since(modified)
-                    .is_ok_and(|age| age > Duration::from_secs(2))
-            });
-        settled
-            && object.version.label().is_some()
+        // The manifest names only versions that were settled when they were fetched.
+        object.version.label().is_some()
             && object.version.label() == live.version
             && object.size.is_none_or(|size| size == live.size)
             && live.source_url == address

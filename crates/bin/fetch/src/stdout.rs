@@ -14,7 +14,7 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use pilotfish_dump::compress::{self, Format};
 use pilotfish_failure::{Failure, Kind};
 use pilotfish_runtime::{Process, Unit};
-use pilotfish_storage::{Error, Object, Storage};
+use pilotfish_storage::{Address, Error, Object, Storage};
 use serde::Serialize;
 
 use crate::checksum::{self, Digests};
@@ -70,11 +70,15 @@ pub(crate) async fn run(
         expected,
     };
     let writer = tokio::task::spawn_blocking(move || sink.drain(receive));
-    let (source, parallel, patient) =
-        (Arc::clone(storage), config.transfer.parallel, retry.clone());
+    let source = Source {
+        storage: Arc::clone(storage),
+        address: config.address.clone(),
+        object,
+    };
+    let (parallel, patient) = (config.transfer.parallel, retry.clone());
     let (shown, counted) = (progress.clone(), metrics.clone());
     let transfer = on_own_thread("stream", move || async move {
-        let mut body = bytes_of(source, object, parallel, patient);
+        let mut body = bytes_of(source, parallel, patient);
         while let Some(chunk) = body.try_next().await? {
             let length = chunk.len() as u64;
             // Waits while the reader of standard output is slow; fails when the writer has.
@@ -92,12 +96,47 @@ pub(crate) async fn run(
         transferred = transfer => transferred.and_then(std::convert::identity),
         () = retry.cancel.cancelled() => Err(cancelled()),
     };
-    let written = writer.await;
+    // A reader that has stopped reading must not hold up a process that is told to end.
+    let written = tokio::select! {
+        biased;
+        () = retry.cancel.cancelled() => return Err(cancelled()),
+        written = writer => written,
+    };
+    let written = written.map_err(|lost| Failure::new(Kind::Bug, format!("write: {lost}")))?;
+    if matches!(written, Err(Unwritten::ReaderLeft)) {
+        tracing::info!("the reader of standard output has seen enough");
+        return Ok(());
+    }
     transferred?;
-    let report = written.map_err(|lost| Failure::new(Kind::Bug, format!("write: {lost}")))??;
+    let report = written?;
     progress.finish();
     process.result(&report);
     Ok(())
+}
+
+/// Why not all of the stream was written.
+#[derive(Debug)]
+enum Unwritten {
+    /// Whoever reads closed the pipe: its right, and its own failure to tell if it is one.
+    ReaderLeft,
+    Failed(Failure),
+}
+
+impl From<Failure> for Unwritten {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Unwritten> for Failure {
+    fn from(unwritten: Unwritten) -> Self {
+        match unwritten {
+            Unwritten::ReaderLeft => {
+                Self::new(Kind::CannotWrite, "write to standard output: it is closed")
+            }
+            Unwritten::Failed(failure) => failure,
+        }
+    }
 }
 
 async fn first(
@@ -118,65 +157,65 @@ async fn first(
     Ok(seen.unwrap_or(listed))
 }
 
+/// An object and where it lies.
+#[derive(Clone)]
+struct Source {
+    storage: Arc<dyn Storage>,
+    address: Address,
+    object: Object,
+}
+
+impl Source {
+    fn cut_short(&self, reason: String) -> Error {
+        self.address.cut_short(&self.object.key, reason)
+    }
+}
+
 /// The object's bytes in order, a few requests ahead.
 fn bytes_of(
-    storage: Arc<dyn Storage>,
-    object: Object,
+    source: Source,
     parallel: usize,
     retry: Retry,
 ) -> std::pin::Pin<Box<dyn Stream<Item = Result<Bytes, Failure>> + Send>> {
-    let size = match object.size {
-        Some(size) if object.ranges => size,
-        _ => return in_one_stream(storage, object),
+    let size = match source.object.size {
+        Some(size) if source.object.ranges => size,
+        _ => return in_one_stream(source),
     };
     let parts = size.div_ceil(REQUEST);
     let requests = (0..parts).map(move |number| {
         let range = number * REQUEST..((number + 1) * REQUEST).min(size);
-        let (storage, object, retry) = (Arc::clone(&storage), object.clone(), retry.clone());
+        let (source, retry) = (source.clone(), retry.clone());
         async move {
-            let read = || one_request(&*storage, &object, range.clone());
+            let read = || one_request(&source, range.clone());
             retry.run(read).await.map_err(Failure::from)
         }
     });
     Box::pin(stream::iter(requests).buffered(parallel))
 }
 
-async fn one_request(
-    storage: &dyn Storage,
-    object: &Object,
-    range: Range<u64>,
-) -> Result<Bytes, Error> {
+async fn one_request(source: &Source, range: Range<u64>) -> Result<Bytes, Error> {
     let wanted = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-    let mut stream = storage.read(object, Some(range)).await?;
+    let mut stream = source.storage.read(&source.object, Some(range)).await?;
     let mut bytes = Vec::with_capacity(wanted);
     while let Some(chunk) = stream.next().await {
         bytes.extend_from_slice(&chunk?);
     }
     bytes.truncate(wanted);
     if bytes.len() < wanted {
-        let reason = format!("the answer ended {} bytes early", wanted - bytes.len());
-        return Err(Error::Unreachable {
-            object: object.key.clone(),
-            reason,
-            retry_after: None,
-        });
+        let missing = wanted - bytes.len();
+        return Err(source.cut_short(format!("the answer ended {missing} bytes early")));
     }
     Ok(bytes.into())
 }
 
 /// Without ranges there is one try: bytes that were written cannot be taken back.
 fn in_one_stream(
-    storage: Arc<dyn Storage>,
-    object: Object,
+    source: Source,
 ) -> std::pin::Pin<Box<dyn Stream<Item = Result<Bytes, Failure>> + Send>> {
     let opening = async move {
-        let size = object.size;
-        let body = storage.read(&object, None).await?;
-        let cut = move |seen: u64| Error::Unreachable {
-            object: object.key.clone(),
-            reason: format!("it ended after {seen} bytes"),
-            retry_after: None,
-        };
+        let size = source.object.size;
+        let body = source.storage.read(&source.object, None).await?;
+        let cut = move |seen: u64| source.cut_short(format!("it ended after {seen} bytes"));
         let counted = stream::try_unfold((body, 0_u64), move |(mut body, seen)| {
             let cut = cut.clone();
             async move {
@@ -205,7 +244,7 @@ struct Sink {
 }
 
 impl Sink {
-    fn drain(self, receive: mpsc::Receiver<Bytes>) -> Result<Report, Failure> {
+    fn drain(self, receive: mpsc::Receiver<Bytes>) -> Result<Report, Unwritten> {
         let digests = Arc::new(std::sync::Mutex::new(Stored {
             digests: Digests::new(&self.object),
             size: 0,
@@ -237,8 +276,8 @@ impl Sink {
             let (head, rest) = peek(plain, archive::HEAD).map_err(|error| corrupt(&error))?;
             if archive::is_tar(&head) || archive::is_zip(&head) {
                 let message = format!("stream {}: an archive is several files", self.address);
-                return Err(Failure::new(Kind::Config, message)
-                    .with_hint("fetch it onto a volume with --to, or give --decompress keep"));
+                let hint = "fetch it onto a volume with --to, or give --decompress keep";
+                return Err(Failure::new(Kind::Config, message).with_hint(hint).into());
             }
             plain = Box::new(rest);
         }
@@ -285,11 +324,12 @@ impl Sink {
     }
 }
 
-fn unwritten(error: &io::Error) -> Failure {
-    Failure::new(
-        Kind::CannotWrite,
-        format!("write to standard output: {error}"),
-    )
+fn unwritten(error: &io::Error) -> Unwritten {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Unwritten::ReaderLeft;
+    }
+    let message = format!("write to standard output: {error}");
+    Unwritten::Failed(Failure::new(Kind::CannotWrite, message))
 }
 
 struct Stored {

@@ -130,6 +130,12 @@ impl Address {
         }
     }
 
+    /// The failure of a transfer that ended before all bytes of an object were there.
+    #[must_use]
+    pub fn cut_short(&self, key: &str, reason: impl Into<String>) -> Error {
+        Error::unreachable(self.display_of(key), reason)
+    }
+
     /// The object's own name: what follows the last `/`, without a query.
     #[must_use]
     pub fn name_of(&self, key: &str) -> String {
@@ -184,7 +190,8 @@ pub(crate) fn without_secrets(address: &str) -> String {
     let end = address.find(['?', '#']).unwrap_or(address.len());
     let address = &address[..end];
     let Some((scheme, rest)) = address.split_once("://") else {
-        return address.to_owned();
+        // Proxies are also written as user:password@host:port.
+        return address.rsplit('@').next().unwrap_or_default().to_owned();
     };
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let host = authority.rsplit('@').next().unwrap_or_default();
@@ -268,8 +275,12 @@ mod tests {
         let address = Address::parse("https://me:secret@h/d.sql?X-Amz-Signature=secret").unwrap();
         assert_eq!(address.to_string(), "https://h/d.sql");
         assert_eq!(format!("{address:?}"), "https://h/d.sql");
-        let wrong = Address::parse("ftp://me:secret@h/d.sql").unwrap_err();
-        assert!(!wrong.to_string().contains("secret"), "{wrong}");
+        for text in ["ftp://me:secret@h/d.sql", "me:secret@h/d.sql"] {
+            let wrong = Address::parse(text).unwrap_err();
+            assert!(!wrong.to_string().contains("secret"), "{wrong}");
+        }
+        let cut = address.cut_short(address.key(), "it ended early");
+        assert_eq!(cut.to_string(), "read https://h/d.sql: it ended early");
     }
 
     #[test]

@@ -113,10 +113,12 @@ impl StorageArgs {
             .endpoint
             .or_else(|| either("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"));
         if let Some(endpoint) = &endpoint
-            && !matches!(reqwest::Url::parse(endpoint), Ok(url)
-                if matches!(url.scheme(), "http" | "https") && url.host().is_some())
+            && !is_plain_address(endpoint)
         {
-            mistakes.push("--endpoint is no address: write http://host:port".to_owned());
+            mistakes.push(
+                "--endpoint is no plain address: write http://host:port, without user or password"
+                    .to_owned(),
+            );
         }
         let region = self.region.or_else(|| {
             // Without an endpoint the SDK finds the region in profiles and metadata as well.
@@ -170,6 +172,17 @@ impl Options {
             ..self.clone()
         }
     }
+}
+
+/// Whether this is an http(s) address without a place for secrets: those come from files and
+/// variables, since addresses end up in logs.
+#[must_use]
+pub fn is_plain_address(text: &str) -> bool {
+    reqwest::Url::parse(text).is_ok_and(|url| {
+        let bare = url.username().is_empty() && url.password().is_none();
+        let ends_with_path = url.query().is_none() && url.fragment().is_none();
+        matches!(url.scheme(), "http" | "https") && url.host().is_some() && bare && ends_with_path
+    })
 }
 
 fn parse_header(text: &str) -> Option<(HeaderName, HeaderValue)> {
@@ -260,8 +273,13 @@ mod tests {
         let mistakes = options(&words, &[]).unwrap_err();
         assert_eq!(mistakes.len(), 3, "{mistakes:?}");
         assert!(!format!("{mistakes:?}").contains("s3cr3t"));
-        let env = [("HTTPS_PROXY", "http://me:s3cr3t@proxy:3128")];
-        let good = options(&["--header", "X-Key: s3cr3t"], &env).unwrap();
-        assert!(!format!("{good:?}").contains("s3cr3t"), "{good:?}");
+        let env = [("AWS_ENDPOINT_URL", "http://me:s3cr3t@minio:9000")];
+        let mistakes = options(&[], &env).unwrap_err();
+        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+        assert!(!format!("{mistakes:?}").contains("s3cr3t"));
+        for proxy in ["http://me:s3cr3t@proxy:3128", "me:s3cr3t@proxy:3128"] {
+            let good = options(&["--header", "X-Key: s3cr3t"], &[("HTTPS_PROXY", proxy)]).unwrap();
+            assert!(!format!("{good:?}").contains("s3cr3t"), "{good:?}");
+        }
     }
 }

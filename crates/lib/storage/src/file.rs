@@ -1,14 +1,18 @@
 //! Objects that are files of this machine, or of a volume mounted on it.
+//!
+//! A file has no sign of being whole. One that was written to a moment ago counts as not there yet:
+//! whoever asks again after the pause that the error names gets it once its writer is done.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::stream;
 
+use crate::object::COARSE;
 use crate::{ByteStream, Error, Object, Page, Storage, Version};
 
 /// Bytes read at once.
@@ -28,7 +32,7 @@ impl Storage for Files {
             // A prefix need not end at a folder.
             let folder = prefix.rfind('/').map_or("/", |at| &prefix[..=at]);
             let mut objects = Vec::new();
-            walk(Path::new(folder), DEPTH, &mut objects)?;
+            walk(fs::read_dir(folder)?, DEPTH, &mut objects);
             objects.retain(|object| object.key.starts_with(&prefix));
             Ok(Page {
                 objects,
@@ -48,6 +52,7 @@ impl Storage for Files {
             Ok(describe(path, &metadata))
         })
         .await?;
+        being_written(&object)?;
         Ok(Some(object).filter(|object| known != Some(&object.version)))
     }
 
@@ -72,7 +77,7 @@ impl Storage for Files {
         };
         Ok(Box::pin(stream::unfold(Some(reading), |reading| async {
             let reading = reading?;
-            let key = reading.object.key.clone();
+            let key = format!("file://{}", reading.object.key);
             let next = tokio::task::spawn_blocking(move || reading.next()).await;
             match next.unwrap_or_else(|_| Err(Error::unreachable(key, "the reader ended"))) {
                 Ok(Some((bytes, reading))) => Some((Ok(bytes), Some(reading))),
@@ -114,9 +119,10 @@ impl Reading {
     }
 }
 
-fn walk(folder: &Path, depth: usize, objects: &mut Vec<Object>) -> io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
+/// Collects the files of a folder and of those below it. What cannot be looked into has no dump for
+/// us: `lost+found` at the top of a disk, and what was removed since its name was read.
+fn walk(entries: fs::ReadDir, depth: usize, objects: &mut Vec<Object>) {
+    for entry in entries.map_while(Result::ok) {
         let (path, name) = (entry.path(), entry.file_name());
         let (Some(text), Some(name)) = (path.to_str(), name.to_str()) else {
             continue;
@@ -130,12 +136,31 @@ fn walk(folder: &Path, depth: usize, objects: &mut Vec<Object>) -> io::Result<()
             }
             // Links to folders are not followed: they could lead round in circles.
             Ok(metadata) if metadata.is_dir() && !path.is_symlink() && depth > 0 => {
-                walk(&path, depth - 1, objects)?;
+                if let Ok(entries) = fs::read_dir(&path) {
+                    walk(entries, depth - 1, objects);
+                }
             }
             _ => {}
         }
     }
-    Ok(())
+}
+
+/// Fails for as long as the file's last change is too fresh to be its last.
+fn being_written(object: &Object) -> Result<(), Error> {
+    let Some(modified) = object.modified else {
+        return Ok(());
+    };
+    let now = SystemTime::now();
+    let left = (modified + COARSE).duration_since(now).unwrap_or_default();
+    // A time far ahead of the clock says nothing about the writer.
+    if left.is_zero() || left > 2 * COARSE {
+        return Ok(());
+    }
+    Err(Error::Unreachable {
+        object: format!("file://{}", object.key),
+        reason: "it was written to a moment ago; waiting until its writer is done".to_owned(),
+        retry_after: Some(left),
+    })
 }
 
 fn describe(key: String, metadata: &fs::Metadata) -> Object {
@@ -168,7 +193,10 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Error> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done.map_err(|error| failure(&path, &error)),
-        Err(_) => Err(Error::unreachable(path, "the reader ended")),
+        Err(_) => Err(Error::unreachable(
+            format!("file://{path}"),
+            "the reader ended",
+        )),
     }
 }
 

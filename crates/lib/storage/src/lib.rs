@@ -26,7 +26,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 pub use address::Address;
-pub use args::{Options, PathStyle, StorageArgs, Timeouts};
+pub use args::{Options, PathStyle, StorageArgs, Timeouts, is_plain_address};
 pub use error::Error;
 pub use object::{ByteStream, Checksum, Object, Page, Version};
 

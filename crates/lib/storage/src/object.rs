@@ -29,6 +29,23 @@ pub struct Object {
     pub ranges: bool,
 }
 
+/// A time as the version's mark is fine to one second: two versions stored within it look the same.
+pub(crate) const COARSE: Duration = Duration::from_secs(2);
+
+impl Object {
+    /// Whether equal marks promise equal bytes from now on: the mark is a strong one, or the time in
+    /// it is so long past that nothing can be stored under it any more.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let long_past = |modified: SystemTime| {
+            let age = SystemTime::now().duration_since(modified);
+            age.is_ok_and(|age| age >= COARSE)
+        };
+        self.version.is_strong()
+            || (self.version.label().is_some() && self.modified.is_some_and(long_past))
+    }
+}
+
 /// The marks by which a storage tells versions of one object apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Version {

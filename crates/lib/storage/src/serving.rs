@@ -118,15 +118,20 @@ impl HttpServer {
         locked(&self.world)
     }
 
-    /// Puts an object with a new ETag and the time of a minute ago, plus a second per version.
+    /// Puts an object with a new ETag and the time of an hour ago, plus a second per version.
     pub fn put(&self, path: &str, bytes: &[u8]) {
+        let age = Duration::from_secs(3600_u64.saturating_sub(self.world().versions + 1));
+        self.put_at(path, bytes, SystemTime::now() - age);
+    }
+
+    /// Puts an object with a new ETag as if it had been stored then.
+    pub fn put_at(&self, path: &str, bytes: &[u8], modified: SystemTime) {
         let mut world = self.world();
         world.versions += 1;
-        let age = Duration::from_secs(3600_u64.saturating_sub(world.versions));
         let content = Content {
             bytes: Arc::new(bytes.to_vec()),
             etag: format!("\"v{}\"", world.versions),
-            modified: SystemTime::now() - age,
+            modified,
         };
         world.objects.insert(path.to_owned(), content);
     }

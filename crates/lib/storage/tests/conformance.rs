@@ -36,6 +36,13 @@ fn options(args: StorageArgs) -> Options {
     args.into_options(|_| None, TIMEOUTS).unwrap()
 }
 
+/// Makes a file look as if its writer had been done for this long.
+fn age(path: &std::path::Path, age: Duration) {
+    let file = std::fs::File::options().append(true).open(path).unwrap();
+    file.set_modified(std::time::SystemTime::now() - age)
+        .unwrap();
+}
+
 struct Folder(World);
 
 impl Fixture for Folder {
@@ -45,6 +52,7 @@ impl Fixture for Folder {
     fn put(&self, name: &str, bytes: &[u8]) {
         // Published by a rename, as writers of dumps should.
         let draft = self.0.write("draft", bytes);
+        age(&draft, Duration::from_secs(60));
         let path = self.0.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::rename(draft, path).unwrap();
@@ -127,6 +135,61 @@ impl Fixture for Bucket {
 #[tokio::test]
 async fn files_conform() {
     conformance::run(&Folder(World::new())).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_being_written_is_not_there_yet() {
+    let world = World::new();
+    let path = world.write("d.sql", b"half a");
+    let address = Address::parse(&format!("file://{}", path.display())).unwrap();
+    let storage = open(&address, &options(args())).await.unwrap();
+    let early = storage.head(address.key(), None).await.unwrap_err();
+    assert!(
+        matches!(&early, Error::Unreachable { retry_after: Some(left), .. } if *left <= Duration::from_secs(2)),
+        "{early:?}"
+    );
+    assert!(early.is_transient() && early.to_string().contains("file:///"));
+    age(&path, Duration::from_secs(3));
+    storage.head(address.key(), None).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_nobody_may_look_into_hides_no_other_file() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let world = World::new();
+    world.write("dumps/d.sql", b"x");
+    let lost = world.write("dumps/lost+found/x", b"x");
+    let folder = lost.parent().unwrap();
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o000)).unwrap();
+    let root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    let address = Address::parse(&format!("file://{}/", world.join("dumps").display())).unwrap();
+    let storage = open(&address, &options(args())).await.unwrap();
+    let page = storage.list(address.key(), None).await;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+    // Nothing is closed to root.
+    assert_eq!(page.unwrap().objects.len(), if root { 2 } else { 1 });
+    let absent = format!("{}absent/", address.key());
+    assert!(matches!(
+        storage.list(&absent, None).await,
+        Err(Error::NotFound { .. })
+    ));
+}
+
+#[tokio::test]
+async fn parts_are_asked_for_only_of_a_version_with_a_mark_of_its_own() {
+    let server = HttpServer::start(Abilities {
+        etags: false,
+        ..Abilities::GOOD
+    });
+    let address = Address::parse(&server.url("/d.sql")).unwrap();
+    let storage = open(&address, &options(args())).await.unwrap();
+    for (age, ranges) in [(Duration::ZERO, false), (Duration::from_secs(60), true)] {
+        let stored = std::time::SystemTime::now() - age;
+        server.put_at("/d.sql", b"some bytes", stored);
+        let object = storage.head(address.key(), None).await.unwrap().unwrap();
+        assert_eq!(object.ranges, ranges, "{age:?} after it was stored");
+        assert_eq!(object.is_settled(), ranges);
+    }
 }
 
 #[tokio::test]

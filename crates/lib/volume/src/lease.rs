@@ -8,6 +8,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -71,6 +72,20 @@ impl Lease {
         }
     }
 
+    /// Removes what takers that were killed or ran out of disk left beside the lease.
+    pub(crate) fn sweep(&self) -> Result<(), Error> {
+        for entry in fs::read_dir(&self.root).map_err(Error::io("list", &self.root))? {
+            let entry = entry.map_err(Error::io("list", &self.root))?;
+            let name = entry.file_name();
+            let beside = name.to_str().and_then(|name| name.strip_prefix(NAME));
+            let is_left = beside.is_some_and(|rest| rest.starts_with('-'));
+            if is_left && outlived(&self.root, &entry.path())? {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        Ok(())
+    }
+
     /// Says that the holder is alive; fails when somebody else took over.
     pub(crate) fn renew(&self) -> Result<(), Error> {
         self.check()?;
@@ -81,12 +96,26 @@ impl Lease {
 
     /// Whether the lease is still this holder's.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        match read(&self.path)? {
-            Some(record) if record.nonce == self.nonce => Ok(()),
-            _ => Err(Error::LeaseLost {
-                root: self.root.clone(),
-            }),
+        let ours = match read(&self.path)? {
+            Some(record) => record.nonce == self.nonce,
+            // On a full disk the lease is an empty file: then it is ours if it is the same file.
+            None => self.is_the_file(),
+        };
+        if ours {
+            return Ok(());
         }
+        Err(Error::LeaseLost {
+            root: self.root.clone(),
+        })
+    }
+
+    fn is_the_file(&self) -> bool {
+        let of = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let (ours, there) = (
+            self.file.metadata().map(of),
+            fs::metadata(&self.path).map(of),
+        );
+        matches!((ours, there), (Ok(ours), Ok(there)) if ours == there)
     }
 }
 
@@ -100,27 +129,51 @@ impl Drop for Lease {
 }
 
 /// Writes the lease so that nobody sees half of it: a full file gets the name by a hard link, which
-/// fails when the name is taken; where there are no hard links, O_EXCL does the same.
+/// fails when the name is taken; where there are no hard links, O_EXCL does the same. A disk without
+/// room for the words takes the name alone: the publisher must get to remove old releases.
 fn create(path: &Path, record: &Record) -> io::Result<File> {
+    let text = serde_json::to_vec(record)?;
     let draft = path.with_file_name(format!("{NAME}-{}", record.nonce));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&draft)?;
-    file.write_all(&serde_json::to_vec(record)?)?;
-    let _ = file.try_lock();
-    let linked = fs::hard_link(&draft, path);
+    let linked = written(&draft, &text).and_then(|file| {
+        fs::hard_link(&draft, path)?;
+        Ok(file)
+    });
     let _ = fs::remove_file(&draft);
     match linked {
-        Ok(()) => Ok(file),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-        Err(_) => {
-            let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-            let _ = file.try_lock();
-            file.write_all(&serde_json::to_vec(record)?)?;
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            let file = exclusive(path)?;
+            match (&file).write_all(&text) {
+                Err(error) if no_room(&error) => file.set_len(0)?,
+                Err(error) => {
+                    let _ = fs::remove_file(path);
+                    return Err(error);
+                }
+                Ok(()) => {}
+            }
             Ok(file)
         }
+        linked => linked,
     }
+}
+
+fn no_room(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+fn written(path: &Path, text: &[u8]) -> io::Result<File> {
+    let file = exclusive(path)?;
+    (&file).write_all(text)?;
+    Ok(file)
+}
+
+/// A new file, locked for as long as it is open.
+fn exclusive(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    let _ = file.try_lock();
+    Ok(file)
 }
 
 /// Removes a lease whose holder is gone, or says who holds it.
@@ -272,6 +325,34 @@ mod tests {
             .unwrap();
         let taken = Lease::take(root.path(), "near").unwrap();
         taken.check().unwrap();
+    }
+
+    #[test]
+    fn an_empty_lease_is_its_holders_and_nobody_elses() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join(NAME);
+        let full = Lease::take(root.path(), "full").unwrap();
+        full.file.set_len(0).unwrap();
+        full.renew().unwrap();
+        let other = Lease::take(root.path(), "other");
+        assert!(matches!(other, Err(Error::Busy { .. })), "{other:?}");
+        fs::rename(&path, root.path().join("aside")).unwrap();
+        File::create(&path).unwrap();
+        assert!(matches!(full.renew(), Err(Error::LeaseLost { .. })));
+    }
+
+    #[test]
+    fn what_killed_takers_left_is_swept_when_it_is_old() {
+        let root = tempfile::tempdir().unwrap();
+        let long_ago = SystemTime::now() - LEASE_LIFETIME - Duration::from_secs(5);
+        let old = root.path().join(format!("{NAME}-dead"));
+        File::create(&old).unwrap().set_modified(long_ago).unwrap();
+        let new = root.path().join(format!("{NAME}-alive"));
+        File::create(&new).unwrap();
+        let lease = Lease::take(root.path(), "next").unwrap();
+        lease.sweep().unwrap();
+        assert!(!old.exists() && new.exists());
+        lease.check().unwrap();
     }
 
     #[test]

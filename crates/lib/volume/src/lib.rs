@@ -28,7 +28,9 @@ pub use error::Error;
 pub use fingerprint::{FileStamp, Fingerprint, fingerprint};
 pub use lease::{LEASE_LIFETIME, LEASE_RENEWAL};
 pub use publish::{Publisher, Staging, Swept};
-pub use release::{FileEntry, MANIFEST, Manifest, Release, current, release_name, releases};
+pub use release::{
+    FileEntry, MANIFEST, Manifest, Release, current, current_if_whole, release_name, releases,
+};
 
 /// The name that leads to the live release.
 pub const DATA: &str = "..data";

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::lease::Lease;
 use crate::release::{MANIFEST, Manifest, Release, live_folder, missing, releases};
-use crate::{DATA, Error, current};
+use crate::{DATA, Error, current_if_whole};
 
 const PARTIAL: &str = "..partial-";
 /// The new `..data` before it is renamed over the old one; the kubelet's own name for it.
@@ -78,7 +78,8 @@ impl Publisher {
             symlink: make_symlink,
         };
         remove(&root.join(DATA_DRAFT))?;
-        if let Some(release) = current(root)? {
+        publisher.lease.sweep()?;
+        if let Some(release) = current_if_whole(root)? {
             publisher.link_names(&release.path)?;
             publisher.unlink_names(&release.path)?;
         }

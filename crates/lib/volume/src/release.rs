@@ -110,6 +110,30 @@ pub fn current(root: &Path) -> Result<Option<Release>, Error> {
     }
 }
 
+/// The live release as a publisher sees it: a damaged one is none, with a warning, since only the
+/// next publication can mend it.
+///
+/// # Errors
+/// Those of [`current`] that publishing does not mend.
+pub fn current_if_whole(root: &Path) -> Result<Option<Release>, Error> {
+    match current(root) {
+        Err(error) if is_damage(&error) => {
+            tracing::warn!(%error, "the live release is damaged: it counts as none");
+            Ok(None)
+        }
+        found => found,
+    }
+}
+
+/// `..data` leads to nothing, or the manifest is no manifest.
+fn is_damage(error: &Error) -> bool {
+    match error {
+        Error::Manifest { .. } => true,
+        Error::Io { source, .. } => vanished(source),
+        _ => false,
+    }
+}
+
 /// The folder that `..data` names, read from the symlink or the pointer file.
 pub(crate) fn live_folder(root: &Path) -> Result<Option<String>, Error> {
     let path = root.join(DATA);

@@ -6,7 +6,7 @@ use pilotfish_harness::{Finished, World};
 use tar::EntryType;
 use zip::write::SimpleFileOptions;
 
-use crate::{assert_untouched, dump, fetch, manifest, published, sha256, visible, volume};
+use crate::{assert_untouched, dump, fetch, manifest, published, sha256, stored, visible, volume};
 
 fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -15,7 +15,7 @@ fn gzip(content: &[u8]) -> Vec<u8> {
 }
 
 fn from_file(world: &World, name: &str, content: &[u8], args: &[&str]) -> Finished {
-    let path = world.write(format!("source/{name}"), content);
+    let path = stored(world, &format!("source/{name}"), content);
     fetch(world, &format!("file://{}", path.display()))
         .args(args)
         .run()

@@ -2,7 +2,7 @@
 
 use pilotfish_harness::{World, tool};
 
-use crate::{dump, fetch, published};
+use crate::{dump, fetch, published, stored};
 
 #[test]
 fn help_fits_a_screen_and_groups_its_flags() {
@@ -43,6 +43,21 @@ fn all_mistakes_come_at_once_and_nothing_is_started() {
         );
     }
     assert_eq!(refused.code, Some(78), "{refused}");
+    let secrets = [
+        "file:///d.sql",
+        "--to",
+        "/x",
+        "--notify",
+        "http://me:s3cr3t@watch:9808",
+        "--endpoint",
+        "http://me:s3cr3t@minio:9000",
+    ];
+    let refused = tool!("fetch")
+        .args(secrets)
+        .run()
+        .fails_with(78, "--notify takes");
+    assert!(refused.stderr.contains("--endpoint"), "{refused}");
+    assert!(!refused.stderr.contains("s3cr3t"), "{refused}");
     let typo = tool!("fetch")
         .args(["file:///d.sql", "--to", "/x", "--paralel", "3"])
         .run();
@@ -57,7 +72,7 @@ fn all_mistakes_come_at_once_and_nothing_is_started() {
 #[test]
 fn variables_stand_in_for_flags() {
     let world = World::new();
-    let path = world.write("dump.sql", dump(1000, 1));
+    let path = stored(&world, "dump.sql", dump(1000, 1));
     let url = format!("file://{}", path.display());
     fetch(&world, &url)
         .env("PILOTFISH_NAME", "other.sql")

@@ -84,6 +84,27 @@ fn the_loop_brings_each_new_version_and_shows_it() {
 }
 
 #[test]
+fn a_second_version_under_the_same_time_is_not_missed() {
+    let world = World::new();
+    let server = HttpServer::start(Abilities {
+        etags: false,
+        ..Abilities::GOOD
+    });
+    // A server whose clock is ahead: for a while its time can be a later version's as well.
+    let time = std::time::SystemTime::now() + Duration::from_secs(20);
+    let (first, second) = ([b'1'; 1000], [b'2'; 1000]);
+    server.put_at("/dump.sql", &first, time);
+    let mut running = fetch(&world, &server.url("/dump.sql"))
+        .args(["--every", "300ms", "--listen", "127.0.0.1:0"])
+        .spawn();
+    running.wait_for_stderr("round done");
+    until_published(&world, &first);
+    server.put_at("/dump.sql", &second, time);
+    until_published(&world, &second);
+    stopped(running);
+}
+
+#[test]
 fn a_call_is_answered_by_a_round_and_off_without_a_token() {
     let world = World::new();
     let server = HttpServer::start(Abilities::GOOD);

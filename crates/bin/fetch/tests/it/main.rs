@@ -21,6 +21,7 @@ mod stream;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use pilotfish_harness::{S3, Tool, World, tool};
 use sha2::{Digest, Sha256};
@@ -52,6 +53,7 @@ fn fetch(world: &World, url: &str) -> Tool {
     tool!("fetch")
         .args([url, "--output", "json"])
         .env("PILOTFISH_RETRIES", "3")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
         .arg("--to")
         .arg(volume(world))
 }
@@ -60,6 +62,15 @@ fn fetch_s3(world: &World, s3: &S3, url: &str) -> Tool {
     fetch(world, url)
         .args(["--endpoint", s3.endpoint()])
         .envs(s3.env())
+}
+
+/// A file whose writer is long done.
+fn stored(world: &World, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+    let path = world.write(name, content);
+    let file = fs::File::options().append(true).open(&path).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(60))
+        .unwrap();
+    path
 }
 
 fn volume(world: &World) -> PathBuf {

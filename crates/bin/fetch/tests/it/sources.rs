@@ -5,13 +5,13 @@ use std::fs;
 use pilotfish_harness::{S3, World};
 use pilotfish_storage::serving::{Abilities, HttpServer};
 
-use crate::{dump, fetch, fetch_s3, manifest, published, sha256, volume};
+use crate::{dump, fetch, fetch_s3, manifest, published, sha256, stored, volume};
 
 #[test]
 fn a_file_is_published_once() {
     let world = World::new();
     let content = dump(300_000, 1);
-    let path = world.write("source/dump.sql", &content);
+    let path = stored(&world, "source/dump.sql", &content);
     let url = format!("file://{}", path.display());
     let first = fetch(&world, &url).run().success().json();
     assert_eq!(first["outcome"], "published");
@@ -33,7 +33,7 @@ fn a_file_is_published_once() {
     assert_eq!(again["received_bytes"], 0);
     // Another version of the source with the same bytes is no new release.
     fs::remove_file(&path).unwrap();
-    world.write("source/dump.sql", &content);
+    stored(&world, "source/dump.sql", &content);
     let same = fetch(&world, &url).run().success().json();
     assert_eq!(same["outcome"], "nothing_to_do");
     assert_eq!(manifest(&world).release, release.release);
@@ -144,15 +144,20 @@ fn checksums_are_found_where_they_lie() {
     let content = dump(50_000, 6);
     let digest = sha256(&content);
     let wrong = sha256(b"something else");
-    let path = world.write("source/dump.sql", &content);
+    let path = stored(&world, "source/dump.sql", &content);
     let url = format!("file://{}", path.display());
     let run = |args: &[&str]| fetch(&world, &url).args(args).run();
 
     run(&["--sha256", &wrong]).fails_with(65, "SHA-256");
-    world.write("source/dump.sql.sha256", format!("{wrong}  dump.sql\n"));
+    stored(
+        &world,
+        "source/dump.sql.sha256",
+        format!("{wrong}  dump.sql\n"),
+    );
     run(&["--checksum-from", "auto"]).fails_with(65, &wrong);
     crate::assert_untouched(&world);
-    world.write(
+    stored(
+        &world,
         "source/SHA256SUMS",
         format!("{wrong}  other.sql\n{digest} *dump.sql\n"),
     );
@@ -187,9 +192,12 @@ fn whoever_keeps_the_checksum_gets_no_credentials() {
         "/sums",
         format!("{}  dump.sql", sha256(&content)).as_bytes(),
     );
+    let token = world.write("token", "t0ken");
     let key = [
         "--header",
         "X-Key: s3cret",
+        "--bearer-token-file",
+        token.to_str().unwrap(),
         "--checksum-from",
         &theirs.url("/sums"),
     ];
@@ -201,7 +209,11 @@ fn whoever_keeps_the_checksum_gets_no_credentials() {
         let requests = server.requests();
         requests
             .iter()
-            .filter(|request| request.headers.contains_key("x-key"))
+            .filter(|request| {
+                ["x-key", "authorization"]
+                    .iter()
+                    .any(|name| request.headers.contains_key(*name))
+            })
             .count()
     };
     assert!(shown(&ours) > 0 && shown(&theirs) == 0 && !theirs.requests().is_empty());

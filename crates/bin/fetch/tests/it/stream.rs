@@ -1,6 +1,8 @@
 //! `fetch --stdout`: a stream that failed never looks complete.
 
-use pilotfish_harness::{Fault, Proxy, S3, Tool, World, tool};
+use std::process::{Command, Stdio};
+
+use pilotfish_harness::{Fault, PATIENCE, Proxy, S3, Tool, World, eventually, tool};
 use pilotfish_storage::serving::{Abilities, HttpServer};
 
 use crate::{dump, sha256};
@@ -9,6 +11,7 @@ fn stream(url: &str) -> Tool {
     tool!("fetch")
         .args([url, "--stdout"])
         .env("PILOTFISH_RETRIES", "3")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
 }
 
 #[test]
@@ -88,4 +91,55 @@ fn a_truncated_archive_and_several_files_are_refused() {
     set.append_data(&mut header, "a.sql", &b"x"[..]).unwrap();
     server.put("/set.tar", &set.into_inner().unwrap());
     stream(&server.url("/set.tar")).run().fails_with(78, "--to");
+}
+
+/// The binary itself, for pipes of one's own.
+const FETCH: &str = env!("CARGO_BIN_EXE_pilotfish-fetch");
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let server = HttpServer::start(Abilities::GOOD);
+    server.put("/dump.sql", &dump(3_000_000, 4));
+    let script = "\"$@\" | head -c 10; exit ${PIPESTATUS[0]}";
+    let url = server.url("/dump.sql");
+    let done = Tool::new("bash")
+        .args(["-c", script, "bash", FETCH, &url, "--stdout"])
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .run()
+        .success();
+    assert_eq!(done.stdout.len(), 10);
+    assert!(!done.stderr.contains("ERROR"), "{done}");
+}
+
+#[test]
+fn a_signal_ends_a_stream_that_nobody_reads() {
+    let server = HttpServer::start(Abilities::GOOD);
+    server.put("/dump.sql", &dump(3_000_000, 5));
+    let mut child = Command::new(FETCH)
+        .args([
+            server.url("/dump.sql").as_str(),
+            "--stdout",
+            "--grace",
+            "10m",
+        ])
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Past the pipe's 64 KiB: all that the queue takes is asked for.
+    eventually("the stream", PATIENCE, || {
+        (server.requests().len() > 2).then_some(())
+    });
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let pid = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let status = eventually("the end", PATIENCE, || child.try_wait().unwrap());
+    assert_eq!(status.code(), Some(143));
 }

@@ -1,6 +1,7 @@
 use sha2::{Digest, Sha256};
 
 use super::*;
+use crate::current;
 use crate::release::{FileEntry, release_name};
 
 fn digest(bytes: &[u8]) -> String {
@@ -259,4 +260,24 @@ fn fingerprints_tell_releases_and_plain_files_apart() {
         fingerprint(root.path()).unwrap(),
         Fingerprint::Release(folder)
     );
+}
+
+#[test]
+fn a_damaged_release_is_replaced() {
+    let root = tempfile::tempdir().unwrap();
+    let publisher = Publisher::open(root.path(), "test").unwrap();
+    let first = publish(&publisher, 10, &[("a.sql", "one")]);
+    drop(publisher);
+    fs::write(first.path.join(MANIFEST), "{").unwrap();
+    assert_eq!(current_if_whole(root.path()).unwrap(), None);
+    let publisher = Publisher::open(root.path(), "test").unwrap();
+    let second = publish(&publisher, 20, &[("a.sql", "two")]);
+    drop(publisher);
+    fs::remove_dir_all(&second.path).unwrap();
+    assert_eq!(current_if_whole(root.path()).unwrap(), None);
+    let publisher = Publisher::open(root.path(), "test").unwrap();
+    let third = publish(&publisher, 30, &[("b.sql", "three")]);
+    assert_eq!(current_if_whole(root.path()).unwrap(), Some(third));
+    let names = names(root.path());
+    assert!(names.contains(&"b.sql".to_owned()) && !names.contains(&"a.sql".to_owned()));
 }
