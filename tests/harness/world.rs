@@ -99,9 +99,6 @@ impl World {
         if !self.waits_for_a_turn {
             return;
         }
-        if !self.waits_for_a_turn {
-            return;
-        }
         let slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         slot.get_or_init(|| {
             let slots = variable("PILOTFISH_SERVER_SLOTS").map_or(4, |text| {

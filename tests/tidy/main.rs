@@ -3,6 +3,7 @@
 
 mod dependencies;
 mod tree;
+mod variables;
 
 use std::path::{Path, PathBuf};
 

@@ -38,7 +38,8 @@ fn text(path: &Path) -> Option<String> {
     std::fs::read_to_string(root().join(path)).ok()
 }
 
-fn sources() -> impl Iterator<Item = (PathBuf, String)> {
+/// Rust sources with their text.
+pub(crate) fn sources() -> impl Iterator<Item = (PathBuf, String)> {
     let rust = files()
         .into_iter()
         .filter(|path| path.extension().is_some_and(|it| it == "rs"));

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::{ACCOUNT, PASSWORD, ServerKind, feed};
 use crate::eventually::eventually;
+use crate::leftovers;
 use crate::process::Child;
 use crate::world::{cache_dir, lock};
 
@@ -104,13 +105,17 @@ fn make_account(kind: ServerKind, data: &Path) {
         .prefix("pf-")
         .tempdir()
         .expect("make a temp folder");
-    let socket = format!("--socket={}", home.path().join("socket").display());
+    let _owner = leftovers::own(home.path());
+    // Processes are found in the folders of a world.
+    let place = home.path().join("server");
+    create_dir_all(&place).expect("make a folder in the world");
+    let socket = format!("--socket={}", place.join("socket").display());
     let mut command = kind.server(data);
     command
         .arg(&socket)
-        .arg(format!("--pid-file={}", home.path().join("pid").display()));
-    command.arg("--skip-networking").current_dir(home.path());
-    let mut server = Child::start(kind.name(), &mut command, &home.path().join("log"));
+        .arg(format!("--pid-file={}", place.join("pid").display()));
+    command.arg("--skip-networking").current_dir(&place);
+    let mut server = Child::start(kind.name(), &mut command, &place.join("log"));
     let sql = |text: &str| {
         let mut client = kind.client();
         client.args(["--no-defaults", "--user=root", &socket, "--comments"]);

@@ -58,6 +58,9 @@ struct PatienceArgs {
     /// Pause between rounds
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
     interval: Duration,
+    /// Longest look at one server; one that stalls is asked anew
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    look_timeout: Duration,
     /// End at once when access is denied (77) or settings cannot work (78)
     #[arg(long)]
     fail_fast: bool,
@@ -73,6 +76,9 @@ impl Args {
         let mut mistakes = Vec::new();
         if self.patience.interval.is_zero() {
             mistakes.push("--interval: a round needs a pause, such as 200ms".to_owned());
+        }
+        if self.patience.look_timeout.is_zero() {
+            mistakes.push("--look-timeout: a look needs time, such as 10s".to_owned());
         }
         let targets = self
             .server
@@ -113,6 +119,7 @@ impl Args {
             patience: Patience {
                 timeout: (!self.patience.timeout.is_zero()).then_some(self.patience.timeout),
                 interval: self.patience.interval,
+                look_timeout: self.patience.look_timeout,
                 fail_fast: self.patience.fail_fast,
             },
             command,
@@ -134,8 +141,8 @@ mod tests {
     #[test]
     fn mistakes_come_together() {
         let mistakes =
-            config(&["--interval=0s", "--table=drugs", "--url=mysql://u@db?x"]).unwrap_err();
-        assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+            config(&["--interval=0s", "--look-timeout=0s", "--url=mysql://u@db?x"]).unwrap_err();
+        assert_eq!(mistakes.len(), 3, "{mistakes:?}");
         let mistakes = config(&["--table=drugs", "--url=mysql://u@db"]).unwrap_err();
         assert!(mistakes[0].contains("name its database"), "{mistakes:?}");
     }

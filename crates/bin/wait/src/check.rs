@@ -71,8 +71,19 @@ impl Target {
         }
     }
 
-    /// Looks once; an empty list means ready.
-    pub(crate) async fn missing(&mut self, conditions: &Conditions) -> Vec<Missing> {
+    /// Looks once, for `limit` at most: a server that stalls after the login would be waited for for
+    /// ever. An empty list means ready.
+    pub(crate) async fn missing_within(
+        &mut self,
+        limit: Duration,
+        conditions: &Conditions,
+    ) -> Vec<Missing> {
+        tokio::time::timeout(limit, self.missing(conditions))
+            .await
+            .unwrap_or_else(|_| vec![Missing::new(format!("did not answer within {limit:?}"))])
+    }
+
+    async fn missing(&mut self, conditions: &Conditions) -> Vec<Missing> {
         let engine = match self.engine.take() {
             Some(engine) => engine,
             None => match pilotfish_engine::open(&self.settings).await {

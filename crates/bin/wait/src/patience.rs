@@ -19,6 +19,8 @@ pub(crate) struct Patience {
     /// `None` waits forever.
     pub(crate) timeout: Option<Duration>,
     pub(crate) interval: Duration,
+    /// Longest look at one server.
+    pub(crate) look_timeout: Duration,
     pub(crate) fail_fast: bool,
 }
 
@@ -111,7 +113,7 @@ impl Waiting {
             let looks = self
                 .targets
                 .iter_mut()
-                .map(|target| target.missing(conditions));
+                .map(|target| target.missing_within(patience.look_timeout, conditions));
             let found = join_all(looks).await;
             let told = std::mem::replace(&mut self.missing, found);
             for ((target, before), now) in self.targets.iter().zip(&told).zip(&self.missing) {

@@ -12,23 +12,22 @@
 //! `{"error": .., "hint": ..}`.
 
 mod body;
-mod gate;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Path, Query, State as Extract};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{Html, IntoResponse, Json, Response};
 use axum::routing::{get, post};
-use axum::{Router, middleware};
 use pilotfish_loader::State;
-use pilotfish_runtime::parse_duration;
+use pilotfish_runtime::{bearer_only, parse_duration};
 use serde::Deserialize;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::control::Message;
@@ -36,8 +35,7 @@ use crate::dispatcher::Refusal;
 use crate::drain::HEADER;
 use crate::job::Job;
 use crate::view::{LoadView, View};
-use body::{id_mistake, wish};
-pub(crate) use gate::read_token;
+use body::{id_mistake, new_id_mistake, wish};
 
 /// Longest body of a request, in bytes.
 const BODY_LIMIT: usize = 4 << 10;
@@ -48,6 +46,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Time for the server's book to say whether an id is known.
 const BOOK_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Looks into the server's book at one time for callers without a token: each is a session there.
+pub(crate) const STRANGERS_LOOKS: usize = 2;
+
 /// What the handlers share.
 #[derive(Clone)]
 pub(crate) struct Door {
@@ -56,19 +57,19 @@ pub(crate) struct Door {
     pub(crate) job: Arc<Job>,
     pub(crate) token_file: Option<PathBuf>,
     pub(crate) drain_timeout: Duration,
+    /// Permits for [`STRANGERS_LOOKS`].
+    pub(crate) looks: Arc<Semaphore>,
     /// Cancelled when the process is to end: waits are over then.
     pub(crate) ended: CancellationToken,
 }
 
 /// The routes of this tool.
 pub(crate) fn routes(door: Door) -> Router {
-    let changing = Router::new()
-        .route("/v1/loads", post(post_load))
-        .route(
-            "/v1/loads/{id}",
-            axum::routing::put(put_load).delete(delete_load),
-        )
-        .route_layer(middleware::from_fn_with_state(door.clone(), gate::check));
+    let changing = Router::new().route("/v1/loads", post(post_load)).route(
+        "/v1/loads/{id}",
+        axum::routing::put(put_load).delete(delete_load),
+    );
+    let changing = bearer_only(changing, door.token_file.clone());
     Router::new()
         .route("/", get(|| async { Html(include_str!("page.html")) }))
         .route("/v1/state", get(state))
@@ -139,10 +140,13 @@ impl Door {
         self.view.borrow().by_id.get(id).cloned()
     }
 
-    /// The load of an id, from memory or from the server's book.
+    /// The load of an id, from memory or from the server's book; for callers with the token.
     async fn find(&self, id: &str) -> Result<Option<Arc<LoadView>>, Refused> {
         if let Some(load) = self.load(id) {
             return Ok(Some(load));
+        }
+        if let Some(mistake) = id_mistake(id) {
+            return Err(Refused::new(StatusCode::BAD_REQUEST, mistake));
         }
         match tokio::time::timeout(BOOK_PATIENCE, self.job.record_of(id)).await {
             Ok(Ok(record)) => Ok(record.map(|record| Arc::new(LoadView::of_record(record, None)))),
@@ -159,8 +163,20 @@ impl Door {
         })
     }
 
+    /// The same for anybody: strangers may not fill the server with sessions.
+    async fn show(&self, id: &str) -> Result<Arc<LoadView>, Refused> {
+        if let Some(load) = self.load(id) {
+            return Ok(load);
+        }
+        let Ok(_look) = self.looks.try_acquire() else {
+            return Err(unknown_for_now("others are looking")
+                .hint("ask again; loads of the last time are answered from memory"));
+        };
+        self.must_find(id).await
+    }
+
     async fn ask(&self, id: String, body: &Bytes) -> Result<Response, Refused> {
-        if let Some(mistake) = id_mistake(&id) {
+        if let Some(mistake) = new_id_mistake(&id) {
             return Err(Refused::new(StatusCode::BAD_REQUEST, mistake));
         }
         let release = wish(body).map_err(|why| Refused::new(StatusCode::BAD_REQUEST, why))?;
@@ -232,7 +248,7 @@ async fn one(
     Path(id): Path<String>,
     Query(wait): Query<Wait>,
 ) -> Result<Response, Refused> {
-    let mut load = door.must_find(&id).await?;
+    let mut load = door.show(&id).await?;
     if let Some(patience) = wait.time()?
         && !load.state.is_terminal()
     {
@@ -264,7 +280,7 @@ async fn done(
                 )
             })?,
     };
-    let load = door.must_find(&id).await?;
+    let load = door.show(&id).await?;
     let status = match load.state {
         State::Succeeded => StatusCode::OK,
         State::Failed | State::Cancelled => failed,

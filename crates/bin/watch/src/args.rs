@@ -74,7 +74,7 @@ struct HttpArgs {
     /// File with the bearer token of changing calls, which are off without it
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// The fetch to tell when a release is asked for, as http://127.0.0.1:PORT
+    /// The fetch to tell when a release is asked for, as http://127.0.0.1:PORT; gets the same token
     #[arg(long, value_name = "URL")]
     fetch_url: Option<String>,
     /// Longest wait of a load for its release or its server
@@ -157,6 +157,10 @@ impl Args {
         if let Some(url) = &self.http.fetch_url {
             let parsed = Neighbour::parse(url).map(|neighbour| fetch = Some(neighbour));
             keep(parsed.map_err(|why| vec![format!("--fetch-url: {why}")]));
+            if self.http.token_file.is_none() {
+                let why = "--fetch-url needs --token-file: fetch takes no call without its token";
+                keep(Err(vec![why.to_owned()]));
+            }
         }
         match (self.path, server, options) {
             (Some(path), Some(server), Some(options)) if mistakes.is_empty() => {

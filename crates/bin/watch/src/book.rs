@@ -193,7 +193,7 @@ impl Scribe {
             }
             while let Err(failure) = self.write_all(&job).await {
                 // A server that is away, or a replica that takes no writes, says the same each time.
-                if warned.insert(failure.to_string()) && warned.len() < MOST_KEPT {
+                if warned.len() < MOST_KEPT && warned.insert(failure.to_string()) {
                     warn!(%failure, "cannot write the book of loads: ids do not survive a restart");
                 }
                 tokio::select! {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use pilotfish_failure::Failure;
 use pilotfish_loader::{Report, State, Status};
 use pilotfish_runtime::{Process, Ready};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -22,7 +22,7 @@ use crate::dispatcher::{AUTO, Dispatcher, Input, Live, Mark, Order, Refusal, sho
 use crate::job::Job;
 use crate::metrics::Metrics;
 use crate::source::{Asker, Observer, Sighting};
-use crate::view::{LoadView, ServerView, View, VolumeView, unix_now};
+use crate::view::{ServerView, View, VolumeView, unix_now};
 use run::{Ended, Run};
 
 /// How often the ledger is read: soon until a release is live, then to notice what others did.
@@ -35,12 +35,8 @@ const LEDGER_PATIENCE: Duration = Duration::from_secs(30);
 /// How often the picture of a running load is renewed.
 const REFRESH: Duration = Duration::from_millis(500);
 
-/// Time for `fetch` to take a request.
-const FETCH_PATIENCE: Duration = Duration::from_secs(5);
-
-/// Entries of the server's book that are looked at after a restart, and shown on the page.
+/// Entries of the server's book that are looked at after a restart.
 const MOST_ADOPTED: u32 = 50;
-const MOST_SHOWN: usize = 20;
 
 /// Requests to this task that may wait.
 const INBOX: usize = 64;
@@ -75,6 +71,7 @@ pub(crate) async fn run(config: WatchConfig, process: Process) -> Result<(), Fai
         job: Arc::clone(&job),
         token_file: config.token_file.clone(),
         drain_timeout: config.drain_timeout,
+        looks: Arc::new(Semaphore::new(api::STRANGERS_LOOKS)),
         ended: process.shutdown.clone(),
     };
     process
@@ -490,46 +487,18 @@ impl Control {
 
     /// Tells `fetch` that somebody waits for a release that is not on the volume.
     fn poke_fetch(&self) {
-        let Some(fetch) = self
-            .config
-            .fetch
-            .clone()
-            .filter(|_| self.dispatcher.wants_release())
-        else {
-            return;
-        };
-        let token_file = self.config.token_file.clone();
-        tokio::spawn(async move {
-            let bearer = match &token_file {
-                Some(path) => api::read_token(path)
-                    .await
-                    .map(|token| format!("Bearer {token}")),
-                None => None,
-            };
-            let headers: Vec<(&str, &str)> = bearer
-                .iter()
-                .map(|bearer| ("Authorization", bearer.as_str()))
-                .collect();
-            match fetch
-                .post("/v1/fetches", &headers, "{}", FETCH_PATIENCE)
-                .await
-            {
-                Ok((200..=299, _)) => {}
-                Ok((status, body)) => warn!(%fetch, status, body, "fetch refused to look"),
-                Err(failure) => warn!(%fetch, %failure, "cannot tell fetch to look"),
-            }
-        });
+        let (fetch, token_file) = (&self.config.fetch, &self.config.token_file);
+        if let (true, Some(fetch), Some(token_file)) =
+            (self.dispatcher.wants_release(), fetch, token_file)
+        {
+            tokio::spawn(fetch.clone().ask_for_a_look(token_file.clone()));
+        }
     }
 
     /// Publishes the picture.
     fn show(&self) {
         let now = self.run.as_ref().map(Run::snapshot);
         self.metrics.progress(now.as_ref());
-        let newest = self.book.newest();
-        let loads: Vec<LoadView> = newest
-            .iter()
-            .map(|entry| LoadView::of(entry, now.as_ref()))
-            .collect();
         let (ready, ready_why) = self.ready.get();
         let view = View {
             version: env!("CARGO_PKG_VERSION"),
@@ -541,15 +510,7 @@ impl Control {
             volume: self.volume.clone(),
             server: self.server.clone(),
             live: self.live.clone(),
-            running: loads
-                .iter()
-                .find(|load| load.state == State::Running)
-                .cloned(),
-            loads: loads.iter().take(MOST_SHOWN).cloned().collect(),
-            by_id: loads
-                .into_iter()
-                .map(|load| (load.id.clone(), Arc::new(load)))
-                .collect(),
+            ..View::of_loads(&self.book.newest(), now.as_ref())
         };
         self.publish.send_replace(Arc::new(view));
     }

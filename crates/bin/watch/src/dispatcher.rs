@@ -150,7 +150,7 @@ struct Retry {
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
     ask_timeout: Duration,
-    /// Stretches pauses by 0.5 to 1.5, so that pods do not knock in step.
+    /// A factor around 1 for each pause, kept within 0.5 and 1.5: pods do not knock in step.
     jitter: fn() -> f64,
     /// Distinguishes the automatic loads of this process.
     prefix: String,
@@ -452,24 +452,25 @@ impl Dispatcher {
         });
     }
 
+    /// One load leaves; the run that it shares stops only when nobody else asked for it.
     fn cancel(&mut self, id: &str, orders: &mut Vec<Order>) {
         const WHY: &str = "cancelled on request";
         let has = |riders: &[Rider]| riders.iter().any(|rider| rider.id == id);
-        if self
-            .running
-            .as_ref()
-            .is_some_and(|batch| has(&batch.riders))
-        {
-            self.stop(WHY, orders);
-            return;
-        }
         let cancelled = mark(
             id,
             Mark::Cancelled {
                 why: WHY.to_owned(),
             },
         );
-        if has(&self.waiting) {
+        if let Some(batch) = self.running.as_mut().filter(|batch| has(&batch.riders)) {
+            let is_wanted = |rider: &Rider| rider.id != id && !rider.is_auto();
+            if batch.riders.iter().any(is_wanted) {
+                batch.riders.retain(|rider| rider.id != id);
+                orders.push(cancelled);
+            } else {
+                self.stop(WHY, orders);
+            }
+        } else if has(&self.waiting) {
             self.waiting.retain(|rider| rider.id != id);
             orders.push(cancelled);
         } else if let Some(batch) = self.queued.as_mut().filter(|batch| has(&batch.riders)) {

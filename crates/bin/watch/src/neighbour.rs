@@ -2,14 +2,20 @@
 //! closed. Not a client for the world: no TLS, no redirects, no proxies.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use pilotfish_failure::{Failure, Kind};
+use pilotfish_runtime::read_token;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tracing::warn;
 
 /// Longest answer that is read, in bytes.
 const ANSWER_LIMIT: u64 = 64 << 10;
+
+/// Time for `fetch` to take a request.
+const FETCH_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where a neighbour listens.
 #[derive(Clone, PartialEq, Eq)]
@@ -42,7 +48,7 @@ impl Neighbour {
         }
     }
 
-    /// Posts without a body and returns status and answer. `headers` are name and value.
+    /// Posts `body` as JSON and returns status and answer. `headers` are name and value.
     pub(crate) async fn post(
         &self,
         path: &str,
@@ -61,6 +67,26 @@ impl Neighbour {
                 let message = format!("{doing}: no answer within {patience:?}");
                 Err(Failure::new(Kind::TimedOut, message))
             }
+        }
+    }
+
+    /// Tells `fetch` to look at its source, with the token in `token_file`; a refusal is a warning.
+    pub(crate) async fn ask_for_a_look(self, token_file: PathBuf) {
+        let bearer = match read_token(&token_file).await {
+            Ok(token) => format!("Bearer {}", token.unwrap_or_default()),
+            Err(error) => {
+                warn!(path = %token_file.display(), %error, "cannot read the token for fetch");
+                return;
+            }
+        };
+        let headers = [("Authorization", bearer.as_str())];
+        match self
+            .post("/v1/fetches", &headers, "{}", FETCH_PATIENCE)
+            .await
+        {
+            Ok((200..=299, _)) => {}
+            Ok((status, body)) => warn!(fetch = %self, status, body, "fetch refused to look"),
+            Err(failure) => warn!(fetch = %self, %failure, "cannot tell fetch to look"),
         }
     }
 

@@ -9,6 +9,9 @@ use serde::Serialize;
 
 use crate::book::Entry;
 
+/// Loads in [`View::loads`].
+const MOST_SHOWN: usize = 20;
+
 /// Everything at one moment; `GET /v1/state` shows it.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct View {
@@ -29,6 +32,28 @@ pub(crate) struct View {
     pub(crate) loads: Vec<LoadView>,
     #[serde(skip)]
     pub(crate) by_id: BTreeMap<String, Arc<LoadView>>,
+}
+
+impl View {
+    /// The part of the picture that shows the loads, which come newest first.
+    pub(crate) fn of_loads(newest: &[&Entry], running: Option<&Snapshot>) -> Self {
+        let loads: Vec<LoadView> = newest
+            .iter()
+            .map(|entry| LoadView::of(entry, running))
+            .collect();
+        Self {
+            running: loads
+                .iter()
+                .find(|load| load.state == State::Running)
+                .cloned(),
+            loads: loads.iter().take(MOST_SHOWN).cloned().collect(),
+            by_id: loads
+                .into_iter()
+                .map(|load| (load.id.clone(), Arc::new(load)))
+                .collect(),
+            ..Self::default()
+        }
+    }
 }
 
 /// The volume.

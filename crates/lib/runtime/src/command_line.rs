@@ -329,7 +329,7 @@ fn text(error: &clap::Error, kind: ContextKind) -> Option<String> {
     }
 }
 
-/// clap's paragraph as one sentence, without usage and without passwords inside URLs.
+/// clap's paragraph as one sentence, without usage and without secrets inside URLs.
 fn sentence(error: &clap::Error) -> String {
     let rendered = error.render().to_string();
     let end = ["\n\nUsage:", "\n\nFor more information"]
@@ -342,7 +342,23 @@ fn sentence(error: &clap::Error) -> String {
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with("tip: to pass"))
         .collect();
-    mask_userinfo(words.join("; ").trim_start_matches("error: "))
+    mask_queries(&mask_userinfo(
+        words.join("; ").trim_start_matches("error: "),
+    ))
+}
+
+/// Replaces the query of every URL by stars: presigned ones carry their signature there.
+fn mask_queries(text: &str) -> String {
+    let Some(start) = text.find("://").map(|at| at + 3) else {
+        return text.to_owned();
+    };
+    let (before, rest) = text.split_at(start);
+    let end = rest.find([' ', '\'', '"']).unwrap_or(rest.len());
+    let (url, after) = rest.split_at(end);
+    match url.split_once('?') {
+        Some((path, _)) => format!("{before}{path}?***{}", mask_queries(after)),
+        None => format!("{before}{url}{}", mask_queries(after)),
+    }
 }
 
 /// Replaces the password of `scheme://user:password@host` by stars.
@@ -458,6 +474,18 @@ mod tests {
         assert_eq!(
             mask_userinfo("bad 'mysql://me:p@ss@host/db' and 'http://x'"),
             "bad 'mysql://me:***@host/db' and 'http://x'"
+        );
+    }
+
+    #[test]
+    fn queries_of_urls_are_masked_in_mistakes() {
+        let all = mistakes(&["x", "https://h/d.sql?X-Amz-Signature=hunter2&a=://?b"]);
+        assert_eq!(all.len(), 1, "{all:#?}");
+        assert!(all[0].contains("https://h/d.sql?***"), "{all:#?}");
+        assert!(!all[0].contains("hunter2"), "{all:#?}");
+        assert_eq!(
+            mask_queries("'http://x/?a=1' is not 'http://y?b' or what?"),
+            "'http://x/?***' is not 'http://y?***' or what?"
         );
     }
 }

@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::variables::FAMILY;
+
 /// Prefix of the variables that belong to pilotfish.
 pub(crate) const PREFIX: &str = "PILOTFISH_";
 
@@ -53,7 +55,8 @@ impl Environment {
         self.variables.contains_key(name)
     }
 
-    /// A sentence for each `PILOTFISH_*` variable that no flag of the tool has.
+    /// A sentence for each `PILOTFISH_*` variable that no flag of any tool has. `known` are those of
+    /// this tool, which a misspelt one most likely means.
     pub(crate) fn misspelt(&self, program: &str, known: &BTreeSet<String>) -> Vec<String> {
         self.variables
             .iter()
@@ -61,11 +64,18 @@ impl Environment {
                 name.starts_with(PREFIX)
                     && name.as_str() != TERMINATION_LOG
                     && !known.contains(name.as_str())
+                    && !FAMILY.contains(&name.as_str())
                     && !is_service_link(name, value)
             })
-            .map(|(name, _)| match nearest(name, known) {
-                Some(near) => format!("{name} is no variable of {program}: did you mean {near}?"),
-                None => format!("{name} is no variable of {program}: remove it"),
+            .map(|(name, _)| {
+                match nearest(name, known.iter().map(String::as_str))
+                    .or_else(|| nearest(name, FAMILY.into_iter()))
+                {
+                    Some(near) => {
+                        format!("{name} is no variable of {program}: did you mean {near}?")
+                    }
+                    None => format!("{name} is no variable of {program}: remove it"),
+                }
             })
             .collect()
     }
@@ -97,12 +107,11 @@ fn is_service_link(name: &str, value: &str) -> bool {
 }
 
 /// The known name closest to a wrong one, if it is close enough to be meant.
-fn nearest<'a>(wrong: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
+fn nearest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // A third of the letters behind the prefix may differ: SETTEL is SETTLE, FOO is not URL.
     let budget = (wrong.len().saturating_sub(PREFIX.len()) / 3).max(1);
     known
-        .iter()
-        .map(|name| (distance(wrong, name), name.as_str()))
+        .map(|name| (distance(wrong, name), name))
         .filter(|(distance, _)| *distance <= budget)
         .min()
         .map(|(_, name)| name)
@@ -146,6 +155,21 @@ mod tests {
         assert!(
             mistakes[1].contains("did you mean PILOTFISH_SETTLE?"),
             "{mistakes:?}"
+        );
+    }
+
+    #[test]
+    fn variables_of_the_other_tools_are_no_mistakes_but_misspelt_ones_are() {
+        let environment = Environment::from_pairs([
+            ("PILOTFISH_PASSWORD_FILE", "/password"),
+            ("PILOTFISH_FETCH_URL", "http://127.0.0.1:1"),
+            ("PILOTFISH_PASSWORDFILE", "/password"),
+        ]);
+        assert_eq!(
+            environment.misspelt("pilotfish-fetch", &known()),
+            [
+                "PILOTFISH_PASSWORDFILE is no variable of pilotfish-fetch: did you mean PILOTFISH_PASSWORD_FILE?"
+            ]
         );
     }
 

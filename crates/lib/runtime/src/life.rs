@@ -109,13 +109,6 @@ fn configure<T: Tool>(
 }
 
 fn run<T: Tool>(config: T::Config, end: &End<'_>, panics: &Panics) -> ExitCode {
-    let version = env!("CARGO_PKG_VERSION");
-    if end.log.bars().is_some() {
-        // The person at the terminal has just typed it.
-        debug!(tool = T::NAME, version, ?config, "configuration");
-    } else {
-        info!(tool = T::NAME, version, ?config, "configuration");
-    }
     let shutdown = panics.shutdown.clone();
     let process = match Process::new(T::NAME, end.common.output, end.log, shutdown) {
         Ok(process) => process,
@@ -131,7 +124,7 @@ fn run<T: Tool>(config: T::Config, end: &End<'_>, panics: &Panics) -> ExitCode {
             return end.tell(Err(&failure), None);
         }
     };
-    let mut outcome = event_loop.block_on(live::<T>(config, process.clone(), end.common));
+    let mut outcome = event_loop.block_on(live::<T>(config, process.clone(), end));
     process.end();
     // Blocking work that ignores the shutdown must not hold the process up.
     event_loop.shutdown_background();
@@ -153,12 +146,16 @@ fn run<T: Tool>(config: T::Config, end: &End<'_>, panics: &Panics) -> ExitCode {
 }
 
 /// Runs the tool until it returns, or until the patience after a signal is used up.
-async fn live<T: Tool>(
-    config: T::Config,
-    process: Process,
-    common: &CommonArgs,
-) -> Result<(), Failure> {
+async fn live<T: Tool>(config: T::Config, process: Process, end: &End<'_>) -> Result<(), Failure> {
+    // First of all: who reads the first line of the log may send a signal.
     let mut signals = Signals::listen()?;
+    let (common, version) = (end.common, env!("CARGO_PKG_VERSION"));
+    if end.log.bars().is_some() {
+        // The person at the terminal has just typed it.
+        debug!(tool = T::NAME, version, ?config, "configuration");
+    } else {
+        info!(tool = T::NAME, version, ?config, "configuration");
+    }
     let report = process.board().report();
     let shutdown = process.shutdown.clone();
     tokio::spawn(report);

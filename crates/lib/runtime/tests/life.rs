@@ -6,9 +6,14 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+
+/// Longest wait for something that comes at once on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The example tool, with an empty environment and nothing on standard input.
 fn specimen(args: &[&str]) -> Command {
@@ -38,29 +43,45 @@ fn temporary(name: &str) -> PathBuf {
     folder
 }
 
+/// A tool that is ended with the test, whatever becomes of that.
+struct Running(Option<Child>);
+
+impl Running {
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(self.0.as_ref().unwrap()), signal).unwrap();
+    }
+
+    fn stderr(&mut self) -> ChildStderr {
+        self.0.as_mut().unwrap().stderr.take().unwrap()
+    }
+
+    /// Its end, with the log that nobody took before.
+    fn end(mut self) -> Output {
+        self.0.take().unwrap().wait_with_output().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
 /// Starts the tool and reads its first line from standard output.
-fn start(args: &[&str]) -> (Child, String) {
+fn start(args: &[&str]) -> (Running, String) {
     let mut child = specimen(args)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    let stdout = child.stdout.take().unwrap();
+    let running = Running(Some(child));
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    (child, line.trim().to_owned())
-}
-
-fn signal(child: &Child, name: &str) {
-    let pid = child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-s", name, &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    BufReader::new(stdout).read_line(&mut line).unwrap();
+    (running, line.trim().to_owned())
 }
 
 fn get(address: &str, path: &str) -> String {
@@ -206,18 +227,18 @@ fn panics_are_70_in_one_line() {
 
 #[test]
 fn sigterm_interrupts_a_one_shot_with_143() {
-    for name in ["TERM", "INT"] {
-        let (mut child, _) = start(&["succeed", "--work", "1h"]);
-        signal(&child, name);
-        assert_eq!(child.wait().unwrap().code(), Some(143), "SIG{name}");
+    for signal in [Signal::TERM, Signal::INT] {
+        let (child, _) = start(&["succeed", "--work", "1h"]);
+        child.signal(signal);
+        assert_eq!(child.end().status.code(), Some(143), "{signal:?}");
     }
 }
 
 #[test]
 fn the_grace_ends_and_a_second_signal_ends_at_once() {
     let (child, _) = start(&["succeed", "--work", "1h", "--stubborn", "--grace", "100ms"]);
-    signal(&child, "TERM");
-    let output = child.wait_with_output().unwrap();
+    child.signal(Signal::TERM);
+    let output = child.end();
     assert_eq!(output.status.code(), Some(143));
     assert!(
         stderr(&output).contains("did not end within 100ms"),
@@ -226,20 +247,20 @@ fn the_grace_ends_and_a_second_signal_ends_at_once() {
     );
 
     let (mut child, _) = start(&["succeed", "--work", "1h", "--stubborn", "--grace", "1h"]);
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    signal(&child, "TERM");
+    let mut log = BufReader::new(child.stderr());
+    child.signal(Signal::TERM);
     let mut line = String::new();
     while !line.contains("shutting down") {
         line.clear();
         assert_ne!(log.read_line(&mut line).unwrap(), 0);
     }
-    signal(&child, "TERM");
-    assert_eq!(child.wait().unwrap().code(), Some(143));
+    child.signal(Signal::TERM);
+    assert_eq!(child.end().status.code(), Some(143));
 }
 
 #[test]
 fn a_daemon_answers_and_ends_with_0() {
-    let (mut child, address) = start(&["daemon", "--work", "1h"]);
+    let (child, address) = start(&["daemon", "--work", "1h"]);
     assert!(get(&address, "/livez").starts_with("HTTP/1.1 200"));
     let answer = get(&address, "/readyz");
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
@@ -254,12 +275,15 @@ fn a_daemon_answers_and_ends_with_0() {
     assert_eq!(taken.status.code(), Some(78));
     assert!(stderr(&taken).contains(&address), "{}", stderr(&taken));
 
-    signal(&child, "KILL");
-    child.wait().unwrap();
-    let (mut child, address) = start(&["daemon"]);
-    while !get(&address, "/readyz").starts_with("HTTP/1.1 200") {}
-    signal(&child, "TERM");
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    drop(child);
+    let (child, address) = start(&["daemon"]);
+    let started = Instant::now();
+    while !get(&address, "/readyz").starts_with("HTTP/1.1 200") {
+        assert!(started.elapsed() < PATIENCE, "not ready");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.signal(Signal::TERM);
+    assert_eq!(child.end().status.code(), Some(0));
 }
 
 #[test]
@@ -267,7 +291,7 @@ fn a_reader_that_went_away_ends_it_quietly() {
     // `start` drops its end of standard output after the first line.
     let (child, line) = start(&["print"]);
     assert_eq!(line, "line");
-    let output = child.wait_with_output().unwrap();
+    let output = child.end();
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(!stderr(&output).contains("ERROR"), "{}", stderr(&output));
 }

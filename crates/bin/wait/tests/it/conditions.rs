@@ -73,10 +73,11 @@ fn queries_must_be_true() {
         "SELECT NULL",
         "SELECT 1 FROM DUAL WHERE FALSE",
         "DO 1",
-        "SELECT 1+",
     ] {
-        lacks(&server, &["--query", sql], sql);
+        let why = format!("the query is not true: {sql}");
+        lacks(&server, &["--query", sql], &why);
     }
+    lacks(&server, &["--query=SELECT 1+"], "run SELECT 1+: ");
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(super) fn wish(body: &[u8]) -> Result<Option<String>, String> {
     }
 }
 
-/// What is wrong with an id. Airflow's run ids must pass: `scheduled__2026-11-21T00:00:00+00:00`.
+/// What is wrong with any id. Airflow's run ids must pass: `scheduled__2026-11-21T00:00:00+00:00`.
 pub(super) fn id_mistake(id: &str) -> Option<String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:+@=~".contains(&byte);
     if id.is_empty() || id.len() > LONGEST_ID || !id.bytes().all(allowed) {
@@ -36,9 +36,13 @@ pub(super) fn id_mistake(id: &str) -> Option<String> {
             "an id has 1 to {LONGEST_ID} letters, digits or ._-:+@=~"
         ));
     }
-    // Names of this process's own loads.
-    id.starts_with(AUTO)
-        .then(|| format!("ids that begin with {AUTO} are taken"))
+    None
+}
+
+/// What is wrong with an id that a caller made: those of this process's own loads are taken.
+pub(super) fn new_id_mistake(id: &str) -> Option<String> {
+    let taken = || format!("ids that begin with {AUTO} are taken");
+    id_mistake(id).or_else(|| id.starts_with(AUTO).then(taken))
 }
 
 #[cfg(test)]
@@ -62,9 +66,13 @@ mod tests {
 
     #[test]
     fn ids_are_short_and_plain() {
-        assert_eq!(id_mistake("scheduled__2026-11-21T00:00:00+00:00"), None);
-        for bad in ["", "a b", "a/b", "auto-1", "ä", &"x".repeat(129)] {
+        let good = "scheduled__2026-11-21T00:00:00+00:00";
+        assert_eq!(new_id_mistake(good), None);
+        for bad in ["", "a b", "a/b", "ä", &"x".repeat(129)] {
             assert!(id_mistake(bad).is_some(), "{bad}");
+            assert!(new_id_mistake(bad).is_some(), "{bad}");
         }
+        assert_eq!(id_mistake("auto-1"), None);
+        assert!(new_id_mistake("auto-1").is_some());
     }
 }

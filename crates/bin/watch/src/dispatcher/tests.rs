@@ -386,6 +386,28 @@ fn a_cancelled_load_stays_cancelled() {
 }
 
 #[test]
+fn a_cancelled_load_leaves_others_their_run() {
+    let mut bench = Bench::with("a", &[]);
+    bench.ask("mine", Some("a"));
+    bench.ask("yours", Some("a"));
+    bench.handle(Input::Cancel("mine".to_owned()));
+    assert!(matches!(bench.mark("mine"), Mark::Cancelled { .. }));
+    assert!(!bench.orders.contains(&Order::Stop), "{:#?}", bench.orders);
+    bench.handle(Input::Cancel("auto-t-1".to_owned()));
+    assert!(!bench.orders.contains(&Order::Stop), "{:#?}", bench.orders);
+    bench.ends(Ok(()));
+    assert!(matches!(bench.mark("yours"), Mark::Succeeded { .. }));
+    assert_eq!(bench.orders.len(), 1, "{:#?}", bench.orders);
+
+    let mut bench = Bench::with("a", &[]);
+    bench.ask("mine", Some("a"));
+    bench.ask("yours", Some("a"));
+    bench.handle(Input::Cancel("mine".to_owned()));
+    bench.handle(Input::Cancel("yours".to_owned()));
+    assert_eq!(bench.orders, [Order::Stop]);
+}
+
+#[test]
 fn a_cancel_that_comes_too_late_changes_nothing() {
     let mut bench = Bench::with("a", &[]);
     bench.handle(Input::Cancel("auto-t-1".to_owned()));

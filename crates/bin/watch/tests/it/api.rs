@@ -150,6 +150,9 @@ fn nonsense_is_refused() {
             .status,
         400
     );
+    for path in ["/v1/loads/a%20b", "/v1/loads/a%20b/done"] {
+        assert_eq!(watch.get(path).status, 400, "{path}");
+    }
     assert_eq!(watch.call("PUT", "/v1/loads/a%20b", "").status, 400);
     assert_eq!(
         watch.call("PUT", "/v1/loads/x", &"x".repeat(10_000)).status,

@@ -49,7 +49,9 @@ fn what_cannot_work_is_78() {
         .args(["/volume", "--fetch-url", "https://x", "--threads", "0"])
         .run()
         .fails_with(78, "--fetch-url");
-    assert!(ended.stderr.contains("--threads"), "{ended}");
+    for part in ["--threads", "needs --token-file"] {
+        assert!(ended.stderr.contains(part), "{part} is missing in\n{ended}");
+    }
 }
 
 #[test]
