@@ -141,6 +141,7 @@ fn a_hundred_swaps_on_mariadb_show_no_mix_and_no_error() {
 }
 
 #[test]
-fn a_hundred_swaps_on_mysql_show_no_mix_and_no_error_in_name_order() {
-    swaps(ServerKind::MySql97, LOOPS, 100);
+fn swaps_on_mysql_show_no_mix_and_no_error_in_name_order() {
+    // Its DDL gets little of two cores beside eight readers that never pause: a hundred take long.
+    swaps(ServerKind::MySql97, LOOPS, 20);
 }
