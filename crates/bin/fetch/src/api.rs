@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use pilotfish_failure::Failure;
+use pilotfish_runtime::bearer_only;
 use pilotfish_volume::Manifest;
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -132,102 +133,24 @@ impl Board {
     }
 }
 
-#[derive(Clone)]
-struct Shared {
-    board: Arc<Board>,
-    token_file: Option<PathBuf>,
-}
-
 pub(crate) fn routes(board: &Arc<Board>, token_file: Option<PathBuf>) -> Router {
-    let shared = Shared {
-        board: Arc::clone(board),
-        token_file,
-    };
-    Router::new()
+    let open = Router::new()
         .route("/", get(show_page))
-        .route("/v1/fetches", get(show_status).post(ask))
-        .with_state(shared)
+        .route("/v1/fetches", get(show_status));
+    let guarded = bearer_only(Router::new().route("/v1/fetches", post(ask)), token_file);
+    open.merge(guarded).with_state(Arc::clone(board))
 }
 
-async fn show_page(State(shared): State<Shared>) -> Html<String> {
-    Html(page::render(&shared.board.snapshot(), now()))
+async fn show_page(State(board): State<Arc<Board>>) -> Html<String> {
+    Html(page::render(&board.snapshot(), now()))
 }
 
-async fn show_status(State(shared): State<Shared>) -> Response {
-    axum::Json(shared.board.snapshot()).into_response()
+async fn show_status(State(board): State<Arc<Board>>) -> Response {
+    axum::Json(board.snapshot()).into_response()
 }
 
-async fn ask(State(shared): State<Shared>, headers: HeaderMap) -> Response {
-    let refuse = |status: StatusCode, error: &str| {
-        (status, axum::Json(serde_json::json!({ "error": error }))).into_response()
-    };
-    let Some(path) = &shared.token_file else {
-        return refuse(
-            StatusCode::FORBIDDEN,
-            "this call is off: start with --token-file",
-        );
-    };
-    // Read for each call, so that a rotated token needs no restart.
-    let token = match tokio::fs::read_to_string(path).await {
-        Ok(token) if !token.trim().is_empty() => token,
-        Ok(_) => return refuse(StatusCode::SERVICE_UNAVAILABLE, "the token file is empty"),
-        Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "cannot read the token file");
-            return refuse(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the token file cannot be read",
-            );
-        }
-    };
-    if !is_bearer(&headers, token.trim()) {
-        return refuse(
-            StatusCode::UNAUTHORIZED,
-            "the bearer token is missing or wrong",
-        );
-    }
-    shared.board.asked.notify_one();
-    (
-        StatusCode::ACCEPTED,
-        axum::Json(serde_json::json!({ "state": "queued" })),
-    )
-        .into_response()
-}
-
-/// Compares without telling by its time how much of a guess was right.
-fn is_bearer(headers: &HeaderMap, token: &str) -> bool {
-    let given = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let Some((scheme, given)) = given.and_then(|value| value.split_once(' ')) else {
-        return false;
-    };
-    let (given, token) = (given.trim().as_bytes(), token.as_bytes());
-    let differences = given
-        .iter()
-        .zip(token)
-        .fold(0, |seen, (a, b)| seen | (a ^ b));
-    scheme.eq_ignore_ascii_case("bearer") && given.len() == token.len() && differences == 0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_whole_token_opens() {
-        let with =
-            |value: &str| HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())]);
-        assert!(is_bearer(&with("Bearer secret"), "secret"));
-        assert!(is_bearer(&with("bearer secret"), "secret"));
-        for wrong in [
-            "Bearer secre",
-            "Bearer secrets",
-            "Bearer ",
-            "Basic secret",
-            "secret",
-        ] {
-            assert!(!is_bearer(&with(wrong), "secret"), "{wrong}");
-        }
-        assert!(!is_bearer(&HeaderMap::new(), "secret"));
-    }
+async fn ask(State(board): State<Arc<Board>>) -> Response {
+    board.asked.notify_one();
+    let answer = axum::Json(serde_json::json!({ "state": "queued" }));
+    (StatusCode::ACCEPTED, answer).into_response()
 }

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use pilotfish_failure::{Failure, Kind};
+use pilotfish_runtime::read_token;
 use pilotfish_storage::Options;
 use pilotfish_volume::Manifest;
 use reqwest::{Client, Url};
@@ -121,10 +122,12 @@ impl Notifier {
             .header(reqwest::header::CONTENT_TYPE, "application/json")
             .body(body);
         if let Some(path) = &self.config.token_file {
-            let token = std::fs::read_to_string(path).map_err(|error| {
-                format!("the token file {} cannot be read: {error}", path.display())
-            })?;
-            request = request.bearer_auth(token.trim());
+            let file = path.display();
+            let token = read_token(path)
+                .await
+                .map_err(|error| format!("the token file {file} cannot be read: {error}"))?
+                .ok_or_else(|| format!("the token file {file} is empty"))?;
+            request = request.bearer_auth(token);
         }
         let answer = request
             .send()
