@@ -63,7 +63,6 @@ impl Tool for Fetch {
     }
 
     async fn run(config: Config, process: Process) -> Result<(), Failure> {
-        use_small_pages();
         let metrics = Metrics::register(&process.metrics)?;
         let config = Arc::new(config);
         let storage = open(&config.address, &config.storage).await?;
@@ -73,14 +72,6 @@ impl Tool for Fetch {
                 onto_volume(&config, &storage, root, &process, &metrics).await
             }
         }
-    }
-}
-
-/// The allocator asks for huge pages, of which a process of many short-lived buffers on many threads
-/// uses a corner each: 50 MiB resident instead of 21. Kernels without them have nothing to turn off.
-fn use_small_pages() {
-    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
-        tracing::debug!(%error, "huge pages stay on");
     }
 }
 

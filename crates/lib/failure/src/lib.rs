@@ -127,7 +127,11 @@ pub struct Failure {
 impl Failure {
     /// A failure that starts here.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, chain: anyhow::Error::msg(message.into()), hint: None }
+        Self {
+            kind,
+            chain: anyhow::Error::msg(message.into()),
+            hint: None,
+        }
     }
 
     /// What the failure means.
@@ -145,7 +149,10 @@ impl Failure {
     /// Adds what was being done, as verb and object: `read the manifest`.
     #[must_use]
     pub fn context(self, doing: impl fmt::Display + Send + Sync + 'static) -> Self {
-        Self { chain: self.chain.context(doing), ..self }
+        Self {
+            chain: self.chain.context(doing),
+            ..self
+        }
     }
 
     /// Adds what to do about it; the innermost hint stays.
@@ -158,7 +165,11 @@ impl Failure {
 
 impl<E: Classify> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { kind: Classify::kind(&error), chain: anyhow::Error::new(error), hint: None }
+        Self {
+            kind: Classify::kind(&error),
+            chain: anyhow::Error::new(error),
+            hint: None,
+        }
     }
 }
 
@@ -193,8 +204,14 @@ mod tests {
     #[test]
     fn chain_is_one_line_and_keeps_its_kind() {
         let io = std::io::Error::new(std::io::ErrorKind::StorageFull, "no space left on device");
-        let failure = Err::<(), _>(io).context("write the release").unwrap_err().with_hint("grow the volume");
-        assert_eq!(failure.to_string(), "write the release: no space left on device");
+        let failure = Err::<(), _>(io)
+            .context("write the release")
+            .unwrap_err()
+            .with_hint("grow the volume");
+        assert_eq!(
+            failure.to_string(),
+            "write the release: no space left on device"
+        );
         assert_eq!(failure.kind().exit_code(), 73);
         assert_eq!(failure.hint(), Some("grow the volume"));
     }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Progress;
 
 /// Items read ahead; each is at most one chunk of rows.
-const AHEAD: usize = 2;
+const AHEAD: usize = 1;
 
 /// A dump that is being read. Dropping it ends its thread at the next item.
 #[derive(Debug)]

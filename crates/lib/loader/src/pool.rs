@@ -8,6 +8,9 @@ use pilotfish_failure::{Context as _, Failure, Kind};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
+/// Jobs that wait for a connection: one is enough to keep all of them busy.
+const QUEUED: usize = 1;
+
 /// Work for one connection.
 #[derive(Debug)]
 pub(crate) enum Job {
@@ -59,7 +62,7 @@ type Queue = Arc<Mutex<mpsc::Receiver<Job>>>;
 impl Pool {
     /// Opens `size` connections.
     pub(crate) async fn open(stage: &dyn Stage, size: usize) -> Result<Self, Failure> {
-        let (jobs, queue) = mpsc::channel(size);
+        let (jobs, queue) = mpsc::channel(QUEUED);
         let queue: Queue = Arc::new(Mutex::new(queue));
         // Unbounded, but every entry stands for a job that went through the bounded queue.
         let (tell, done) = mpsc::unbounded_channel();

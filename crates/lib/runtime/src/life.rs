@@ -64,6 +64,7 @@ pub fn main<T: Tool>() -> ExitCode {
     let log = Log::start(&common);
     let panics = Panics::default();
     panics.hook();
+    use_small_pages();
     let end = End {
         environment: &environment,
         common: &common,
@@ -72,6 +73,14 @@ pub fn main<T: Tool>() -> ExitCode {
     match configure::<T>(parsed, &environment) {
         Ok(config) => run::<T>(config, &end, &panics),
         Err(mistakes) => end.refuse(T::NAME, &mistakes),
+    }
+}
+
+/// The allocator asks for huge pages, of which a process of many short-lived buffers on many threads
+/// uses a corner each: 50 MiB resident instead of 21. Kernels without them have nothing to turn off.
+fn use_small_pages() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "huge pages stay on");
     }
 }
 
