@@ -198,3 +198,17 @@ fn a_swap_without_a_moment_leaves_release_triggers_and_rollback_whole() {
     let _ = rollback(&server).success();
     assert_eq!(release_no(&server), "2");
 }
+
+#[test]
+fn a_dump_in_ansi_quotes_stays_on_its_stage() {
+    let (world, server) = mariadb(&[]);
+    let path = world.write(
+        "ansi.sql",
+        "SET sql_mode='ANSI_QUOTES';\nCREATE DATABASE \"app\";\nUSE \"app\";\nCREATE TABLE \"t\" (\"id\" INT);\n\
+         INSERT INTO \"t\" VALUES (1);\nUPDATE \"app\".\"t\" SET \"id\" = 2;\n",
+    );
+    let _ = load(&server).arg(&path).run().success();
+    assert_eq!(server.sql("SELECT id FROM app.t").trim(), "2");
+    let _ = load(&server).arg(&path).arg("--into=app_other").run().success();
+    assert_eq!(server.sql("SELECT id FROM app_other.t").trim(), "2");
+}

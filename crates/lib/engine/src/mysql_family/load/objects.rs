@@ -10,23 +10,23 @@ use super::names::qualified;
 use crate::load::{Definer, Object, ObjectKind, SessionState};
 
 /// `from`.x becomes `to`.x, token by token; text as it is where both are the same.
-pub(super) fn requalify(sql: &[u8], flavour: Flavour, from: &str, to: &str) -> Vec<u8> {
+pub(super) fn requalify(sql: &[u8], mode: Mode, from: &str, to: &str) -> Vec<u8> {
     if from == to {
         return sql.to_vec();
     }
-    mysql::requalify(sql, mode(flavour), from, to).into_owned()
+    mysql::requalify(sql, mode, from, to).into_owned()
 }
 
 /// The verb of a statement, in capitals.
-pub(super) fn first_word(sql: &[u8], flavour: Flavour) -> String {
-    let word = mysql::tokens(sql, mode(flavour)).find(|token| token.kind == TokenKind::Word);
+pub(super) fn first_word(sql: &[u8], mode: Mode) -> String {
+    let word = mysql::tokens(sql, mode).find(|token| token.kind == TokenKind::Word);
     word.map(|word| String::from_utf8_lossy(word.text).to_ascii_uppercase())
         .unwrap_or_default()
 }
 
 /// Every name that stands before a dot.
-pub(super) fn qualifiers(sql: &[u8], flavour: Flavour) -> Vec<String> {
-    let tokens: Vec<_> = mysql::tokens(sql, mode(flavour))
+pub(super) fn qualifiers(sql: &[u8], mode: Mode) -> Vec<String> {
+    let tokens: Vec<_> = mysql::tokens(sql, mode)
         .filter(|token| token.kind != TokenKind::Comment)
         .collect();
     tokens
@@ -44,13 +44,14 @@ pub(super) fn entry(
     live: &str,
     definer: Definer,
 ) -> Entry {
-    let mut sql = requalify(&object.sql, flavour, dump_database, live);
+    let mode = mode(flavour, &object.session);
+    let mut sql = requalify(&object.sql, mode, dump_database, live);
     if definer == Definer::Current {
-        sql = mysql::set_definer(&sql, mode(flavour), None).into_owned();
+        sql = mysql::set_definer(&sql, mode, None).into_owned();
     }
     // MySQL knows OR REPLACE for views only; there the name is missing for a moment.
     let before = if object.kind == ObjectKind::View || flavour.mariadb {
-        sql = or_replace(&sql, flavour);
+        sql = or_replace(&sql, mode);
         None
     } else {
         Some(drop_statement(object.kind, &object.name))
@@ -181,17 +182,27 @@ pub(super) fn alter_defaults(schema: &str, table: &str, clauses: &[String]) -> S
     )
 }
 
-fn mode(flavour: Flavour) -> Mode {
+/// How a session reads its statements; the modes that combine others (`ANSI`, `ORACLE`) are spelt out in
+/// `@@sql_mode`.
+pub(super) fn mode(flavour: Flavour, session: &SessionState) -> Mode {
+    let has = |name: &str| {
+        let modes = session
+            .0
+            .get("sql_mode")
+            .map(String::as_str)
+            .unwrap_or_default();
+        modes.split(',').any(|mode| mode.eq_ignore_ascii_case(name))
+    };
     Mode {
         flavour,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
+        no_backslash_escapes: has("NO_BACKSLASH_ESCAPES"),
+        ansi_quotes: has("ANSI_QUOTES"),
     }
 }
 
 /// Puts OR REPLACE behind the statement's CREATE.
-fn or_replace(sql: &[u8], flavour: Flavour) -> Vec<u8> {
-    let mut words = mysql::tokens(sql, mode(flavour)).filter(|token| token.kind == TokenKind::Word);
+fn or_replace(sql: &[u8], mode: Mode) -> Vec<u8> {
+    let mut words = mysql::tokens(sql, mode).filter(|token| token.kind == TokenKind::Word);
     let (first, second) = (words.next(), words.next());
     match (first, second) {
         (Some(create), Some(next))

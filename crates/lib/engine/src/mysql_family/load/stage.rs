@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use async_trait::async_trait;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
-use pilotfish_sql::mysql::quote;
+use pilotfish_sql::mysql::{Mode, quote};
 
 use super::keys::Deferred;
 use super::names::{literal, qualified};
@@ -64,14 +64,20 @@ impl MysqlStage {
         })
     }
 
+    /// How the dump's session reads its statements.
+    async fn mode(&mut self) -> Result<Mode, Error> {
+        Ok(objects::mode(self.access.flavour, &*self.session().await?))
+    }
+
     /// The dump's text as it must read here.
-    fn staged(&self, sql: &[u8]) -> Vec<u8> {
-        objects::requalify(
+    async fn staged(&mut self, sql: &[u8]) -> Result<Vec<u8>, Error> {
+        let mode = self.mode().await?;
+        Ok(objects::requalify(
             sql,
-            self.access.flavour,
+            mode,
             &self.access.dump_database(),
             &self.schema,
-        )
+        ))
     }
 
     async fn exists(&mut self, table: &str) -> Result<bool, Error> {
@@ -154,24 +160,25 @@ impl Stage for MysqlStage {
     }
 
     async fn execute(&mut self, sql: &[u8]) -> Result<(), Error> {
-        let sql = self.staged(sql);
+        let sql = self.staged(sql).await?;
         self.session = None;
         Ok(self.conn.query_drop(sql).await?)
     }
 
     async fn execute_opaque(&mut self, sql: &[u8]) -> Result<(), Error> {
-        let verb = objects::first_word(sql, self.access.flavour);
+        let mode = self.mode().await?;
+        let verb = objects::first_word(sql, mode);
         if !OPAQUE_VERBS.contains(&verb.as_str()) {
             return Err(Error::Refused(format!(
                 "{verb}: a load does not follow such a statement"
             )));
         }
-        let staged = self.staged(sql);
+        let staged = self.staged(sql).await?;
         let schemas: Vec<String> = self
             .conn
             .query("SELECT schema_name FROM information_schema.schemata")
             .await?;
-        let foreign = objects::qualifiers(&staged, self.access.flavour)
+        let foreign = objects::qualifiers(&staged, mode)
             .into_iter()
             .find(|name| *name != self.schema && schemas.contains(name));
         if let Some(database) = foreign {
@@ -194,7 +201,7 @@ impl Stage for MysqlStage {
 
     async fn create_table(&mut self, name: &str, sql: &[u8]) -> Result<(), Error> {
         let there = self.exists(name).await?;
-        let sql = self.staged(sql);
+        let sql = self.staged(sql).await?;
         self.conn.query_drop(sql).await?;
         // CREATE TABLE IF NOT EXISTS on a table that is there: its keys may wait already.
         if there && self.tables.get(name).is_some() {
