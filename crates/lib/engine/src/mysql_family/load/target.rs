@@ -362,8 +362,9 @@ impl Target for MysqlTarget {
     async fn stage(&mut self) -> Result<Box<dyn Stage>, Error> {
         let names = self.access.names.clone();
         self.drop_schema(&names.staging).await?;
-        self.create_schema(&names.staging).await?;
+        // The live one first: without rights on it nothing is left behind.
         self.create_schema(&names.live).await?;
+        self.create_schema(&names.staging).await?;
         ledger::create(&mut self.conn, &names, Marker::Next).await?;
         if self.access.options.swap == SwapMode::None {
             swap::begin_rewriting(self).await?;

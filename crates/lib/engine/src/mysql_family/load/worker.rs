@@ -19,8 +19,9 @@ use super::session::Carried;
 use crate::Error;
 use crate::load::{Completed, Loaded, RowBatch, SessionState, Worker};
 
-/// Longest INSERT that is sent, in bytes, where the server takes that much.
-const INSERT_BYTES: usize = 1 << 20;
+/// Longest INSERT that is sent, in bytes, where the server takes that much; the driver holds each
+/// statement several times.
+const INSERT_BYTES: usize = 256 * 1024;
 /// Room in a packet for what is not rows.
 const PACKET_MARGIN: usize = 16 * 1024;
 
