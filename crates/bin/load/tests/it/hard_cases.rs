@@ -209,6 +209,10 @@ fn a_dump_in_ansi_quotes_stays_on_its_stage() {
     );
     let _ = load(&server).arg(&path).run().success();
     assert_eq!(server.sql("SELECT id FROM app.t").trim(), "2");
-    let _ = load(&server).arg(&path).arg("--into=app_other").run().success();
+    let _ = load(&server)
+        .arg(&path)
+        .arg("--into=app_other")
+        .run()
+        .success();
     assert_eq!(server.sql("SELECT id FROM app_other.t").trim(), "2");
 }
