@@ -1,10 +1,11 @@
 //! What was typed, and what it means.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use pilotfish_engine::{ServerArgs, Settings};
 use pilotfish_loader::{LoadArgs, Options, Source};
-use pilotfish_runtime::{CommonArgs, Environment};
+use pilotfish_runtime::{CommonArgs, Environment, parse_duration};
 
 /// Load a SQL dump into MariaDB or MySQL and swap it in without a reader noticing
 #[derive(Debug, clap::Parser)]
@@ -25,6 +26,9 @@ pub struct Args {
     /// Say what would be done and change nothing
     #[arg(long, env = "PILOTFISH_DRY_RUN")]
     dry_run: bool,
+    /// Keep trying to reach a server that does not answer yet
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    retry_for: Duration,
     #[command(flatten)]
     load: LoadArgs,
     #[command(flatten)]
@@ -42,6 +46,9 @@ enum Verb {
     },
     /// Bring the previous release back and reject the live one
     Rollback {
+        /// Drop live tables that were written to since their load
+        #[arg(long, env = "PILOTFISH_OVERWRITE_MODIFIED")]
+        overwrite_modified: bool,
         /// Database, where several have releases
         #[arg(long, env = "PILOTFISH_INTO", value_name = "DB")]
         into: Option<String>,
@@ -74,6 +81,8 @@ pub enum Command {
     Rollback {
         /// Which database.
         database: Option<String>,
+        /// Whether rows that somebody wrote since the load may be lost.
+        overwrite_modified: bool,
     },
     /// Forgive rejected digests.
     Resume {
@@ -91,6 +100,8 @@ pub struct Config {
     pub command: Command,
     /// The server.
     pub server: Settings,
+    /// How long a load tries to reach it.
+    pub retry_for: Duration,
     /// How to load.
     pub options: Options,
 }
@@ -109,7 +120,17 @@ impl Args {
                 (Command::Load { source }, self.server)
             }
             Some(Verb::Status { server }) => (Command::Status, server),
-            Some(Verb::Rollback { into, server }) => (Command::Rollback { database: into }, server),
+            Some(Verb::Rollback {
+                overwrite_modified,
+                into,
+                server,
+            }) => (
+                Command::Rollback {
+                    database: into,
+                    overwrite_modified,
+                },
+                server,
+            ),
             Some(Verb::Resume {
                 digest,
                 into,
@@ -127,6 +148,7 @@ impl Args {
             (Ok(server), Ok(options)) => Ok(Config {
                 command,
                 server,
+                retry_for: self.retry_for,
                 options: Options {
                     dry_run: self.dry_run,
                     ..options

@@ -1,8 +1,9 @@
 //! The commands of `load`, one function each.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use pilotfish_failure::{Context as _, Failure};
+use pilotfish_engine::Engine;
+use pilotfish_failure::{Context as _, Failure, Kind};
 use pilotfish_loader::{Phase, Progress, Report, Source, Status};
 use pilotfish_runtime::{OutputFormat, Process, Unit};
 
@@ -11,8 +12,11 @@ use crate::Config;
 /// How often the progress bar follows the load.
 const TICK: Duration = Duration::from_millis(200);
 
+/// Pause between two tries to reach the server.
+const PAUSE: Duration = Duration::from_secs(1);
+
 pub(crate) async fn load(config: Config, source: Source, process: &Process) -> Result<(), Failure> {
-    let engine = pilotfish_engine::open(&config.server).await?;
+    let engine = reach(&config, process).await?;
     let mut options = config.options;
     options.default_database = config.server.database().await?;
     let progress = Progress::new();
@@ -34,6 +38,33 @@ pub(crate) async fn load(config: Config, source: Source, process: &Process) -> R
     tracing::info!("{}", report.sentence());
     process.result(&report);
     Ok(())
+}
+
+/// Opens the server; one that starts in this moment is worth a wait, one that refuses is not.
+async fn reach(config: &Config, process: &Process) -> Result<Box<dyn Engine>, Failure> {
+    let deadline = Instant::now() + config.retry_for;
+    loop {
+        match answering(config).await {
+            Err(failure)
+                if failure.kind() == Kind::Unreachable && Instant::now() + PAUSE <= deadline =>
+            {
+                tracing::warn!(%failure, "tries again");
+            }
+            outcome => return outcome,
+        }
+        tokio::select! {
+            () = process.shutdown.cancelled() => {
+                return Err(Failure::new(Kind::Cancelled, "stopped before the server answered"));
+            }
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+}
+
+async fn answering(config: &Config) -> Result<Box<dyn Engine>, Failure> {
+    let engine = pilotfish_engine::open(&config.server).await?;
+    engine.probe().server().await?;
+    Ok(engine)
 }
 
 /// Shows how far the work is until it ends.
@@ -82,10 +113,11 @@ pub(crate) async fn status(config: &Config, process: &Process) -> Result<(), Fai
 pub(crate) async fn rollback(
     config: &Config,
     database: Option<&str>,
+    overwrite_modified: bool,
     process: &Process,
 ) -> Result<(), Failure> {
     let engine = pilotfish_engine::open(&config.server).await?;
-    let report = pilotfish_loader::rollback(engine.as_ref(), database).await?;
+    let report = pilotfish_loader::rollback(engine.as_ref(), database, overwrite_modified).await?;
     tracing::info!("{}", report.sentence());
     process.result(&report);
     Ok(())
@@ -123,6 +155,16 @@ fn plan_text(report: &Report) -> String {
     text
 }
 
+const fn state(status: &Status) -> &'static str {
+    if status.is_rewritten() {
+        "being rewritten"
+    } else if status.finishing {
+        "finishing"
+    } else {
+        "live"
+    }
+}
+
 fn status_text(list: &[Status]) -> String {
     if list.is_empty() {
         return "no release was loaded into this server yet\n".to_owned();
@@ -139,14 +181,9 @@ fn status_text(list: &[Status]) -> String {
         rows.push([
             status.database.clone(),
             short(&status.digest),
-            utc(status.since),
+            pilotfish_volume::utc(status.since),
             status.tables.to_string(),
-            if status.finishing {
-                "finishing"
-            } else {
-                "live"
-            }
-            .to_owned(),
+            state(status).to_owned(),
             status
                 .previous
                 .as_ref()
@@ -175,40 +212,4 @@ fn status_text(list: &[Status]) -> String {
             format!("{}\n", cells.join("  ").trim_end())
         })
         .collect()
-}
-
-/// Unix seconds as `2026-11-21T10:19:00Z`; the civil calendar after Howard Hinnant's `civil_from_days`.
-fn utc(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
-        rest / 3600,
-        rest % 3600 / 60,
-        rest % 60
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::utc;
-
-    #[test]
-    fn times_are_civil() {
-        assert_eq!(utc(0), "1970-01-01T00:00:00Z");
-        assert_eq!(utc(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(utc(1_795_256_340), "2026-11-21T10:19:00Z");
-    }
 }

@@ -34,8 +34,11 @@ impl Tool for LoadTool {
         match config.command.clone() {
             Command::Load { source } => commands::load(config, source, &process).await,
             Command::Status => commands::status(&config, &process).await,
-            Command::Rollback { database } => {
-                commands::rollback(&config, database.as_deref(), &process).await
+            Command::Rollback {
+                database,
+                overwrite_modified,
+            } => {
+                commands::rollback(&config, database.as_deref(), overwrite_modified, &process).await
             }
             Command::Resume { database, digest } => {
                 commands::resume(&config, database.as_deref(), digest.as_deref(), &process).await

@@ -10,7 +10,7 @@ use crate::url;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Server")]
 pub struct ServerArgs {
-    /// Address, as mysql://user:password@host:port/database
+    /// As mysql://user:password@host:port/database
     #[arg(
         long,
         env = "PILOTFISH_URL",
@@ -21,6 +21,7 @@ pub struct ServerArgs {
     /// Kind of server: mariadb or mysql; else it is detected
     #[arg(
         long,
+        hide_short_help = true,
         env = "PILOTFISH_ENGINE",
         value_name = "NAME",
         hide_possible_values = true
@@ -30,42 +31,68 @@ pub struct ServerArgs {
     #[arg(long, env = "PILOTFISH_HOST")]
     host: Option<String>,
     /// TCP port [default: 3306]
-    #[arg(long, env = "PILOTFISH_PORT")]
+    #[arg(long, hide_short_help = true, env = "PILOTFISH_PORT")]
     port: Option<u16>,
     /// Unix socket, instead of host and port
-    #[arg(long, env = "PILOTFISH_SOCKET", value_name = "PATH")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        env = "PILOTFISH_SOCKET",
+        value_name = "PATH"
+    )]
     socket: Option<PathBuf>,
-    /// Account; without one the image's variables are read
+    /// Account; else the image's variables are read
     #[arg(long, env = "PILOTFISH_USER")]
     user: Option<String>,
     /// Its password; for the environment only, where a Secret can set it
     #[arg(long, env = "PILOTFISH_PASSWORD", hide = true, hide_env_values = true)]
     password: Option<Secret>,
-    /// File that holds its password; read at every connect
+    /// File with its password, read each time
     #[arg(long, env = "PILOTFISH_PASSWORD_FILE", value_name = "PATH")]
     password_file: Option<PathBuf>,
     /// Default database
-    #[arg(long, env = "PILOTFISH_DATABASE", value_name = "NAME")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        env = "PILOTFISH_DATABASE",
+        value_name = "NAME"
+    )]
     database: Option<String>,
     /// disable, prefer, require, verify-ca, verify-full [default: by route]
     #[arg(
         long,
+        hide_short_help = true,
         env = "PILOTFISH_TLS_MODE",
         value_name = "MODE",
         hide_possible_values = true
     )]
     tls_mode: Option<TlsMode>,
     /// PEM file of CAs that replace the built-in ones
-    #[arg(long, env = "PILOTFISH_TLS_CA", value_name = "PATH")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        env = "PILOTFISH_TLS_CA",
+        value_name = "PATH"
+    )]
     tls_ca: Option<PathBuf>,
     /// PEM file of the client's certificate
-    #[arg(long, env = "PILOTFISH_TLS_CERT", value_name = "PATH")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        env = "PILOTFISH_TLS_CERT",
+        value_name = "PATH"
+    )]
     tls_cert: Option<PathBuf>,
     /// PEM file of the client's private key
-    #[arg(long, env = "PILOTFISH_TLS_KEY", value_name = "PATH")]
+    #[arg(
+        long,
+        hide_short_help = true,
+        env = "PILOTFISH_TLS_KEY",
+        value_name = "PATH"
+    )]
     tls_key: Option<PathBuf>,
     /// Longest wait for one session
-    #[arg(long, env = "PILOTFISH_CONNECT_TIMEOUT", value_name = "TIME", default_value = "10s",
+    #[arg(long, hide_short_help = true, env = "PILOTFISH_CONNECT_TIMEOUT", value_name = "TIME", default_value = "10s",
           value_parser = parse_seconds)]
     connect_timeout: Duration,
 }
@@ -146,7 +173,9 @@ impl ServerArgs {
     ) -> Option<Settings> {
         let mut both = |given: bool, flag: &str| {
             if given {
-                mistakes.push(format!("--url and {flag} both say it: keep one"));
+                mistakes.push(format!(
+                    "--url and {flag}, or its variable, both say it: keep one"
+                ));
             }
         };
         let secret_given = self.password.is_some() || self.password_file.is_some();

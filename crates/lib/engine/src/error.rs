@@ -1,5 +1,6 @@
 //! What can go wrong between a tool and a database server, by meaning.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use pilotfish_failure::{Classify, Kind};
@@ -11,9 +12,17 @@ pub enum Error {
     /// Nothing answers, or the connection broke: waiting and connecting again may help.
     #[error("reach the server: {0}")]
     Unreachable(String),
-    /// The account, its password or its rights are not enough; also a password file that is missing.
+    /// The account, its password or its rights are not enough.
     #[error("server denied access: {0}")]
     Denied(String),
+    /// A file that holds a setting cannot be read; the server was not asked.
+    #[error("read {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The server refused one statement.
     #[error("server error {code} ({state}): {message}")]
     Sql {
@@ -73,6 +82,21 @@ impl Error {
             _ => None,
         }
     }
+
+    /// Whether the server refused the statement as such, so that it will refuse it again: a syntax
+    /// error, an unknown function. Tables, columns and databases that are missing may come.
+    #[must_use]
+    pub fn is_mistake(&self) -> bool {
+        /// `ER_BAD_DB_ERROR`, which shares its SQLSTATE, 42000, with syntax errors.
+        const UNKNOWN_DATABASE: u16 = 1049;
+        match self {
+            Self::Sql { code, state, .. } => {
+                let missing = matches!(state.as_str(), "42S02" | "42S22");
+                state.starts_with("42") && !missing && *code != UNKNOWN_DATABASE
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Classify for Error {
@@ -83,7 +107,7 @@ impl Classify for Error {
             Self::Sql { .. } | Self::Refused(_) => Kind::BadData,
             Self::Busy { .. } | Self::Locked(_) => Kind::Busy,
             Self::Full { .. } => Kind::CannotWrite,
-            Self::Config(_) => Kind::Config,
+            Self::Config(_) | Self::Unreadable { .. } => Kind::Config,
             Self::TimedOut { .. } => Kind::TimedOut,
             Self::Protocol(_) => Kind::Bug,
         }

@@ -84,10 +84,16 @@ pub enum Definer {
 /// One release as the ledger records it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
-    /// SHA-256 of the dump, hex.
+    /// SHA-256 of the dump as it was published, hex.
     pub digest: String,
+    /// SHA-256 of the bytes that were read: the same dump's other name, where it was stored compressed.
+    #[serde(default)]
+    pub contents: String,
     /// When it became live, unix seconds.
     pub since: u64,
+    /// It never reached the binary log, so that replicas do not have it.
+    #[serde(default)]
+    pub unlogged: bool,
     /// Its tables by name.
     pub tables: BTreeMap<String, TableRecord>,
     /// Its other objects by key (`view v`, `trigger t`), as digests.
@@ -110,7 +116,7 @@ pub struct TableRecord {
 pub struct Status {
     /// The live database.
     pub database: String,
-    /// Digest of the live release.
+    /// Digest of the live release; empty while a load without swap rewrites it.
     pub digest: String,
     /// When it became live, unix seconds.
     pub since: u64,
@@ -124,6 +130,14 @@ pub struct Status {
     pub tables: u64,
 }
 
+impl Status {
+    /// A load without swap is at work, or was killed: what is live is no release.
+    #[must_use]
+    pub const fn is_rewritten(&self) -> bool {
+        self.digest.is_empty()
+    }
+}
+
 /// One locked live database.
 #[async_trait]
 pub trait Target: Send + Sync {
@@ -131,10 +145,14 @@ pub trait Target: Send + Sync {
     async fn recover(&mut self) -> Result<Vec<String>, Error>;
     /// The live release.
     async fn live(&mut self) -> Result<Option<Release>, Error>;
-    /// Digests that were rolled back.
+    /// What a rollback brings back.
+    async fn previous(&mut self) -> Result<Option<Previous>, Error>;
+    /// Both names of every release that was rolled back.
     async fn rejected(&mut self) -> Result<BTreeSet<String>, Error>;
-    /// Marks a digest as rejected, or forgives it.
-    async fn set_rejected(&mut self, digest: &str, rejected: bool) -> Result<(), Error>;
+    /// Forgives the rejected release that has this name.
+    async fn forgive(&mut self, digest: &str) -> Result<(), Error>;
+    /// Whether the server understands a statement; tables that are not there yet are no error.
+    async fn parse(&mut self, sql: &str) -> Result<(), Error>;
     /// Recorded tables that are not there any more; cheap.
     async fn missing(&mut self, live: &Release) -> Result<BTreeSet<String>, Error>;
     /// Of these live tables: which somebody else made, which were written to since the load.
@@ -158,8 +176,18 @@ pub trait Target: Send + Sync {
     async fn finish(&mut self) -> Result<(), Error>;
     /// Drops what the swap left over.
     async fn tidy(&mut self, keep_previous: bool) -> Result<(), Error>;
-    /// Swaps the previous release back and rejects the live one; returns (undone, live again).
+    /// Swaps the previous release back and rejects the live one; returns (undone, live again). Whether
+    /// somebody wrote to the live tables is the caller's question: see [`Self::drift`].
     async fn rollback(&mut self) -> Result<(Release, Release), Error>;
+}
+
+/// The release before the live one, as long as it is kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Previous {
+    /// As it was live.
+    pub release: Release,
+    /// Its tables that were swapped out; the others are live still.
+    pub kept: BTreeSet<String>,
 }
 
 /// Live tables that are not what the ledger says.
@@ -297,6 +325,8 @@ pub trait Stage: Send + Sync {
     async fn tables(&mut self) -> Result<BTreeSet<String>, Error>;
     /// Adds foreign keys, once all tables are there; `release` names all tables of the release.
     async fn foreign_keys(&mut self, release: &BTreeSet<String>) -> Result<(), Error>;
+    /// The first foreign key with rows whose parent is not there; says which and how many.
+    async fn orphans(&mut self) -> Result<Option<String>, Error>;
     /// Runs an assertion against the staged release; `unchanged` live tables are seen through.
     /// Returns what came back when it is not true.
     async fn check(

@@ -58,20 +58,21 @@ impl<T: Clone + From<String>> Text<T> {
     /// The value now.
     ///
     /// # Errors
-    /// [`Error::Denied`] when the file cannot be read: a Secret may be mounted late.
+    /// [`Error::Unreadable`] when the file cannot be read: a Secret may be mounted late.
     pub async fn read(&self) -> Result<T, Error> {
         match self {
             Self::Value(value) => Ok(value.clone()),
             Self::File(path) => {
                 let mut text = String::new();
-                let denied = |error: std::io::Error| {
-                    Error::Denied(format!("read {}: {error}", path.display()))
+                let unreadable = |source| Error::Unreadable {
+                    path: path.clone(),
+                    source,
                 };
-                let file = tokio::fs::File::open(path).await.map_err(denied)?;
+                let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
                 file.take(FILE_LIMIT)
                     .read_to_string(&mut text)
                     .await
-                    .map_err(denied)?;
+                    .map_err(unreadable)?;
                 text.truncate(text.trim_end_matches(['\n', '\r']).len());
                 Ok(T::from(text))
             }

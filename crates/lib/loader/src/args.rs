@@ -17,28 +17,29 @@ pub struct LoadArgs {
     /// Live database, else the one the dump names
     #[arg(long, env = "PILOTFISH_INTO", value_name = "DB")]
     into: Option<String>,
-    /// Connections that carry rows [default: cores, at least 2, at most 8]
+    /// Connections that carry rows [default: cores, 2 to 8]
     #[arg(long, env = "PILOTFISH_THREADS", value_name = "N")]
     threads: Option<usize>,
     /// How staged tables become live
     #[arg(
         long,
+        hide_short_help = true,
         env = "PILOTFISH_SWAP",
         value_name = "MODE",
         default_value = "rename"
     )]
     swap: SwapMode,
     /// Longest search for a moment to swap without making readers wait
-    #[arg(long, env = "PILOTFISH_SWAP_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = seconds)]
+    #[arg(long, hide_short_help = true, env = "PILOTFISH_SWAP_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = seconds)]
     swap_timeout: Duration,
-    /// SQL that must give a true value before the swap; repeatable
+    /// SQL that must be true before the swap; repeatable
     #[arg(long = "check", env = "PILOTFISH_CHECK", value_name = "SQL")]
     checks: Vec<String>,
-    /// Refuse when a table lost more than this percentage of its rows, or vanished
+    /// Largest loss of rows of a table, in percent
     #[arg(long, env = "PILOTFISH_MAX_SHRINK", value_name = "PCT")]
     max_shrink: Option<f64>,
     /// Keep the replaced release for a rollback
-    #[arg(long, env = "PILOTFISH_KEEP_PREVIOUS", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    #[arg(long, hide_short_help = true, env = "PILOTFISH_KEEP_PREVIOUS", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     keep_previous: bool,
     /// Load only this table; repeatable
     #[arg(
@@ -59,25 +60,29 @@ pub struct LoadArgs {
     /// Replace live tables that no release brought
     #[arg(long, env = "PILOTFISH_ADOPT")]
     adopt: bool,
-    /// Replace live tables that were written to since their load
+    /// Replace tables that were written to
     #[arg(long, env = "PILOTFISH_OVERWRITE_MODIFIED")]
     overwrite_modified: bool,
+    /// Accept rows whose foreign keys lead nowhere; the check is left out
+    #[arg(long, hide_short_help = true, env = "PILOTFISH_ALLOW_ORPHANS")]
+    allow_orphans: bool,
     /// Whose rights views, triggers and routines run with
     #[arg(
         long,
+        hide_short_help = true,
         env = "PILOTFISH_DEFINER",
         value_name = "WHO",
         default_value = "current"
     )]
     definer: Definer,
     /// Keep rows out of the binary log: replicas then MISS this release and stop at its swap
-    #[arg(long, env = "PILOTFISH_NO_BINLOG")]
+    #[arg(long, hide_short_help = true, env = "PILOTFISH_NO_BINLOG")]
     no_binlog: bool,
     /// The dump's SHA-256 must be this
     #[arg(long, env = "PILOTFISH_SHA256", value_name = "HEX")]
     sha256: Option<String>,
     /// Accept a stream whose dump was made without comments, so that nothing proves its end
-    #[arg(long, env = "PILOTFISH_NO_TRAILER")]
+    #[arg(long, hide_short_help = true, env = "PILOTFISH_NO_TRAILER")]
     no_trailer: bool,
 }
 
@@ -130,6 +135,7 @@ impl LoadArgs {
             default_database: None,
             adopt: self.adopt,
             overwrite_modified: self.overwrite_modified,
+            allow_orphans: self.allow_orphans,
             no_binlog: self.no_binlog,
             definer: self.definer,
             sha256,

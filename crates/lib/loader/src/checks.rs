@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use pilotfish_dump::{Source, Summary, Trailer};
-use pilotfish_engine::load::{Release, Stage};
-use pilotfish_failure::{Context as _, Failure, Kind};
+use pilotfish_engine::load::{Release, Stage, Target};
+use pilotfish_failure::{Classify as _, Context as _, Failure, Kind};
 
 use crate::Options;
 use crate::pipeline::Staged;
@@ -67,6 +67,19 @@ pub(crate) fn counts(staged: &Staged) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Every row has the parents that its foreign keys name.
+pub(crate) async fn orphans(stage: &mut dyn Stage, options: &Options) -> Result<(), Failure> {
+    if options.allow_orphans {
+        return Ok(());
+    }
+    match stage.orphans().await.context("look for rows without parent")? {
+        None => Ok(()),
+        Some(which) => Err(Failure::new(Kind::BadData, which).with_hint(
+            "dump with --single-transaction, or give --allow-orphans if the source is like that too",
+        )),
+    }
 }
 
 /// Nothing stands on the stage that the ledger would not know.
@@ -135,6 +148,15 @@ pub(crate) fn shrink(
         }
     }
     Ok(())
+}
+
+/// A slip in an assertion shows before hours of loading, not after.
+pub(crate) async fn parses(target: &mut dyn Target, sql: &str) -> Result<(), Failure> {
+    let parsed = target.parse(sql).await;
+    parsed.map_err(|error| match error.kind() {
+        Kind::BadData => Failure::new(Kind::Config, format!("read --check {sql}: {error}")),
+        _ => Failure::from(error),
+    })
 }
 
 /// What the user asserts with `--check`.

@@ -6,6 +6,7 @@ use pilotfish_engine::Engine;
 use pilotfish_engine::load::{Load, Status, Target, TargetOptions};
 use pilotfish_failure::{Context as _, Failure, Kind};
 
+use crate::plan;
 use crate::{Definer, Outcome, Report, SwapMode};
 
 /// The releases of a server's databases.
@@ -19,8 +20,13 @@ pub async fn status(engine: &dyn Engine) -> Result<Vec<Status>, Failure> {
 /// Brings the previous release of `database` back and rejects the live one.
 ///
 /// # Errors
-/// `Config` when there is no previous release.
-pub async fn rollback(engine: &dyn Engine, database: Option<&str>) -> Result<Report, Failure> {
+/// `Config` when there is no previous release, or when somebody wrote to a table that would go and
+/// `overwrite_modified` does not allow it.
+pub async fn rollback(
+    engine: &dyn Engine,
+    database: Option<&str>,
+    overwrite_modified: bool,
+) -> Result<Report, Failure> {
     let started = Instant::now();
     let database = one_database(engine, database).await?;
     let mut target = open_target(engine, &database).await?;
@@ -28,6 +34,9 @@ pub async fn rollback(engine: &dyn Engine, database: Option<&str>) -> Result<Rep
         .recover()
         .await
         .context("finish what an earlier load left")?;
+    if !overwrite_modified {
+        refuse_lost_writes(target.as_mut()).await?;
+    }
     let (undone, live) = target.rollback().await.context("roll back")?;
     target
         .finish()
@@ -53,6 +62,24 @@ pub async fn rollback(engine: &dyn Engine, database: Option<&str>) -> Result<Rep
     })
 }
 
+/// A rollback drops the live tables that it replaces, with whatever was written to them.
+async fn refuse_lost_writes(target: &mut dyn Target) -> Result<(), Failure> {
+    let live = target.live().await.context("read the ledger")?;
+    let previous = target.previous().await.context("read the ledger")?;
+    let (Some(live), Some(previous)) = (live, previous) else {
+        return Ok(());
+    };
+    let goes = |table: &&String| {
+        previous.kept.contains(*table) || !previous.release.tables.contains_key(*table)
+    };
+    let leaving = live.tables.keys().filter(goes).cloned().collect();
+    let drift = target
+        .drift(&live, &leaving)
+        .await
+        .context("look at the live tables")?;
+    plan::refuse_modified(&drift)
+}
+
 /// Forgives rejected digests of `database`: `digest` (or a prefix of it), or all of them. Returns those.
 ///
 /// # Errors
@@ -64,10 +91,11 @@ pub async fn resume(
 ) -> Result<Vec<String>, Failure> {
     let database = one_database(engine, database).await?;
     let mut target = open_target(engine, &database).await?;
-    let rejected = target.rejected().await.context("read the ledger")?;
     let wanted = digest.unwrap_or_default();
-    let chosen: Vec<String> = rejected
-        .into_iter()
+    let here = status(engine).await?.into_iter();
+    let here = here.filter(|status| status.database == database);
+    let chosen: Vec<String> = here
+        .flat_map(|status| status.rejected)
         .filter(|known| known.starts_with(wanted))
         .collect();
     if chosen.is_empty() {
@@ -78,10 +106,7 @@ pub async fn resume(
         .with_hint("load status shows them"));
     }
     for digest in &chosen {
-        target
-            .set_rejected(digest, false)
-            .await
-            .context("write the ledger")?;
+        target.forgive(digest).await.context("write the ledger")?;
     }
     Ok(chosen)
 }

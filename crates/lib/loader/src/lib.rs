@@ -11,6 +11,7 @@
 mod args;
 mod checks;
 mod commands;
+mod database;
 mod feed;
 mod history;
 mod items;
@@ -22,6 +23,7 @@ mod progress;
 mod release;
 mod report;
 mod steps;
+mod swap_plan;
 
 pub use args::LoadArgs;
 pub use commands::{resume, rollback, status};

@@ -30,6 +30,8 @@ pub struct Options {
     pub adopt: bool,
     /// Live tables that were written to since their load may be replaced.
     pub overwrite_modified: bool,
+    /// Rows whose parents are not there may go live.
+    pub allow_orphans: bool,
     /// Keep the rows out of the binary log.
     pub no_binlog: bool,
     /// Whose rights views, triggers and routines run with.

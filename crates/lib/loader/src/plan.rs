@@ -197,26 +197,34 @@ fn refuse_drift(
         )
         .with_hint("--adopt replaces them (the old rows stay for one rollback), --into takes another database"));
     }
-    if !drift.modified.is_empty() && !options.overwrite_modified {
-        let tables: Vec<String> = drift
-            .modified
-            .iter()
-            .map(|(table, how)| format!("{table} ({how})"))
-            .collect();
-        return Err(Failure::new(
-            Kind::Config,
-            format!(
-                "live tables were written to since they were loaded: {}",
-                tables.join(", ")
-            ),
-        )
-        .with_hint("--overwrite-modified replaces them with the dump's rows"));
+    if !options.overwrite_modified {
+        refuse_modified(drift)?;
     }
     let modified = drift.modified.keys().chain(&drift.missing);
     Ok(modified
         .filter(|table| plan.unchanged.contains(*table))
         .cloned()
         .collect())
+}
+
+/// Rows that people wrote are not thrown away unasked.
+pub(crate) fn refuse_modified(drift: &Drift) -> Result<(), Failure> {
+    if drift.modified.is_empty() {
+        return Ok(());
+    }
+    let tables: Vec<String> = drift
+        .modified
+        .iter()
+        .map(|(table, how)| format!("{table} ({how})"))
+        .collect();
+    Err(Failure::new(
+        Kind::Config,
+        format!(
+            "live tables were written to since they were loaded: {}",
+            tables.join(", ")
+        ),
+    )
+    .with_hint("--overwrite-modified replaces them all the same"))
 }
 
 fn list(names: &BTreeSet<String>) -> String {

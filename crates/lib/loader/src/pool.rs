@@ -1,5 +1,8 @@
 //! Several connections that work off one bounded queue.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use pilotfish_dump::Position;
@@ -62,16 +65,23 @@ type Queue = Arc<Mutex<mpsc::Receiver<Job>>>;
 impl Pool {
     /// Opens `size` connections.
     pub(crate) async fn open(stage: &dyn Stage, size: usize) -> Result<Self, Failure> {
+        let mut workers = Vec::with_capacity(size);
+        for _ in 0..size {
+            workers.push(stage.worker().await.context("open a connection for rows")?);
+        }
+        Ok(Self::of(workers))
+    }
+
+    fn of(workers: Vec<Box<dyn Worker>>) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUED);
         let queue: Queue = Arc::new(Mutex::new(queue));
         // Unbounded, but every entry stands for a job that went through the bounded queue.
         let (tell, done) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
-        for _ in 0..size {
-            let worker = stage.worker().await.context("open a connection for rows")?;
+        for worker in workers {
             tasks.spawn(serve(worker, Arc::clone(&queue), tell.clone()));
         }
-        Ok(Self { jobs, done, tasks })
+        Self { jobs, done, tasks }
     }
 
     /// Whatever is done next. Never ends while jobs are under way.

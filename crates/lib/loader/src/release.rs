@@ -117,6 +117,17 @@ pub(crate) fn published_sha256(pinned: &Pinned, ignored: &[String]) -> Option<St
     Some(sha256_hex(lines.as_bytes()))
 }
 
+/// The release's other name: the digest of the one file that was read, wherever it lay; `read` is that
+/// of all that was read.
+pub(crate) fn contents(pinned: &Pinned, ignored: &[String], read: &str) -> String {
+    let files = pinned.manifest.iter().flat_map(|manifest| &manifest.files);
+    let mut files = files.filter(|file| !ignored.contains(&file.name));
+    match (files.next(), files.next()) {
+        (Some(only), None) => only.sha256.clone(),
+        _ => read.to_owned(),
+    }
+}
+
 /// SHA-256 as 64 lower-case hex digits.
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes)

@@ -1,13 +1,11 @@
 //! The six steps of a load.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pilotfish_dump::{Source, Summary};
 use pilotfish_engine::Engine;
-use pilotfish_engine::load::{
-    Object, Release, Stage, SwapPlan, TableRecord, Target, TargetOptions,
-};
+use pilotfish_engine::load::{Release, Stage, SwapPlan, Target, TargetOptions};
 use pilotfish_failure::{Context as _, Failure, Kind};
 use pilotfish_sql::Dialect;
 use tokio_util::sync::CancellationToken;
@@ -18,11 +16,14 @@ use crate::items::{Router, Selection};
 use crate::pipeline::{Pipeline, Staged};
 use crate::plan::{self, Plan};
 use crate::release::{self, Pinned};
-use crate::{Options, Outcome, Phase, Progress, Report, SwapMode, checks};
+use crate::{Options, Outcome, Phase, Progress, Report, SwapMode, checks, database, swap_plan};
 
 /// Bytes of rows that travel together. A chunk is held as text and as LOAD DATA while it is under way, so
 /// that each connection costs about four times as much with what waits for it.
 const CHUNK_BYTES: usize = 2 * 1024 * 1024;
+
+/// Longest clearing after a failure: a process that shall end must not hang.
+const CLEARING: Duration = Duration::from_secs(5);
 
 /// Loads a dump and makes it live.
 ///
@@ -38,7 +39,13 @@ pub async fn load(
     let started = Instant::now();
     progress.enter(Phase::Opening);
     let mut load = Opened::open(engine, source, options, progress, cancel).await?;
-    let mut report = load.run().await?;
+    let mut report = match load.run().await {
+        Ok(report) => report,
+        Err(failure) => {
+            load.clear_stage().await;
+            return Err(failure);
+        }
+    };
     report.seconds = started.elapsed().as_secs_f64();
     progress.enter(Phase::Done);
     Ok(report)
@@ -56,6 +63,8 @@ struct Opened<'a> {
     progress: &'a Progress,
     cancel: &'a CancellationToken,
     notes: Vec<String>,
+    /// A stage was made and nothing swapped.
+    staged: bool,
 }
 
 impl<'a> Opened<'a> {
@@ -78,7 +87,7 @@ impl<'a> Opened<'a> {
         dump_options.chunk_bytes = CHUNK_BYTES;
         let feed = Feed::open(&pinned.source, dump_options.clone()).await?;
         let dump_database = feed.database.clone();
-        let database = choose_database(options, dump_database.as_deref())?;
+        let database = database::choose(options, dump_database.as_deref())?;
         let target = load
             .target(TargetOptions {
                 database: database.clone(),
@@ -102,7 +111,21 @@ impl<'a> Opened<'a> {
             progress,
             cancel,
             notes: Vec::new(),
+            staged: false,
         })
+    }
+
+    /// Rows that nobody will see take no room until the next run. As long as the server answers; what
+    /// stays is dropped by the next run.
+    async fn clear_stage(&mut self) {
+        if !self.staged {
+            return;
+        }
+        match tokio::time::timeout(CLEARING, self.target.recover()).await {
+            Ok(Ok(_)) => tracing::info!("dropped the stage of the failed load"),
+            Ok(Err(error)) => tracing::warn!(%error, "the stage stays until the next load"),
+            Err(_) => tracing::warn!("the stage stays until the next load: the server is slow"),
+        }
     }
 
     async fn run(&mut self) -> Result<Report, Failure> {
@@ -122,7 +145,7 @@ impl<'a> Opened<'a> {
             .known_digest(live.is_some() || !rejected.is_empty())
             .await?;
         if let (Some(digest), Some(live)) = (&known, &live)
-            && *digest == live.digest
+            && (*digest == live.digest || *digest == live.contents)
             && self
                 .target
                 .missing(live)
@@ -135,7 +158,13 @@ impl<'a> Opened<'a> {
         if let Some(digest) = &known {
             refuse_rejected(&rejected, digest)?;
         }
+        for sql in &self.options.checks {
+            checks::parses(self.target.as_mut(), sql).await?;
+        }
         let surveyed = self.survey(live.as_ref()).await?;
+        if let Some(summary) = &surveyed {
+            refuse_rejected(&rejected, &self.contents(summary))?;
+        }
         let live = live.unwrap_or_default();
         let planned = match &surveyed {
             Some(summary) => {
@@ -155,13 +184,14 @@ impl<'a> Opened<'a> {
             ));
         }
 
+        self.staged = true;
         let mut stage = self.target.stage().await.context("make a stage")?;
         let (staged, summary) = self
             .fill(stage.as_mut(), planned.as_ref(), surveyed.as_ref())
             .await?;
-        let digest = self.digest(&summary);
-        if known.is_none() {
-            refuse_rejected(&rejected, &digest)?;
+        let (digest, contents) = (self.digest(&summary), self.contents(&summary));
+        for name in [&digest, &contents] {
+            refuse_rejected(&rejected, name)?;
         }
         let plan = match planned {
             Some(plan) => plan,
@@ -178,7 +208,8 @@ impl<'a> Opened<'a> {
             .iter()
             .filter(|(name, _)| plan.load.contains(*name));
         let rows = rows.map(|(_, table)| table.rows).sum();
-        let swap = swap_plan(digest, &live, &plan, staged, &summary, self.options)?;
+        let mut swap = swap_plan::draw(&live, &plan, staged, &summary, self.options)?;
+        (swap.release.digest, swap.release.contents) = (digest, contents);
         self.swap(stage, &swap).await?;
         let mut report = self.report(Outcome::Loaded, &live, &summary, &plan);
         report.rows = rows;
@@ -202,6 +233,11 @@ impl<'a> Opened<'a> {
         self.selected(
             release::published_digest(&self.pinned).unwrap_or_else(|| summary.sha256.clone()),
         )
+    }
+
+    fn contents(&self, summary: &Summary) -> String {
+        let contents = release::contents(&self.pinned, &summary.ignored, &summary.sha256);
+        self.selected(contents)
     }
 
     /// A part of a dump is another release than the whole.
@@ -322,6 +358,7 @@ impl<'a> Opened<'a> {
             .await
             .context("add the foreign keys")?;
         checks::counts(staged)?;
+        checks::orphans(stage, self.options).await?;
         if self.options.swap == SwapMode::Rename {
             checks::nothing_unknown(stage, staged).await?;
         }
@@ -350,6 +387,7 @@ impl<'a> Opened<'a> {
             .swap(stage, plan)
             .await
             .context("swap the new release in")?;
+        self.staged = false;
         self.progress.enter(Phase::Finishing);
         self.target.finish().await.context(
             "make the views, triggers and routines of the new release, whose rows are live already",
@@ -387,43 +425,6 @@ fn stopped() -> Failure {
     )
 }
 
-fn choose_database(options: &Options, dump: Option<&str>) -> Result<String, Failure> {
-    let named = options
-        .into
-        .as_deref()
-        .or(dump)
-        .or(options.default_database.as_deref());
-    if let Some(own) = named.filter(|name| is_system(name)) {
-        return Err(Failure::new(
-            Kind::BadData,
-            format!(
-                "the database {own} belongs to the server or to the ledger: a load never fills it"
-            ),
-        )
-        .with_hint("dump one database of your own, or give --into DB"));
-    }
-    named.map(str::to_owned).ok_or_else(|| {
-        Failure::new(
-            Kind::Config,
-            "which database to load is not said, neither by the dump nor by the server's settings",
-        )
-        .with_hint("give --into DB")
-    })
-}
-
-/// Databases that hold accounts, the server's own views or the ledger and its schemas.
-fn is_system(database: &str) -> bool {
-    let name = database.to_ascii_lowercase();
-    let own = [
-        "mysql",
-        "sys",
-        "performance_schema",
-        "information_schema",
-        "pilotfish",
-    ];
-    own.contains(&name.as_str()) || name.starts_with("pilotfish_")
-}
-
 fn refuse_rejected(rejected: &BTreeSet<String>, digest: &str) -> Result<(), Failure> {
     if rejected.contains(digest) {
         return Err(Failure::new(
@@ -433,92 +434,4 @@ fn refuse_rejected(rejected: &BTreeSet<String>, digest: &str) -> Result<(), Fail
         .with_hint("`load resume` allows it again"));
     }
     Ok(())
-}
-
-fn swap_plan(
-    digest: String,
-    live: &Release,
-    plan: &Plan,
-    staged: Staged,
-    summary: &Summary,
-    options: &Options,
-) -> Result<SwapPlan, Failure> {
-    let mut tables = plan.carried(live);
-    for (name, completed) in staged
-        .tables
-        .iter()
-        .filter(|(name, _)| plan.load.contains(*name))
-    {
-        let digest = summary
-            .tables
-            .get(name)
-            .map(|table| table.digest.clone())
-            .unwrap_or_default();
-        tables.insert(
-            name.clone(),
-            TableRecord {
-                digest,
-                rows: completed.rows,
-                proof: completed.proof.clone(),
-            },
-        );
-    }
-    for name in &staged.sequences {
-        let digest = summary
-            .objects
-            .get(&format!("sequence {name}"))
-            .cloned()
-            .unwrap_or_default();
-        tables.insert(
-            name.clone(),
-            TableRecord {
-                digest,
-                rows: 1,
-                proof: None,
-            },
-        );
-    }
-    let mut objects = Vec::with_capacity(staged.objects.len());
-    let takes = |object: &Object| {
-        // A part of a dump brings the triggers of its tables and leaves other objects as they are.
-        options.selects_all()
-            || object
-                .table
-                .as_ref()
-                .is_some_and(|table| plan.load.contains(table))
-    };
-    for object in staged.objects.into_iter().filter(takes) {
-        let key = object.key();
-        let digest = summary.objects.get(&key).cloned().ok_or_else(|| {
-            Failure::new(
-                Kind::Bug,
-                format!("the dump's summary does not know the {key}"),
-            )
-        })?;
-        objects.push(Object { digest, ..object });
-    }
-    let digests = objects
-        .iter()
-        .map(|object| (object.key(), object.digest.clone()))
-        .collect();
-    let swap = staged
-        .tables
-        .keys()
-        .filter(|table| plan.load.contains(*table))
-        .chain(&staged.sequences)
-        .cloned()
-        .collect();
-    Ok(SwapPlan {
-        release: Release {
-            digest,
-            since: 0,
-            tables,
-            objects: digests,
-        },
-        swap,
-        retire: plan.retire.clone(),
-        objects,
-        keep_objects: !options.selects_all(),
-        patience: options.swap_timeout,
-    })
 }

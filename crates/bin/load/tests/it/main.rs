@@ -12,6 +12,7 @@ mod hard_cases;
 mod readers;
 mod refusals;
 mod round_trip;
+mod way_back;
 
 use std::path::{Path, PathBuf};
 

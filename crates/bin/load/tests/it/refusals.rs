@@ -79,7 +79,7 @@ fn wrong_password_and_absent_server_have_their_codes() {
         .run()
         .fails_with(77, "denied");
     let _ = base()
-        .arg("--port=1")
+        .args(["--port=1", "--retry-for=0s"])
         .env("PILOTFISH_PASSWORD", "x")
         .run()
         .fails_with(69, "127.0.0.1");
@@ -88,6 +88,18 @@ fn wrong_password_and_absent_server_have_their_codes() {
         .arg("--into=app")
         .run()
         .fails_with(78, "nowhere.sql");
+}
+
+#[test]
+fn a_server_that_starts_beside_the_load_is_waited_for() {
+    let (world, server) = mariadb(&[]);
+    let (first, _) = two_releases(&world, &server);
+    server.stop();
+    let mut waits = load(&server).arg(&first).arg("--into=app").spawn();
+    waits.wait_for_stderr("tries again");
+    server.restart();
+    let _ = waits.wait().success();
+    assert_eq!(release_no(&server), "1");
 }
 
 #[test]

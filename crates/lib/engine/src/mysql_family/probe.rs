@@ -116,7 +116,8 @@ impl Probe for Family {
             since: status.since,
             finishing: status.finishing,
         };
-        Ok(ledger.into_iter().map(release).collect())
+        let whole = ledger.into_iter().filter(|status| !status.is_rewritten());
+        Ok(whole.map(release).collect())
     }
 }
 

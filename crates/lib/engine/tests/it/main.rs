@@ -5,6 +5,8 @@
 )]
 
 mod connect;
+mod fixture;
+mod load;
 mod probe;
 mod tls;
 

@@ -8,7 +8,7 @@ async fn suite(kind: ServerKind, name: &str) {
     let server = Server::start(kind, &world, &[]);
     let engine = open(&settings(&["--url", &server.url()])).await.unwrap();
     assert_eq!(engine.name(), name);
-    conformance::probe(&*engine, &|sql| drop(server.sql(sql)))
+    conformance::probe::run(&*engine, &|sql| drop(server.sql(sql)))
         .await
         .unwrap();
 }

@@ -4,7 +4,6 @@
 //! what is still to be made. `live_<db>` is what readers see because the RENAME that swapped the
 //! tables also moved it there; nothing else decides. Books (`rejected`, `loads`) never do.
 
-use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mysql_async::prelude::Queryable as _;
@@ -12,6 +11,7 @@ use mysql_async::{Conn, params};
 use serde::{Deserialize, Serialize};
 
 use super::names::{LEDGER, Marker, Names, literal};
+use super::rejected;
 use crate::Error;
 use crate::load::{Release, SessionState, Status, TableRecord};
 
@@ -60,7 +60,23 @@ pub(super) struct Content {
 struct Head {
     database: String,
     digest: String,
+    #[serde(default)]
+    contents: String,
     since: u64,
+    #[serde(default)]
+    unlogged: bool,
+}
+
+impl Head {
+    fn of(names: &Names, release: &Release, since: u64) -> Self {
+        Self {
+            database: names.live.clone(),
+            digest: release.digest.clone(),
+            contents: release.contents.clone(),
+            since,
+            unlogged: release.unlogged,
+        }
+    }
 }
 
 /// Makes the ledger's schema and its books.
@@ -76,13 +92,7 @@ pub(super) async fn prepare(conn: &mut Conn) -> Result<(), Error> {
         ))
         .await?;
     }
-    conn.query_drop(format!(
-        "CREATE TABLE IF NOT EXISTS {LEDGER}.rejected (db VARCHAR(64) CHARACTER SET utf8mb4 COLLATE \
-         utf8mb4_bin NOT NULL, digest CHAR(64) CHARACTER SET ascii NOT NULL, PRIMARY KEY (db, digest)) \
-         ENGINE=InnoDB"
-    ))
-    .await?;
-    Ok(())
+    rejected::prepare(conn).await
 }
 
 /// Whether a marker is there.
@@ -123,11 +133,7 @@ pub(super) async fn write(
     marker: Marker,
     content: &Content,
 ) -> Result<(), Error> {
-    let head = Head {
-        database: names.live.clone(),
-        digest: content.release.digest.clone(),
-        since: content.release.since,
-    };
+    let head = Head::of(names, &content.release, content.release.since);
     let mut rows = vec![("release", 0, String::new(), json(&head)?, Vec::new())];
     for (seq, (name, record)) in content.release.tables.iter().enumerate() {
         rows.push(("table", seq, name.clone(), json(record)?, Vec::new()));
@@ -205,19 +211,40 @@ pub(super) async fn stamp(
     conn: &mut Conn,
     names: &Names,
     marker: Marker,
-    digest: &str,
+    release: &Release,
 ) -> Result<(), Error> {
-    let head = Head {
-        database: names.live.clone(),
-        digest: digest.to_owned(),
-        since: now(),
-    };
+    let head = Head::of(names, release, now());
     conn.exec_drop(
         format!(
             "UPDATE {} SET detail = :detail WHERE kind = 'release'",
             names.marker(marker)
         ),
         params! { "detail" => json(&head)? },
+    )
+    .await?;
+    Ok(())
+}
+
+/// Notes in the live marker that a table is ours, whatever it holds: before a load writes straight into
+/// the live database.
+pub(super) async fn claim(conn: &mut Conn, names: &Names, table: &str) -> Result<(), Error> {
+    let marker = names.marker(Marker::Live);
+    let claimed: Option<u8> = conn
+        .exec_first(
+            format!("SELECT 1 FROM {marker} WHERE kind = 'table' AND name = :table"),
+            params! { "table" => table },
+        )
+        .await?;
+    if claimed.is_some() {
+        return Ok(());
+    }
+    let record = json(&TableRecord::default())?;
+    conn.exec_drop(
+        format!(
+            "INSERT INTO {marker} (kind, seq, name, detail, body) SELECT 'table', COALESCE(MAX(seq) + 1, 0), \
+             :table, :record, '' FROM {marker} WHERE kind = 'table'"
+        ),
+        params! { "table" => table, "record" => record },
     )
     .await?;
     Ok(())
@@ -244,7 +271,9 @@ pub(super) async fn read(
             "release" => {
                 let head: Head = parse(&detail)?;
                 content.release.digest = head.digest;
+                content.release.contents = head.contents;
                 content.release.since = head.since;
+                content.release.unlogged = head.unlogged;
             }
             "table" => {
                 let record: TableRecord = parse(&detail)?;
@@ -282,40 +311,6 @@ pub(super) async fn done(conn: &mut Conn, names: &Names, key: &str) -> Result<()
     Ok(())
 }
 
-/// The digests rolled back in this database.
-pub(super) async fn rejected(conn: &mut Conn, database: &str) -> Result<BTreeSet<String>, Error> {
-    let digests = conn
-        .exec(
-            format!("SELECT digest FROM {LEDGER}.rejected WHERE db = :db"),
-            params! { "db" => database },
-        )
-        .await
-        .map_err(Error::from);
-    match digests {
-        Err(error) if error.code().is_some_and(|code| ABSENT.contains(&code)) => {
-            Ok(BTreeSet::new())
-        }
-        digests => Ok(digests?.into_iter().collect::<BTreeSet<String>>()),
-    }
-}
-
-/// Rejects or forgives a digest.
-pub(super) async fn set_rejected(
-    conn: &mut Conn,
-    database: &str,
-    digest: &str,
-    rejected: bool,
-) -> Result<(), Error> {
-    let statement = if rejected {
-        format!("REPLACE INTO {LEDGER}.rejected (db, digest) VALUES (:db, :digest)")
-    } else {
-        format!("DELETE FROM {LEDGER}.rejected WHERE db = :db AND digest = :digest")
-    };
-    conn.exec_drop(statement, params! { "db" => database, "digest" => digest })
-        .await?;
-    Ok(())
-}
-
 /// Every database of the ledger; empty on a server that never saw a load.
 pub(crate) async fn status(conn: &mut Conn) -> Result<Vec<Status>, Error> {
     let markers: Vec<String> = conn
@@ -338,7 +333,8 @@ pub(crate) async fn status(conn: &mut Conn) -> Result<Vec<Status>, Error> {
         let (tables, todo) = counts.unwrap_or_default();
         let names = Names::of(&head.database);
         let previous = previous_digest(conn, &names).await?;
-        let rejected = rejected(conn, &head.database).await?.into_iter().collect();
+        let rejected = rejected::list(conn, &head.database).await?;
+        let rejected = rejected.into_iter().map(|(digest, _)| digest).collect();
         list.push(Status {
             database: head.database,
             digest: head.digest,

@@ -13,7 +13,7 @@ use super::keys::Deferred;
 use super::names::{literal, qualified};
 use super::session::{self, Carried};
 use super::worker::{self, MysqlWorker, Table, Tables};
-use super::{Access, columns, objects};
+use super::{Access, columns, ledger, objects, orphans};
 use crate::Error;
 use crate::load::{Loaded, RowBatch, SessionState, Stage, SwapMode, Worker};
 
@@ -201,6 +201,10 @@ impl Stage for MysqlStage {
 
     async fn create_table(&mut self, name: &str, sql: &[u8]) -> Result<(), Error> {
         let there = self.exists(name).await?;
+        if self.access.options.swap == SwapMode::None {
+            // Killed from here on, the next run must know whose table this is.
+            ledger::claim(&mut self.conn, &self.access.names, name).await?;
+        }
         let sql = self.staged(sql).await?;
         self.conn.query_drop(sql).await?;
         // CREATE TABLE IF NOT EXISTS on a table that is there: its keys may wait already.
@@ -288,6 +292,10 @@ impl Stage for MysqlStage {
                 .await?;
         }
         Ok(())
+    }
+
+    async fn orphans(&mut self) -> Result<Option<String>, Error> {
+        orphans::find(&self.access, &self.schema).await
     }
 
     async fn check(

@@ -13,7 +13,7 @@ use pilotfish_sql::Flavour;
 use super::ledger::{self, Content, Entry};
 use super::names::{Marker, Names, qualified};
 use super::target::MysqlTarget;
-use super::{objects, rehearsal};
+use super::{objects, rehearsal, rejected};
 use crate::Error;
 use crate::load::{Object, Release, SwapMode, SwapPlan, TableRecord, Target as _};
 
@@ -37,7 +37,15 @@ pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result
         objects.extend(kept_objects(&before, &objects, &plan.swap));
     }
     todo.extend(follow(&before, &objects, &plan.swap));
-    let release = plan.release.clone();
+    let mut aside = Vec::new();
+    if renames_tables {
+        aside = views_in_the_way(target, &before, &plan.swap).await?;
+        drop_aside(&mut todo, &aside);
+    }
+    let release = Release {
+        unlogged: target.access.options.no_binlog,
+        ..plan.release.clone()
+    };
     let content = Content {
         release,
         objects,
@@ -52,6 +60,7 @@ pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result
         moved = plan.swap.union(&plan.retire).cloned().collect();
         let outgoing = outgoing(target, &moved).await?;
         adopt(target, &names, &outgoing).await?;
+        renames.extend(step_aside(&aside, &names.live));
         renames.extend(moves(&outgoing, &names.live, &names.previous));
         renames.extend(moves(&plan.swap, &names.staging, &names.live));
     }
@@ -65,7 +74,7 @@ pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result
         renames.push((names.marker(Marker::Live), names.marker(kept)));
     }
     renames.push((names.marker(Marker::Next), names.marker(Marker::Live)));
-    ledger::stamp(&mut target.conn, &names, Marker::Next, &plan.release.digest).await?;
+    ledger::stamp(&mut target.conn, &names, Marker::Next, &content.release).await?;
     switch(target, &before, &moved, &renames, plan.patience).await?;
     if !renames_tables {
         for table in &plan.retire {
@@ -143,7 +152,8 @@ pub(super) async fn begin_rewriting(target: &mut MysqlTarget) -> Result<(), Erro
     ledger::drop(&mut target.conn, &names, Marker::Previous).await?;
     target.drop_schema(&names.previous).await?;
     let Some(mut content) = target.live_content().await? else {
-        return Ok(());
+        ledger::create(&mut target.conn, &names, Marker::Live).await?;
+        return ledger::write(&mut target.conn, &names, Marker::Live, &Content::default()).await;
     };
     content.release.digest = String::new();
     for record in content.release.tables.values_mut() {
@@ -168,13 +178,47 @@ async fn outgoing(
 ) -> Result<BTreeSet<String>, Error> {
     let live = target.access.names.live.clone();
     let mut there = target.tables_of(&live).await?;
-    there.retain(|table, _| moved.contains(table));
-    if let Some((view, _)) = there.iter().find(|(_, kind)| *kind == "VIEW") {
-        return Err(Error::Config(format!(
-            "the live database has a view {view} where the release brings a table: drop the view"
-        )));
-    }
+    there.retain(|table, kind| moved.contains(table) && kind != "VIEW");
     Ok(there.into_keys().collect())
+}
+
+/// The live views whose names `incoming` tables take, with the names that they get until they are
+/// dropped. No RENAME takes a view to another schema (1450), but one within its own goes along.
+async fn views_in_the_way(
+    target: &mut MysqlTarget,
+    live: &Content,
+    incoming: &BTreeSet<String>,
+) -> Result<Vec<(String, String)>, Error> {
+    let database = target.access.names.live.clone();
+    let there = target.tables_of(&database).await?;
+    let in_the_way =
+        |(name, kind): &(&String, &String)| *kind == "VIEW" && incoming.contains(*name);
+    let mut free = (1..)
+        .map(|number| format!("pilotfish_gone_{number}"))
+        .filter(|name| !there.contains_key(name));
+    let mut aside = Vec::new();
+    for (view, _) in there.iter().filter(in_the_way) {
+        if !live.release.objects.contains_key(&format!("view {view}")) {
+            return Err(Error::Config(format!(
+                "{database} has a view {view}, which no release brought, where a table comes: drop the view"
+            )));
+        }
+        aside.extend(free.next().map(|name| (view.clone(), name)));
+    }
+    Ok(aside)
+}
+
+fn step_aside(aside: &[(String, String)], live: &str) -> Vec<(String, String)> {
+    let both = |(view, name): &(String, String)| (qualified(live, view), qualified(live, name));
+    aside.iter().map(both).collect()
+}
+
+/// Afterwards a table has the view's name: what is dropped is the view under its new one.
+fn drop_aside(todo: &mut Vec<Entry>, aside: &[(String, String)]) {
+    for (view, name) in aside {
+        todo.retain(|entry| entry.key != format!("drop view {view}"));
+        todo.extend(objects::drop_entry(&format!("view {name}")));
+    }
 }
 
 /// Swaps the previous release back; returns (undone, live again).
@@ -196,21 +240,30 @@ pub(super) async fn back(target: &mut MysqlTarget) -> Result<(Release, Release),
         .into_keys()
         .collect();
     let leaving = leaving(target, &now.release, &then.release, &kept).await?;
+    let aside = views_in_the_way(target, &now, &kept).await?;
 
+    rejected::add(&mut target.conn, &names.live, &now.release).await?;
+    if now.release.unlogged {
+        // Replicas never left the release that comes back.
+        target.log_statements(false).await?;
+    }
     target.drop_schema(&names.staging).await?;
     target.create_schema(&names.staging).await?;
-    ledger::set_rejected(&mut target.conn, &names.live, &now.release.digest, true).await?;
-    let todo = follow(&now, &then.objects, &kept);
+    let mut todo = follow(&now, &then.objects, &kept);
+    drop_aside(&mut todo, &aside);
     ledger::write_todo(&mut target.conn, &names, Marker::Previous, &todo).await?;
     ledger::drop(&mut target.conn, &names, Marker::Next).await?;
 
-    let mut renames = moves(&leaving, &names.live, &names.staging);
+    let mut renames = step_aside(&aside, &names.live);
+    renames.extend(moves(&leaving, &names.live, &names.staging));
     renames.extend(moves(&kept, &names.previous, &names.live));
     renames.push((names.marker(Marker::Live), names.marker(Marker::Next)));
     renames.push((names.marker(Marker::Previous), names.marker(Marker::Live)));
     if let Err(error) = switch(target, &now, &leaving, &renames, ROLLBACK_PATIENCE).await {
-        let digest = &now.release.digest;
-        ledger::set_rejected(&mut target.conn, &names.live, digest, false).await?;
+        if now.release.unlogged {
+            target.log_statements(true).await?;
+        }
+        rejected::forgive(&mut target.conn, &names.live, &now.release.digest).await?;
         return Err(error);
     }
     ledger::drop(&mut target.conn, &names, Marker::Next).await?;
@@ -461,9 +514,9 @@ async fn patiently(
         match target.conn.query_drop(statement).await.map_err(Error::from) {
             Err(error) if found_locks(&error) => {
                 if Instant::now() >= deadline {
+                    let who = holder(target).await;
                     break Err(Error::Locked(format!(
-                        "{doing}: readers held the tables at each of {tries} tries; end long transactions or \
-                         raise --swap-timeout"
+                        "{doing}: others held the tables at each of {tries} tries; {who}, or raise --swap-timeout"
                     )));
                 }
                 tokio::time::sleep(PAUSE).await;
@@ -477,6 +530,24 @@ async fn patiently(
         .query_drop("SET SESSION lock_wait_timeout=60")
         .await?;
     outcome
+}
+
+/// Who probably holds the tables, as advice; a right to ask is not needed for a load.
+async fn holder(target: &mut MysqlTarget) -> String {
+    let oldest: Result<Option<(u64, String, String, i64)>, _> = target
+        .conn
+        .query_first(
+            "SELECT p.id, p.user, p.host, TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) FROM \
+             information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = \
+             t.trx_mysql_thread_id WHERE p.id <> CONNECTION_ID() ORDER BY t.trx_started LIMIT 1",
+        )
+        .await;
+    match oldest {
+        Ok(Some((id, user, host, seconds))) => format!(
+            "end connection {id} of {user}@{host}, whose transaction is open since {seconds} s"
+        ),
+        _ => "end long transactions (SHOW PROCESSLIST)".to_owned(),
+    }
 }
 
 /// The setting under which DDL takes its locks at once or fails; MySQL waits for a second at least.

@@ -11,9 +11,9 @@ use pilotfish_sql::mysql::quote;
 use super::ledger::{self, Content, Entry};
 use super::names::{Marker, literal, qualified};
 use super::stage::MysqlStage;
-use super::{Access, proof, session, swap};
+use super::{Access, proof, rejected, session, swap};
 use crate::Error;
-use crate::load::{Drift, Release, Stage, SwapMode, SwapPlan, Target};
+use crate::load::{Drift, Previous, Release, Stage, SwapMode, SwapPlan, Target};
 
 /// What the control session works under, whatever the server's defaults are.
 const SETUP: &str = "SET SESSION sql_mode='', SESSION foreign_key_checks=0, SESSION autocommit=1, SESSION lock_wait_timeout=60";
@@ -23,6 +23,9 @@ const FINISH_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Seconds for the connection of a loader that has just ended to be gone.
 const LOCK_WAIT: u8 = 2;
+
+/// `ER_PARSE_ERROR`.
+const SYNTAX: u16 = 1064;
 
 /// No such table, view over one, function or procedure: another object must be made first.
 pub(super) const NOT_YET: &[u16] = &[1146, 1356, 1305];
@@ -146,6 +149,12 @@ impl MysqlTarget {
         Ok(true)
     }
 
+    /// Whether what follows reaches the binary log.
+    pub(super) async fn log_statements(&mut self, log: bool) -> Result<(), Error> {
+        let setting = format!("SET SESSION sql_log_bin={}", u8::from(log));
+        Ok(self.conn.query_drop(setting).await?)
+    }
+
     /// Brings the session back to its own settings after journalled statements.
     pub(super) async fn settle(&mut self) -> Result<(), Error> {
         self.conn.query_drop("SET NAMES utf8mb4").await?;
@@ -227,7 +236,7 @@ impl Target for MysqlTarget {
             return Ok(did);
         };
         // A rollback that was killed before its swap: what is live was not undone.
-        self.set_rejected(&live.release.digest, false).await?;
+        self.forgive(&live.release.digest).await?;
         let open = live.todo.len();
         if open > 0 {
             // What cannot be made must not keep the next release, or a rollback, from coming.
@@ -246,12 +255,38 @@ impl Target for MysqlTarget {
         Ok(self.live_content().await?.map(|content| content.release))
     }
 
-    async fn rejected(&mut self) -> Result<BTreeSet<String>, Error> {
-        ledger::rejected(&mut self.conn, &self.access.names.live).await
+    async fn previous(&mut self) -> Result<Option<Previous>, Error> {
+        let names = self.access.names.clone();
+        let Some(content) = ledger::read(&mut self.conn, &names, Marker::Previous).await? else {
+            return Ok(None);
+        };
+        let kept = self.tables_of(&names.previous).await?;
+        Ok(Some(Previous {
+            release: content.release,
+            kept: kept.into_keys().collect(),
+        }))
     }
 
-    async fn set_rejected(&mut self, digest: &str, rejected: bool) -> Result<(), Error> {
-        ledger::set_rejected(&mut self.conn, &self.access.names.live, digest, rejected).await
+    async fn rejected(&mut self) -> Result<BTreeSet<String>, Error> {
+        let releases = rejected::list(&mut self.conn, &self.access.names.live).await?;
+        Ok(releases
+            .into_iter()
+            .flat_map(|(digest, contents)| [digest, contents])
+            .filter(|name| !name.is_empty())
+            .collect())
+    }
+
+    async fn forgive(&mut self, digest: &str) -> Result<(), Error> {
+        rejected::forgive(&mut self.conn, &self.access.names.live, digest).await
+    }
+
+    async fn parse(&mut self, sql: &str) -> Result<(), Error> {
+        let prepare = format!("PREPARE assertion FROM {}", literal(sql));
+        match self.conn.query_drop(prepare).await.map_err(Error::from) {
+            Ok(()) => Ok(self.conn.query_drop("DEALLOCATE PREPARE assertion").await?),
+            Err(error) if error.code().is_some_and(|code| code != SYNTAX) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn missing(&mut self, live: &Release) -> Result<BTreeSet<String>, Error> {

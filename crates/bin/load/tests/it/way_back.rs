@@ -1,0 +1,167 @@
+//! Rollbacks: what they may not lose, what they must bring back, and which releases stay away.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use pilotfish_harness::{Finished, Server, ServerKind, World, tool};
+
+use super::{dump, load, mariadb, release_no, two_releases};
+
+fn verb(server: &Server, words: &[&str]) -> Finished {
+    tool!("load")
+        .args(words)
+        .args(["--url", &server.url()])
+        .run()
+}
+
+#[test]
+fn a_rollback_does_not_drop_rows_written_since_the_load() {
+    let (world, server) = mariadb(&[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let _ = load(&server).arg(&second).arg("--into=app").run().success();
+    server.sql("INSERT INTO app.a VALUES (7777, 2, 'by hand')");
+    let _ = verb(&server, &["rollback"]).fails_with(78, "written to");
+    assert_eq!(
+        server.sql("SELECT note FROM app.a WHERE id = 7777").trim(),
+        "by hand"
+    );
+    // Rows of a table that both releases share are not in danger.
+    server.sql("DELETE FROM app.a WHERE id = 7777; INSERT INTO app.same VALUES (3, 'three')");
+    let _ = verb(&server, &["rollback"]).success();
+    assert_eq!(release_no(&server), "1");
+    assert_eq!(server.sql("SELECT COUNT(*) FROM app.same").trim(), "3");
+}
+
+#[test]
+fn a_rollback_over_written_rows_is_possible_when_asked_for() {
+    let (world, server) = mariadb(&[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let _ = load(&server).arg(&second).arg("--into=app").run().success();
+    server.sql("INSERT INTO app.a VALUES (7777, 2, 'by hand')");
+    let _ = verb(&server, &["rollback", "--overwrite-modified"]).success();
+    assert_eq!(release_no(&server), "1");
+}
+
+/// Loads a release in which `x` is a table, one in which it is a view, and goes back and forth.
+fn change_places(kind: ServerKind) {
+    let world = World::new();
+    let server = Server::start(kind, &world, &[]);
+    server.sql(
+        "CREATE DATABASE app; USE app; CREATE TABLE a (id INT PRIMARY KEY); INSERT INTO a VALUES (1);
+         CREATE TABLE x (id INT PRIMARY KEY); INSERT INTO x VALUES (10);",
+    );
+    let table = dump(&world, &server, "app", "table.sql");
+    server.sql("USE app; DROP TABLE x; CREATE VIEW x AS SELECT id + 100 AS id FROM a;");
+    let view = dump(&world, &server, "app", "view.sql");
+    server.sql("DROP DATABASE app");
+    let x = || server.sql("SELECT id FROM app.x").trim().to_owned();
+    let steps: [(&Path, &str); 3] = [(&table, "10"), (&view, "101"), (&table, "10")];
+    for (dump, expected) in steps {
+        let _ = load(&server).arg(dump).arg("--into=app").run().success();
+        assert_eq!(x(), expected);
+    }
+    let _ = verb(&server, &["rollback"]).success();
+    assert_eq!(x(), "101");
+    let _ = verb(&server, &["resume"]).success();
+    let _ = load(&server).arg(&table).arg("--into=app").run().success();
+    let _ = verb(&server, &["resume"]);
+    let _ = load(&server).arg(&view).arg("--into=app").run().success();
+    let _ = verb(&server, &["rollback"]).success();
+    assert_eq!(x(), "10");
+    let left = server.sql(
+        "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'app' AND table_name \
+         LIKE 'pilotfish%'",
+    );
+    assert_eq!(
+        left.trim(),
+        "0",
+        "a view that stepped aside was not dropped"
+    );
+}
+
+#[test]
+fn a_table_and_a_view_change_places_and_back_on_mariadb() {
+    change_places(ServerKind::MariaDb1011);
+}
+
+#[test]
+fn a_table_and_a_view_change_places_and_back_on_mysql() {
+    change_places(ServerKind::MySql97);
+}
+
+#[test]
+fn a_release_that_replicas_never_saw_is_rolled_back_without_them() {
+    let (world, server) = mariadb(&["--log-bin", "--server-id=1"]);
+    server.sql("GRANT BINLOG ADMIN ON *.* TO 'pilotfish'@'127.0.0.1'");
+    let (first, second) = two_releases(&world, &server);
+    let swaps = || {
+        let mut swaps = 0;
+        for log in server.sql("SHOW BINARY LOGS").lines() {
+            let name = log.split('\t').next().unwrap_or_default();
+            let events = server.sql(&format!("SHOW BINLOG EVENTS IN '{name}'"));
+            swaps += events.matches("RENAME TABLE").count();
+        }
+        swaps
+    };
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    assert_eq!(swaps(), 1);
+    let _ = load(&server)
+        .arg(&second)
+        .args(["--into=app", "--no-binlog"])
+        .run()
+        .success();
+    assert_eq!(swaps(), 1);
+    let _ = verb(&server, &["rollback"]).success();
+    assert_eq!((release_no(&server).as_str(), swaps()), ("1", 1));
+}
+
+/// A release as `fetch` publishes it: stored under another digest than its unpacked file has.
+fn published(world: &World, dump: &Path) -> PathBuf {
+    let folder = world.join("release");
+    std::fs::create_dir(&folder).expect("make a folder");
+    std::fs::copy(dump, folder.join("dump.sql")).expect("copy the dump");
+    let bytes = std::fs::metadata(dump).expect("look at the dump").len();
+    let sums = Command::new("sha256sum")
+        .arg(dump)
+        .output()
+        .expect("run sha256sum");
+    let sum = String::from_utf8_lossy(&sums.stdout[..64]).into_owned();
+    let manifest = format!(
+        r#"{{"release":"r","source_url":"s3://b/dump.sql.gz","size":1,"sha256":"{}","fetched_at":1,
+            "unpacked":true,"files":[{{"name":"dump.sql","size":{bytes},"sha256":"{sum}"}}]}}"#,
+        "ab".repeat(32)
+    );
+    std::fs::write(folder.join("release.json"), manifest).expect("write release.json");
+    folder
+}
+
+#[test]
+fn a_rejected_release_does_not_come_back_under_its_other_name() {
+    let (world, server) = mariadb(&[]);
+    let (first, second) = two_releases(&world, &server);
+    let volume = published(&world, &second);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let _ = load(&server).arg(&volume).arg("--into=app").run().success();
+    // The same bytes are the same release, whoever brings them.
+    let again = load(&server).arg(&second).arg("--into=app").run().success();
+    assert!(again.stderr.contains("nothing to do"), "{}", again.stderr);
+    let _ = verb(&server, &["rollback"]).success();
+    for way in [&volume, &second] {
+        let _ = load(&server)
+            .arg(way)
+            .arg("--into=app")
+            .run()
+            .fails_with(65, "rolled back");
+    }
+    let _ = load(&server)
+        .args(["-", "--into=app"])
+        .stdin_file(&second)
+        .run()
+        .fails_with(65, "rolled back");
+    assert_eq!(release_no(&server), "1");
+    let _ = verb(&server, &["resume"]).success();
+    let _ = load(&server).arg(&second).arg("--into=app").run().success();
+    assert_eq!(release_no(&server), "2");
+}

@@ -1,0 +1,61 @@
+//! The book of releases that were rolled back: they stay away until somebody forgives them.
+
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, params};
+
+use super::ledger::ABSENT;
+use super::names::LEDGER;
+use crate::Error;
+use crate::load::Release;
+
+/// Makes the book where it is not there yet.
+pub(super) async fn prepare(conn: &mut Conn) -> Result<(), Error> {
+    conn.query_drop(format!(
+        "CREATE TABLE IF NOT EXISTS {LEDGER}.rejected (db VARCHAR(64) CHARACTER SET utf8mb4 COLLATE \
+         utf8mb4_bin NOT NULL, digest CHAR(64) CHARACTER SET ascii NOT NULL, contents CHAR(64) CHARACTER SET \
+         ascii NOT NULL DEFAULT '', PRIMARY KEY (db, digest)) ENGINE=InnoDB"
+    ))
+    .await?;
+    Ok(())
+}
+
+/// The releases rolled back in this database: digest and contents of each.
+pub(super) async fn list(conn: &mut Conn, database: &str) -> Result<Vec<(String, String)>, Error> {
+    let releases = conn
+        .exec(
+            format!(
+                "SELECT digest, contents FROM {LEDGER}.rejected WHERE db = :db ORDER BY digest"
+            ),
+            params! { "db" => database },
+        )
+        .await
+        .map_err(Error::from);
+    match releases {
+        Err(error) if error.code().is_some_and(|code| ABSENT.contains(&code)) => Ok(Vec::new()),
+        releases => releases,
+    }
+}
+
+/// Notes that a release was rolled back, by both of its names.
+pub(super) async fn add(conn: &mut Conn, database: &str, release: &Release) -> Result<(), Error> {
+    conn.exec_drop(
+        format!(
+            "REPLACE INTO {LEDGER}.rejected (db, digest, contents) VALUES (:db, :digest, :contents)"
+        ),
+        params! { "db" => database, "digest" => &release.digest, "contents" => &release.contents },
+    )
+    .await?;
+    Ok(())
+}
+
+/// Takes a release off that list, by either name.
+pub(super) async fn forgive(conn: &mut Conn, database: &str, digest: &str) -> Result<(), Error> {
+    conn.exec_drop(
+        format!(
+            "DELETE FROM {LEDGER}.rejected WHERE db = :db AND (digest = :digest OR contents = :digest)"
+        ),
+        params! { "db" => database, "digest" => digest },
+    )
+    .await?;
+    Ok(())
+}
