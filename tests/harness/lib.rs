@@ -16,6 +16,7 @@
 
 mod eventually;
 pub mod every_object;
+mod help;
 pub mod http;
 mod install;
 mod leftovers;
@@ -24,16 +25,19 @@ mod proxy;
 mod s3;
 mod seed;
 mod server;
+mod tls;
 mod tool;
 pub mod tpch;
 mod world;
 
 pub use eventually::{PATIENCE, eventually};
+pub use help::help_on_a_screen;
 pub use process::Child;
 pub use proxy::{Fault, Proxy};
 pub use s3::S3;
 pub use seed::seeded;
 pub use server::{Server, ServerKind};
+pub use tls::TlsFront;
 pub use tool::{Finished, Running, Tool};
 pub use world::{Port, World, cache_dir};
 

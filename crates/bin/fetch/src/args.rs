@@ -20,7 +20,7 @@ const SMALLEST_PART: u64 = 64 << 10;
 /// Brings a dump from S3, https or a file onto a volume: verified, resumable, published in one step.
 #[derive(Debug, clap::Parser)]
 pub struct Args {
-    /// s3://bucket/key, https://host/path, file:///path; with a / at the end: pick from a folder
+    /// s3://bucket/key, https://host/path or file:///path; a folder ends in /
     #[arg(value_name = "URL")]
     url: String,
     #[command(flatten)]
@@ -43,13 +43,13 @@ struct ReleaseArgs {
     /// Volume to publish on
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
-    /// Stream the bytes to standard output instead: fetch --stdout URL | load -
+    /// Stream it instead: fetch --stdout URL | load -
     #[arg(long, conflicts_with = "to")]
     stdout: bool,
-    /// Name of the file on the volume [else the object's]
+    /// File name on the volume [default: the object's]
     #[arg(long)]
     name: Option<String>,
-    /// auto: decompress and unpack, by content; keep: publish it as it is stored
+    /// auto, by content; or keep it as it is stored
     #[arg(
         long,
         value_name = "auto|keep",
@@ -57,27 +57,32 @@ struct ReleaseArgs {
         hide_possible_values = true
     )]
     decompress: Unpack,
-    /// Refuse what grows more than this many times when unpacked
-    #[arg(long, value_name = "TIMES", default_value = "200")]
+    /// Refuse what grows more than this many times when it is unpacked
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "TIMES",
+        default_value = "200"
+    )]
     max_expansion: NonZeroU64,
-    /// Refuse releases with more bytes than this [else the disk is the limit]
-    #[arg(long, value_name = "SIZE", value_parser = parse_bytes)]
+    /// Refuse what unpacks to more bytes than this [default: no limit]
+    #[arg(long, hide_short_help = true, value_name = "SIZE", value_parser = parse_bytes)]
     max_bytes: Option<u64>,
-    /// Leave this much of the disk free
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = parse_bytes)]
+    /// Bytes of the volume's disk that stay free
+    #[arg(long, hide_short_help = true, value_name = "SIZE", default_value = "64MiB", value_parser = parse_bytes)]
     reserve: u64,
-    /// Releases that always stay, the live one among them
+    /// Releases that always stay
     #[arg(long, value_name = "N", default_value = "2")]
     keep: NonZeroUsize,
-    /// Replaced releases stay this long for their readers, unless space is short
-    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = parse_duration)]
+    /// Replaced releases stay this long, unless space is short
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "24h", value_parser = parse_duration)]
     keep_for: Duration,
 }
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Source")]
 struct SourceArgs {
-    /// Which object of a folder: the one stored last, or the last by name (name-desc)
+    /// Of a folder: newest, or name-desc
     #[arg(
         long,
         value_name = "RULE",
@@ -85,16 +90,16 @@ struct SourceArgs {
         hide_possible_values = true
     )]
     pick: Pick,
-    /// Only objects of the folder like this; * ? and ** for any depth [default: *]
+    /// Only names like *.sql.zst; ** for folders
     #[arg(long, value_name = "GLOB")]
     r#match: Option<String>,
-    /// Take up to N previous objects when the newest is refused
+    /// Older objects to try when one is refused
     #[arg(long, value_name = "N", default_value = "0")]
     fallback: usize,
-    /// Digest that the stored object must have
+    /// SHA-256 of the object as it is stored
     #[arg(long, value_name = "HEX", conflicts_with = "checksum_from")]
     sha256: Option<String>,
-    /// Checksum file; auto: the object's .sha256 or SHA256SUMS beside it, if there is one
+    /// Checksum file; auto: the one beside it
     #[arg(long, value_name = "URL|auto")]
     checksum_from: Option<String>,
 }
@@ -102,49 +107,49 @@ struct SourceArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Source")]
 struct TransferArgs {
-    /// Connections; each holds at most 1 MiB in memory
-    #[arg(long, value_name = "N", default_value = "4")]
+    /// Connections; each takes up to 1 MiB of memory
+    #[arg(long, hide_short_help = true, value_name = "N", default_value = "4")]
     parallel: NonZeroUsize,
-    /// Bytes of one request, done again after a kill
-    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_bytes)]
+    /// Bytes of one part; a part under way at a kill is fetched again
+    #[arg(long, hide_short_help = true, value_name = "SIZE", default_value = "16MiB", value_parser = parse_bytes)]
     part_size: u64,
-    /// Tries in a row without a byte before giving up
-    #[arg(long, value_name = "N", default_value = "5")]
+    /// Tries again, without a byte in between, before giving up
+    #[arg(long, hide_short_help = true, value_name = "N", default_value = "5")]
     retries: u32,
     /// Longest wait for a connection
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     connect_timeout: Duration,
     /// Longest silence of a connection
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     read_timeout: Duration,
 }
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Loop")]
 struct DaemonArgs {
-    /// Keep running and look for something new this often
+    /// Keep running, and look this often
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     every: Option<Duration>,
-    /// Failures in a row before ending, as long as the volume has no release
-    #[arg(long, value_name = "N", default_value = "5")]
+    /// Failures in a row to bear while the volume has no release
+    #[arg(long, hide_short_help = true, value_name = "N", default_value = "5")]
     init_max_failures: u32,
-    /// Failures in a row before ending, once it has one [default: never]
-    #[arg(long, value_name = "N")]
+    /// Failures in a row to bear once it has one [default: any number]
+    #[arg(long, hide_short_help = true, value_name = "N")]
     max_failures: Option<u32>,
-    /// Address of /livez /readyz /metrics, the page at / and the API
+    /// Page, metrics and API
     #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:9803")]
     listen: SocketAddr,
-    /// File with the bearer token of POST /v1/fetches; without it the call is off
+    /// File with the token of POST /v1/fetches
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Tell pilotfish-watch at this address of each release, until it accepts
+    /// Tell pilotfish-watch at this URL
     #[arg(long, value_name = "URL")]
     notify: Option<String>,
-    /// File with the bearer token for --notify
-    #[arg(long, value_name = "FILE")]
+    /// File with the token to show to --notify
+    #[arg(long, hide_short_help = true, value_name = "FILE")]
     notify_token_file: Option<PathBuf>,
-    /// Longest wait for --notify to be accepted, without --every
-    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
+    /// Longest wait until --notify accepts, without --every
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "5m", value_parser = parse_duration)]
     notify_timeout: Duration,
 }
 
@@ -341,4 +346,25 @@ fn note<T>(mistakes: &mut Vec<String>, result: Result<T, Vec<String>>) -> Option
 
 fn one_mistake(error: impl std::fmt::Display) -> Vec<String> {
     vec![error.to_string()]
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    /// Beside the longest flag and its value that is what a terminal of 120 columns has room for.
+    const WIDEST: usize = 70;
+
+    #[test]
+    fn each_flag_is_explained_in_one_short_line() {
+        for flag in super::Args::command().get_arguments() {
+            let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
+            let length = help.chars().count();
+            assert!(
+                (1..=WIDEST).contains(&length),
+                "{}: {length}: {help}",
+                flag.get_id()
+            );
+        }
+    }
 }

@@ -35,13 +35,13 @@ struct ReadyArgs {
     /// Takes writes: not read-only
     #[arg(long)]
     writable: bool,
-    /// The table exists, with at least this many rows
+    /// It has at least so many rows
     #[arg(long, value_name = "DB.TABLE[:ROWS]")]
     table: Vec<Table>,
-    /// The first value of the first row is true
+    /// Its first value is true
     #[arg(long, value_name = "SQL")]
     query: Vec<String>,
-    /// A dump with this SHA-256 is live: all of it, or 12 digits or more
+    /// This dump is live: its SHA-256, or 12 digits
     #[arg(long, value_name = "DIGEST")]
     release: Option<Digest>,
     /// A replica is at most so far behind
@@ -52,16 +52,16 @@ struct ReadyArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Patience")]
 struct PatienceArgs {
-    /// Give up with exit code 124; 0s waits forever
+    /// Then code 124; 0s waits forever
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     timeout: Duration,
-    /// Pause between rounds
+    /// Pause between two looks
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
     interval: Duration,
     /// Longest look at one server; one that stalls is asked anew
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "60s", value_parser = parse_duration)]
     look_timeout: Duration,
-    /// End at once when access is denied (77) or settings cannot work (78)
+    /// End at once on what cannot heal
     #[arg(long)]
     fail_fast: bool,
 }

@@ -49,13 +49,13 @@ enum Command {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Volume")]
 struct VolumeArgs {
-    /// Plain files must stay unchanged this long
+    /// Rest of a plain file before it is loaded
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
     settle: Duration,
     /// Look again this often, whatever events say
-    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = positive_duration)]
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "1m", value_parser = positive_duration)]
     rescan: Duration,
-    /// Use no inotify: look every --settle (network file systems)
+    /// Look every --settle instead of waiting for inotify (NFS)
     #[arg(long)]
     poll: bool,
 }
@@ -63,7 +63,7 @@ struct VolumeArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "HTTP")]
 struct HttpArgs {
-    /// Address of page, metrics and API
+    /// Page, metrics and API
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -71,17 +71,17 @@ struct HttpArgs {
         global = true
     )]
     listen: SocketAddr,
-    /// File with the bearer token of changing calls, which are off without it
+    /// File with the token of changing calls
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// The fetch to tell when a release is asked for, as http://127.0.0.1:PORT; gets the same token
+    /// The fetch to tell when a load waits
     #[arg(long, value_name = "URL")]
     fetch_url: Option<String>,
-    /// Longest wait of a load for its release or its server
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = positive_duration)]
+    /// Longest wait of an asked-for load for its release or server
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "1h", value_parser = positive_duration)]
     ask_timeout: Duration,
     /// Longest wait of drain for the running load
-    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = parse_duration, global = true)]
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "20s", value_parser = parse_duration, global = true)]
     drain_timeout: Duration,
 }
 

@@ -37,7 +37,9 @@ impl Job {
 
     /// What is live, by database.
     pub(crate) async fn ledger(&self) -> Result<Vec<Status>, Failure> {
-        pilotfish_loader::status(self.engine().await?).await
+        let mut ledger = pilotfish_loader::status(self.engine().await?).await?;
+        ledger.retain(|status| !status.is_rewritten());
+        Ok(ledger)
     }
 
     /// Loads a release, or finds that there is nothing to do.

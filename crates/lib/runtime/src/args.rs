@@ -9,20 +9,32 @@ use crate::quantity::parse_duration;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Process")]
 pub struct CommonArgs {
-    /// Least severe log level, or directives: info,mysql_async=debug
+    /// Log level or directives
     #[arg(long, value_name = "LEVEL", default_value = "info", global = true, value_parser = log_level)]
     pub log_level: String,
     /// Log lines; auto is text on a terminal, else json
-    #[arg(long, value_name = "FORMAT", default_value = "auto", global = true)]
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "FORMAT",
+        default_value = "auto",
+        global = true
+    )]
     pub log_format: LogFormat,
-    /// What results on standard output look like
-    #[arg(long, value_name = "FORMAT", default_value = "text", global = true)]
+    /// Results as text or json
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        global = true,
+        hide_possible_values = true
+    )]
     pub output: OutputFormat,
     /// Write the result here as JSON, after a failure too
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, hide_short_help = true, value_name = "FILE", global = true)]
     pub result_file: Option<PathBuf>,
     /// Time to finish after SIGTERM
-    #[arg(long, value_name = "TIME", default_value = "30s", global = true, value_parser = parse_duration)]
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "30s", global = true, value_parser = parse_duration)]
     pub grace: Duration,
 }
 

@@ -17,11 +17,11 @@ use crate::environment::{Environment, PREFIX};
 /// More rounds than a person makes mistakes; bounds the loop whatever clap answers.
 const ROUNDS: usize = 50;
 
-/// Commands with more flags than this show the variables' rule only, so that help fits a screen.
-const FLAGS_WITH_VARIABLES: usize = 24;
-
 /// Columns of help that goes into a pipe; a terminal tells its own width.
-const PIPE_WIDTH: usize = 132;
+const PIPE_WIDTH: usize = 100;
+
+/// The flag that shows what `--help` leaves out to fit a screen.
+const HELP_ALL: &str = "help-all";
 
 /// What the command line asks for.
 pub(crate) enum Request<A> {
@@ -50,7 +50,11 @@ pub(crate) fn parse<A: clap::Parser>(
     environment: &Environment,
 ) -> Request<A> {
     let program = format!("pilotfish-{tool}");
-    let command = prepare(A::command(), &program, environment);
+    let everything = words
+        .iter()
+        .take_while(|word| *word != "--")
+        .any(|word| *word == *format!("--{HELP_ALL}"));
+    let command = prepare(A::command(), &program, environment, everything);
     let common = readable_common(command.clone(), &words);
     let mut search = Search {
         command,
@@ -83,17 +87,23 @@ pub(crate) fn parse<A: clap::Parser>(
     })
 }
 
-/// Gives every flag its variable, one short help for `-h` and `--help`, and the tool's name.
-fn prepare(command: Command, program: &str, environment: &Environment) -> Command {
-    let rule = "Each flag can be set by a variable: --log-level is PILOTFISH_LOG_LEVEL. Flags win.";
-    let after = match command.get_after_help() {
-        Some(own) => format!("{own}\n{rule}"),
-        None => rule.to_owned(),
-    };
-    let command = decorate(command, environment)
+/// Gives every flag its variable, the tool its name, and help its two sizes: a screen, or everything.
+fn prepare(
+    command: Command,
+    program: &str,
+    environment: &Environment,
+    everything: bool,
+) -> Command {
+    let mut after = Vec::new();
+    after.extend(command.get_after_help().map(ToString::to_string));
+    after.push("Each flag can be set by its variable; flags win over variables.".to_owned());
+    if !everything {
+        after.push(format!("Rarer flags: {program} --{HELP_ALL}"));
+    }
+    let command = decorate(command, environment, everything)
         .name(program.to_owned().leak() as &'static str)
         .version(env!("CARGO_PKG_VERSION"))
-        .after_help(after);
+        .after_help(after.join("\n"));
     if std::io::stdout().is_terminal() {
         command
     } else {
@@ -101,34 +111,34 @@ fn prepare(command: Command, program: &str, environment: &Environment) -> Comman
     }
 }
 
-fn decorate(command: Command, environment: &Environment) -> Command {
-    let flags = command
-        .get_arguments()
-        .filter(|arg| arg.get_long().is_some())
-        .count();
+fn decorate(command: Command, environment: &Environment, everything: bool) -> Command {
     // The long form of help puts an empty line between flags, and no longer fits a screen.
-    let help = switch("help", 'h', "Print help", ArgAction::HelpShort);
-    let version = switch("version", 'V', "Print version", ArgAction::Version);
+    let help = switch("help", "Print help", ArgAction::HelpShort).short('h');
+    let all = switch(HELP_ALL, "Print help with every flag", ArgAction::HelpShort);
+    let version = switch("version", "Print version", ArgAction::Version).short('V');
     command
-        .mut_args(|arg| with_variable(arg, environment, flags > FLAGS_WITH_VARIABLES))
-        .mut_subcommands(|sub| decorate(sub, environment))
+        .mut_args(|arg| with_variable(arg, environment))
+        .mut_args(|arg| {
+            let rare = arg.is_hide_short_help_set() && !everything;
+            arg.hide_short_help(rare)
+        })
+        .mut_subcommands(|sub| decorate(sub, environment, everything))
         .disable_help_subcommand(true)
         .disable_help_flag(true)
         .disable_version_flag(true)
         .version(env!("CARGO_PKG_VERSION"))
-        .args([help, version])
+        .args([help, all, version])
 }
 
-fn switch(name: &'static str, short: char, help: &'static str, action: ArgAction) -> clap::Arg {
+fn switch(name: &'static str, help: &'static str, action: ArgAction) -> clap::Arg {
     clap::Arg::new(name)
-        .short(short)
         .long(name)
         .help(help)
         .help_heading("Process")
         .action(action)
 }
 
-fn with_variable(arg: clap::Arg, environment: &Environment, hide: bool) -> clap::Arg {
+fn with_variable(arg: clap::Arg, environment: &Environment) -> clap::Arg {
     let Some(long) = arg.get_long() else {
         return arg;
     };
@@ -142,7 +152,7 @@ fn with_variable(arg: clap::Arg, environment: &Environment, hide: bool) -> clap:
     } else {
         arg
     };
-    let arg = arg.hide_env_values(true).hide_env(hide);
+    let arg = arg.hide_env_values(true);
     if environment.get(&name).is_some() || !environment.is_set(&name) {
         // Leaked once per flag: clap wants names that live as long as the process.
         arg.env(name.leak() as &'static str)

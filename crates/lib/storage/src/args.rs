@@ -10,31 +10,32 @@ use reqwest::header::{HeaderName, HeaderValue};
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Source")]
 pub struct StorageArgs {
-    /// S3-compatible store, http://minio:9000 [else AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL]
+    /// S3-compatible store, http://minio:9000
     #[arg(long, value_name = "URL")]
     pub endpoint: Option<String>,
     /// S3 region [else AWS_REGION, the profile; us-east-1 with an endpoint]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, hide_short_help = true, value_name = "NAME")]
     pub region: Option<String>,
-    /// Bucket in the path, not the host name: auto (with an endpoint), always or never
+    /// Bucket in the path of URLs: auto (with an endpoint), always, never
     #[arg(
         long,
+        hide_short_help = true,
         value_name = "WHEN",
         default_value = "auto",
         hide_possible_values = true
     )]
     pub path_style: PathStyle,
-    /// Read public buckets without credentials
-    #[arg(long)]
+    /// Read a public bucket without credentials
+    #[arg(long, hide_short_help = true)]
     pub anonymous: bool,
-    /// Header for http(s) requests, "Name: value"; repeatable; never sent to another host
-    #[arg(long, value_name = "HEADER")]
+    /// "Name: value" to send with http(s), not to other hosts; repeatable
+    #[arg(long, hide_short_help = true, value_name = "HEADER")]
     pub header: Vec<String>,
     /// File with a bearer token for http(s), read again for each request
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, hide_short_help = true, value_name = "FILE")]
     pub bearer_token_file: Option<PathBuf>,
     /// PEM file of certificate authorities to trust besides the system's
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, hide_short_help = true, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
 }
 
