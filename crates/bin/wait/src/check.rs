@@ -17,6 +17,8 @@ pub(crate) struct Missing {
     pub(crate) now: Option<String>,
     /// Why, for `--fail-fast` and the log level.
     pub(crate) kind: Kind,
+    /// What to do about it, where that is more than waiting.
+    pub(crate) hint: Option<&'static str>,
 }
 
 impl Missing {
@@ -25,6 +27,7 @@ impl Missing {
             what: what.into(),
             now: None,
             kind: Kind::TimedOut,
+            hint: None,
         }
     }
 
@@ -33,10 +36,15 @@ impl Missing {
             Some(what) => format!("{what}: {error}"),
             None => error.to_string(),
         };
+        let kind = match error {
+            error if error.is_mistake() => Kind::Config,
+            error => error.kind(),
+        };
         Self {
             what,
             now: None,
-            kind: error.kind(),
+            kind,
+            hint: hint(error),
         }
     }
 
@@ -53,6 +61,27 @@ impl fmt::Display for Missing {
             Some(now) => write!(f, " ({now})"),
             None => Ok(()),
         }
+    }
+}
+
+/// What a person can do about an error.
+fn hint(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::Unreachable(_) => {
+            Some("see whether the server runs and listens at this address, or raise --timeout")
+        }
+        Error::Denied(_) => Some(
+            "correct the account's name, password or rights: --user, --password-file, or the image's variables",
+        ),
+        Error::Unreadable { .. } => {
+            Some("mount the file, or let the user of this container read it")
+        }
+        error if error.is_mistake() => Some("correct the SQL of --query"),
+        Error::Sql { .. } => Some(
+            "see whether the data is there yet, correct the names in --table and --query, or raise --timeout",
+        ),
+        Error::Config(_) => Some("correct the settings of the server"),
+        _ => None,
     }
 }
 

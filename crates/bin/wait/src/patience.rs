@@ -49,7 +49,7 @@ struct ServerReport {
 
 enum End {
     Ready,
-    Denied(Kind),
+    Hopeless(Kind),
     TimedOut,
     Cancelled,
 }
@@ -93,12 +93,12 @@ impl Waiting {
         let still = self.describe();
         match end {
             End::Ready => Ok(()),
-            End::Denied(kind) => Err(Failure::new(kind, still)),
+            End::Hopeless(kind) => Err(Failure::new(kind, still).with_hint(self.hint())),
             End::TimedOut => {
                 let limit = patience.timeout.unwrap_or_default();
                 let failure =
                     Failure::new(Kind::TimedOut, format!("waited {limit:?} in vain: {still}"));
-                Err(failure.with_hint("raise --timeout, or see why the server is not there yet"))
+                Err(failure.with_hint(self.hint()))
             }
             End::Cancelled => Err(Failure::new(
                 Kind::Cancelled,
@@ -128,10 +128,16 @@ impl Waiting {
                 .flatten()
                 .find(|missing| missing.is_final());
             if let (true, Some(missing)) = (patience.fail_fast, hopeless) {
-                return End::Denied(missing.kind);
+                return End::Hopeless(missing.kind);
             }
             tokio::time::sleep(patience.interval).await;
         }
+    }
+
+    /// What to do: about what waiting cannot mend, if there is such a thing.
+    fn hint(&self) -> &'static str {
+        hint(self.missing.iter().flatten())
+            .unwrap_or("raise --timeout, or see why the server is not ready yet")
     }
 
     fn describe(&self) -> String {
@@ -167,6 +173,12 @@ impl Waiting {
     }
 }
 
+/// The hint on what waiting cannot mend, else the first one.
+fn hint<'a>(missing: impl Iterator<Item = &'a Missing> + Clone) -> Option<&'static str> {
+    let hopeless = missing.clone().filter(|missing| missing.is_final());
+    hopeless.chain(missing).find_map(|missing| missing.hint)
+}
+
 /// One line when the reasons differ from those of the round before.
 fn tell(target: &Target, before: &[Missing], now: &[Missing]) {
     if before
@@ -183,6 +195,7 @@ fn tell(target: &Target, before: &[Missing], now: &[Missing]) {
         warn!(
             server,
             missing = list(now),
+            hint = hint(now.iter()),
             "not ready, and may need a person"
         );
     } else {

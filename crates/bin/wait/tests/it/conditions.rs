@@ -81,6 +81,44 @@ fn queries_must_be_true() {
 }
 
 #[test]
+fn sql_that_cannot_heal_is_not_waited_for_where_nobody_wants_to() {
+    let world = World::new();
+    let server = server(&world, &[]);
+    let url = server.url();
+    for sql in ["SELECT 1+", "SELECT no_such_function(1)", "SELEKT 1"] {
+        let query = || wait().args(["--url", &url, "--query", sql]);
+        let _ = query()
+            .args(["--fail-fast", "--timeout=0s"])
+            .run()
+            .fails_with(78, "correct the SQL of --query");
+        let _ = query()
+            .arg("--timeout=2s")
+            .run()
+            .fails_with(124, "correct the SQL of --query");
+    }
+    let waiting = [
+        "--query=SELECT COUNT(*) = 0 FROM app_later.t",
+        "--query=SELECT COUNT(id) = 0 FROM app.t",
+        "--table=app.t",
+        "--database=app_later",
+    ]
+    .map(|condition| {
+        wait()
+            .args(["--fail-fast", "--query=SELECT 1", "--url", &url, condition])
+            .spawn()
+    });
+    let waiting = waiting.map(|mut waiting| {
+        waiting.wait_for_stderr("not ready");
+        waiting
+    });
+    server.sql("CREATE DATABASE app_later; CREATE TABLE app_later.t (id INT)");
+    server.sql("CREATE DATABASE app; CREATE TABLE app.t (id INT)");
+    for waiting in waiting {
+        let _ = waiting.wait().success();
+    }
+}
+
+#[test]
 fn writable_means_not_read_only() {
     let world = World::new();
     let server = server(&world, &["--read-only"]);
@@ -128,7 +166,7 @@ fn a_release_is_awaited_until_it_is_live_and_finished() {
     // The marker of the ledger as a load leaves it, with a view that is still to be made.
     server.sql(&format!(
         "CREATE DATABASE pilotfish; USE pilotfish; \
-         CREATE TABLE rejected (db VARCHAR(64), digest CHAR(64)); \
+         CREATE TABLE rejected (db VARCHAR(64), digest CHAR(64), contents CHAR(64)); \
          CREATE TABLE live_app (kind VARCHAR(16), seq INT, name TEXT, detail LONGTEXT, body BLOB); \
          INSERT INTO live_app VALUES ('release', 0, '', \
            '{{\"database\":\"app\",\"digest\":\"{DIGEST}\",\"since\":1700000000}}', ''), \

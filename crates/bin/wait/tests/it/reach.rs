@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pilotfish_harness::{PATIENCE, Port, World, eventually};
+use pilotfish_harness::{Fault, Finished, PATIENCE, Port, Proxy, World, eventually};
 use serde_json::Value;
 
 use super::{server, wait};
@@ -100,6 +100,9 @@ fn a_wrong_password_is_retried_until_it_is_right() {
         .run()
         .fails_with(124, "Access denied");
     assert!(!done.stderr.contains("wrong"), "{}", done.stderr);
+    let advice = last_hint(&done);
+    assert!(advice.contains("--password-file"), "{advice}");
+    assert!(!advice.contains("--timeout"), "{advice}");
     let _ = tool()
         .arg("--fail-fast")
         .run()
@@ -115,11 +118,20 @@ fn a_password_file_may_come_late() {
     let world = World::new();
     let server = server(&world, &[]);
     let port = server.port().to_string();
-    let mut waiting = wait()
-        .args(["--user=pilotfish", "--port", &port, "--password-file"])
-        .arg(world.join("late"))
-        .spawn();
-    waiting.wait_for_stderr("No such file");
+    let tool = || {
+        wait()
+            .args(["--user=pilotfish", "--port", &port, "--password-file"])
+            .arg(world.join("late"))
+    };
+    let done = tool()
+        .arg("--fail-fast")
+        .run()
+        .fails_with(78, "No such file");
+    let advice = last_hint(&done);
+    assert!(advice.starts_with("mount the file"), "{advice}");
+    let mut waiting = tool().spawn();
+    let log = waiting.wait_for_stderr("No such file");
+    assert!(!log.contains("denied"), "no server was asked: {log}");
     world.write("late", "secret");
     let _ = waiting.wait().success();
 }
@@ -208,6 +220,37 @@ fn sigterm_ends_it_within_its_grace() {
     waiting.wait_for_stderr("refused");
     waiting.terminate();
     let _ = waiting.wait().fails_with(143, "stopped while waiting");
+}
+
+/// What the last line of the log advises.
+fn last_hint(done: &Finished) -> String {
+    let line = done.stderr.lines().last().unwrap_or_default();
+    let line: Value = serde_json::from_str(line).unwrap_or_default();
+    line["hint"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_server_that_stalls_is_given_up_and_asked_anew() {
+    let world = World::new();
+    let server = server(&world, &[]);
+    let upstream = format!("127.0.0.1:{}", server.port());
+    // In the middle of the handshake, and of an answer.
+    for bytes in [10, 20_000] {
+        let proxy = Proxy::start(&upstream, Fault::Stall { bytes });
+        let url = format!("mysql://pilotfish:secret@127.0.0.1:{}", proxy.port());
+        let mut waiting = wait()
+            .args(["--timeout=0s", "--connect-timeout=60m", "--look-timeout=1s"])
+            .args(["--query=SELECT REPEAT('x', 100000)", "--url", &url])
+            .spawn();
+        waiting.wait_for_stderr("did not answer within 1s");
+        let looks = proxy.connections();
+        eventually("another look", PATIENCE, || {
+            (proxy.connections() > looks).then_some(())
+        });
+        assert!(waiting.is_running() && proxy.faults() > 0, "at {bytes}");
+        proxy.set(Fault::None);
+        let _ = waiting.wait().success();
+    }
 }
 
 #[test]
