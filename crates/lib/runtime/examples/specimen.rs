@@ -38,6 +38,7 @@ struct Args {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Act {
     Succeed,
+    Idle,
     Fail,
     Panic,
     Detached,
@@ -74,6 +75,7 @@ impl Tool for Specimen {
     async fn run(args: Args, process: Process) -> Result<(), Failure> {
         match args.act {
             Act::Succeed => work(&args, &process).await?,
+            Act::Idle => process.progress("nothing", Unit::Bytes, None).finish(),
             Act::Fail => {
                 return Err(Failure::new(Kind::BadData, "no trailer")
                     .context("read dump.sql")

@@ -10,7 +10,7 @@ use pilotfish_failure::{Failure, Kind};
 use serde_json::{Map, Value};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use crate::args::{CommonArgs, OutputFormat};
 use crate::command_line::{self, Parsed, Request};
@@ -25,7 +25,7 @@ pub trait Tool: 'static {
     const NAME: &'static str;
     /// What the user typed; flattens [`CommonArgs`].
     type Args: clap::Parser + Send;
-    /// What the tool works with. Its `Debug` shows secrets as stars: it is logged once.
+    /// What the tool works with. Its `Debug` shows secrets as stars: it is logged once, as fields.
     type Config: std::fmt::Debug + Send;
 
     /// The common flags inside the arguments.
@@ -158,13 +158,8 @@ fn run<T: Tool>(config: T::Config, end: &End<'_>, panics: &Panics) -> ExitCode {
 async fn live<T: Tool>(config: T::Config, process: Process, end: &End<'_>) -> Result<(), Failure> {
     // First of all: who reads the first line of the log may send a signal.
     let mut signals = Signals::listen()?;
-    let (common, version) = (end.common, env!("CARGO_PKG_VERSION"));
-    if end.log.bars().is_some() {
-        // The person at the terminal has just typed it.
-        debug!(tool = T::NAME, version, ?config, "configuration");
-    } else {
-        info!(tool = T::NAME, version, ?config, "configuration");
-    }
+    let common = end.common;
+    end.log.configuration(T::NAME, &config);
     let report = process.board().report();
     let shutdown = process.shutdown.clone();
     tokio::spawn(report);

@@ -2,10 +2,14 @@
 //!
 //! Standard output is left to results. A closed standard error is no reason to fail.
 
+mod fields;
+
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
 use indicatif::MultiProgress;
 use serde_json::{Map, Value};
+use tracing::{Level, debug, enabled, info};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
@@ -56,6 +60,30 @@ impl Log {
 
     pub(crate) const fn is_json(&self) -> bool {
         self.json
+    }
+
+    /// Tells once what the tool works with. A person at a terminal has just typed it: there it takes
+    /// `--log-level debug`.
+    pub(crate) fn configuration(&self, tool: &str, settings: &impl fmt::Debug) {
+        let version = env!("CARGO_PKG_VERSION");
+        if self.bars().is_some() {
+            if enabled!(Level::DEBUG) {
+                let line = fields::line(&fields::of(settings));
+                debug!("configuration of {tool} {version}: {line}");
+            }
+        } else if self.json && enabled!(Level::INFO) {
+            let values = fields::of(settings).into_iter();
+            let config: Map<String, Value> =
+                values.map(|(name, value)| (name, value.into())).collect();
+            let mut line = Map::new();
+            line.insert("tool".to_owned(), tool.into());
+            line.insert("version".to_owned(), version.into());
+            line.insert("config".to_owned(), config.into());
+            self.json_line("INFO", "configuration", line);
+        } else if enabled!(Level::INFO) {
+            let line = fields::line(&fields::of(settings));
+            info!("configuration of {tool} {version}: {line}");
+        }
     }
 
     /// One JSON line whose fields keep their JSON types, which tracing's macros cannot do.

@@ -84,7 +84,7 @@ impl Progress {
         }
     }
 
-    /// Ends the piece of work: the bar goes, a log line stays.
+    /// Ends the piece of work: the bar goes, a log line stays where anything was done.
     pub fn finish(&self) {
         self.work.finish();
     }
@@ -113,6 +113,9 @@ impl Work {
             bar.finish_and_clear();
         }
         let position = self.position.load(Ordering::Relaxed);
+        if position == 0 {
+            return;
+        }
         let seconds = self.started.elapsed().as_secs_f64();
         info!(
             label = self.label,

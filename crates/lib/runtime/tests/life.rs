@@ -196,7 +196,25 @@ fn flags_win_over_variables() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(0));
-    assert!(stderr(&output).contains("work: 1ms"), "{}", stderr(&output));
+    let first: Value = serde_json::from_str(stderr(&output).lines().next().unwrap()).unwrap();
+    assert_eq!(first["config"]["work"], "1ms", "{first:#}");
+}
+
+#[test]
+fn the_configuration_is_told_once_in_fields() {
+    let output = run(&["succeed", "--log-format", "text", "--work", "1ms"]);
+    let log = stderr(&output);
+    let told = "specimen 0.1.0: act=Succeed work=1ms stubborn=false";
+    assert_eq!(log.matches(told).count(), 1, "{log}");
+    assert!(!log.contains('{'), "a dump: {log}");
+}
+
+#[test]
+fn work_that_found_nothing_to_do_leaves_no_line() {
+    let log = stderr(&run(&["succeed"]));
+    assert!(log.contains("progress ended"), "{log}");
+    let log = stderr(&run(&["idle"]));
+    assert!(!log.contains("progress ended"), "{log}");
 }
 
 #[test]
