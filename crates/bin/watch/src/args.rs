@@ -49,13 +49,13 @@ enum Command {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Volume")]
 struct VolumeArgs {
-    /// Rest of a plain file before it is loaded
+    /// Quiet time of a file before its load
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
     settle: Duration,
     /// Look again this often, whatever events say
     #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "1m", value_parser = positive_duration)]
     rescan: Duration,
-    /// Look every --settle instead of waiting for inotify (NFS)
+    /// Look every --settle (NFS has no inotify)
     #[arg(long)]
     poll: bool,
 }

@@ -3,7 +3,9 @@
 //! One task owns the dispatcher and the book; everyone else sends it messages and reads the picture
 //! that it publishes.
 
+mod ledger;
 mod run;
+mod trouble;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,30 +15,26 @@ use pilotfish_loader::{Report, State, Status};
 use pilotfish_runtime::{Process, Ready};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::info;
 
 use crate::api;
 use crate::args::WatchConfig;
 use crate::book::{Book, Scribe};
-use crate::dispatcher::{AUTO, Dispatcher, Input, Live, Mark, Order, Refusal, short};
+use crate::dispatcher::{Dispatcher, Input, Mark, Order, Refusal};
 use crate::job::Job;
 use crate::metrics::Metrics;
 use crate::source::{Asker, Observer, Sighting};
-use crate::view::{ServerView, View, VolumeView, unix_now};
+use crate::view::{ObstacleView, ServerView, View, VolumeView, unix_now};
+use ledger::LedgerRead;
 use run::{Ended, Run};
+use trouble::Said;
 
 /// How often the ledger is read: soon until a release is live, then to notice what others did.
 const LEDGER_EARLY: Duration = Duration::from_secs(2);
 const LEDGER_LATER: Duration = Duration::from_secs(15);
 
-/// Longest wait for the ledger.
-const LEDGER_PATIENCE: Duration = Duration::from_secs(30);
-
 /// How often the picture of a running load is renewed.
 const REFRESH: Duration = Duration::from_millis(500);
-
-/// Entries of the server's book that are looked at after a restart.
-const MOST_ADOPTED: u32 = 50;
 
 /// Requests to this task that may wait.
 const INBOX: usize = 64;
@@ -62,7 +60,7 @@ pub(crate) enum Message {
 pub(crate) async fn run(config: WatchConfig, process: Process) -> Result<(), Failure> {
     let job = Arc::new(Job::new(config.server.clone(), config.options.clone()));
     let metrics = Metrics::register(&process.metrics)?;
-    let ready = Ready::new("waiting for the first look at the server's ledger");
+    let ready = Ready::new("waiting for a look at the server's ledger");
     let (inbox, messages) = mpsc::channel(INBOX);
     let (publish, view) = watch::channel(Arc::new(View::default()));
     let door = api::Door {
@@ -109,13 +107,11 @@ struct Control {
     adopted: bool,
     /// Counts ended loads: a ledger read before an end says nothing about it.
     epoch: u64,
-    /// The last failure in the log, so that it is told once.
-    told: Option<String>,
+    /// What the log said last of the loads, and of the server.
+    said_of_loads: Said,
+    said_of_server: Said,
     started_at: u64,
 }
-
-/// A ledger, and the epoch in which reading it began.
-type LedgerRead = (u64, Result<Vec<Status>, Failure>);
 
 impl Control {
     #[expect(clippy::too_many_arguments, reason = "the rooms this task connects")]
@@ -157,7 +153,8 @@ impl Control {
             live: Vec::new(),
             adopted: false,
             epoch: 0,
-            told: None,
+            said_of_loads: Said::default(),
+            said_of_server: Said::default(),
             started_at,
         }
     }
@@ -173,6 +170,7 @@ impl Control {
         let mut rescan = tokio::time::interval(self.config.rescan);
         let shutdown = self.process.shutdown.clone();
         loop {
+            self.remind();
             self.show();
             let wake = self
                 .dispatcher
@@ -187,7 +185,7 @@ impl Control {
                 }
                 Some((epoch, result)) = ledger.recv() => {
                     reading = false;
-                    let pause = if self.is_ready() { LEDGER_LATER } else { LEDGER_EARLY };
+                    let pause = if self.live.is_empty() { LEDGER_EARLY } else { LEDGER_LATER };
                     next_ledger = Instant::now() + pause;
                     if epoch == self.epoch {
                         self.ledger(result).await;
@@ -216,125 +214,6 @@ impl Control {
             self.ended(ended);
         }
         self.show();
-    }
-
-    fn read_ledger(&self, reply: mpsc::Sender<LedgerRead>) {
-        let (job, epoch) = (Arc::clone(&self.job), self.epoch);
-        tokio::spawn(async move {
-            let result = match tokio::time::timeout(LEDGER_PATIENCE, job.ledger()).await {
-                Ok(result) => result,
-                Err(_) => Err(Failure::new(
-                    pilotfish_failure::Kind::TimedOut,
-                    format!("read the ledger: no answer within {LEDGER_PATIENCE:?}"),
-                )),
-            };
-            // Nobody listens any more once the process ends.
-            let _ = reply.send((epoch, result)).await;
-        });
-    }
-
-    async fn ledger(&mut self, result: Result<Vec<Status>, Failure>) {
-        match result {
-            Err(failure) => {
-                let message = failure.to_string();
-                if self.server.error.as_ref() != Some(&message) {
-                    warn!(%failure, hint = failure.hint(), "cannot read the server's ledger");
-                }
-                self.server = ServerView {
-                    reachable: Some(false),
-                    error: Some(message),
-                };
-                self.metrics.server_away();
-                self.input(Input::ServerAway);
-            }
-            Ok(live) => {
-                if self.server.reachable == Some(false) {
-                    info!("the server answers again");
-                }
-                self.server = ServerView {
-                    reachable: Some(true),
-                    error: None,
-                };
-                let seen = self.dispatcher.seen().map(|seen| seen.digest.as_str());
-                self.metrics.ledger(&live, seen);
-                self.say_ready(&live);
-                let known = live
-                    .iter()
-                    .map(|status| Live {
-                        digest: status.digest.clone(),
-                        finishing: status.finishing,
-                        rejected: status.rejected.clone(),
-                    })
-                    .collect();
-                self.live = live;
-                // Before anything starts: older loads come first, in the book as in time.
-                self.adopt().await;
-                self.input(Input::Ledger(known));
-            }
-        }
-    }
-
-    /// Ready once a release is live. A server that is away does not change that; one that answers
-    /// and holds no release does: it would serve nothing.
-    fn say_ready(&self, live: &[Status]) {
-        let why = match live {
-            [] => "the server holds no release yet".to_owned(),
-            [first, ..] => format!(
-                "release {} is live in {}",
-                short(&first.digest),
-                first.database
-            ),
-        };
-        self.ready.set(!live.is_empty(), &why);
-        self.metrics.ready(!live.is_empty());
-    }
-
-    fn is_ready(&self) -> bool {
-        self.ready.get().0
-    }
-
-    /// Takes up what was asked of the processes before this one.
-    async fn adopt(&mut self) {
-        if self.adopted {
-            return;
-        }
-        let records = match self.job.recent(MOST_ADOPTED).await {
-            Ok(records) => records,
-            Err(failure) => {
-                warn!(%failure, "cannot read the book of loads: it is tried again");
-                return;
-            }
-        };
-        self.adopted = true;
-        let look = self.asker.ask();
-        // Oldest first, so that the newest wish is the last one and wins.
-        for record in records.into_iter().rev() {
-            if self.book.get(&record.id).is_some() {
-                continue;
-            }
-            let (id, release, state) = (record.id.clone(), record.release.clone(), record.state);
-            let automatic = id.starts_with(AUTO);
-            self.book.adopt(record);
-            if state.is_terminal() {
-                continue;
-            }
-            if automatic {
-                let why = "the process ended before the load did".to_owned();
-                self.mark(&id, Mark::Cancelled { why }, None);
-                continue;
-            }
-            info!(id, "takes up a load that an earlier process was asked for");
-            match self
-                .dispatcher
-                .ask(Instant::now(), id.clone(), release, look)
-            {
-                Ok(orders) => self.carry_out(orders, None),
-                Err(_) => {
-                    let why = "too many loads wait".to_owned();
-                    self.mark(&id, Mark::Cancelled { why }, None);
-                }
-            }
-        }
     }
 
     fn message(&mut self, message: Message) {
@@ -378,6 +257,7 @@ impl Control {
                 status,
             } => {
                 self.metrics.looked();
+                self.volume.settled = release.is_some();
                 let digest = release.as_ref().map(|release| release.digest.clone());
                 if digest != self.volume.digest {
                     self.volume.since = digest.as_ref().map(|_| unix_now());
@@ -390,6 +270,7 @@ impl Control {
             }
             Sighting::Unsettled { status } => {
                 self.metrics.looked();
+                self.volume.settled = false;
                 self.volume.status = status;
             }
             Sighting::Silent => {
@@ -437,15 +318,12 @@ impl Control {
         let (outcome, report) = match result {
             Ok(report) => {
                 info!(release = %digest, "{}", report.sentence());
-                self.told = None;
+                self.said_of_loads = Said::default();
                 (Ok(()), Some(report))
             }
             Err(failure) => {
-                self.tell(&digest, &failure);
-                let error = match failure.hint() {
-                    Some(hint) => format!("{failure} ({hint})"),
-                    None => failure.to_string(),
-                };
+                let error = trouble::sentence(&failure);
+                self.tell(&digest, &failure, &error);
                 (Err((failure.kind(), error)), None)
             }
         };
@@ -464,27 +342,6 @@ impl Control {
         self.carry_out(orders, report.as_ref());
     }
 
-    /// ERROR where someone must act, and only once for the same trouble.
-    fn tell(&mut self, digest: &str, failure: &Failure) {
-        let message = failure.to_string();
-        let again = self.told.as_ref() == Some(&message);
-        if failure.kind() == pilotfish_failure::Kind::Cancelled {
-            info!(release = %digest, %failure, "load was stopped");
-        } else if failure.kind().is_transient() {
-            if !again {
-                warn!(release = %digest, %failure, hint = failure.hint(), "load failed, it is tried again");
-            }
-        } else if !again {
-            error!(
-                release = %digest,
-                exit_code = failure.kind().exit_code(),
-                hint = failure.hint(),
-                "load failed: {failure}"
-            );
-        }
-        self.told = Some(message);
-    }
-
     /// Tells `fetch` that somebody waits for a release that is not on the volume.
     fn poke_fetch(&self) {
         let (fetch, token_file) = (&self.config.fetch, &self.config.token_file);
@@ -499,6 +356,9 @@ impl Control {
     fn show(&self) {
         let now = self.run.as_ref().map(Run::snapshot);
         self.metrics.progress(now.as_ref());
+        let obstacle = self.dispatcher.obstacle();
+        self.metrics.blocked(obstacle.as_ref());
+        self.say_ready(obstacle.as_ref());
         let (ready, ready_why) = self.ready.get();
         let view = View {
             version: env!("CARGO_PKG_VERSION"),
@@ -510,6 +370,7 @@ impl Control {
             volume: self.volume.clone(),
             server: self.server.clone(),
             live: self.live.clone(),
+            obstacle: obstacle.as_ref().map(ObstacleView::of),
             ..View::of_loads(&self.book.newest(), now.as_ref())
         };
         self.publish.send_replace(Arc::new(view));

@@ -10,6 +10,8 @@
 //! - A rolled-back release is left alone. Bad data is not tried again. What passes (server away,
 //!   busy, read-only) is tried again, ever more slowly. Someone who asks gets a try of their own.
 
+mod obstacle;
+mod outcome;
 mod release;
 mod rest;
 #[cfg(test)]
@@ -19,17 +21,15 @@ use std::time::{Duration, Instant};
 
 use pilotfish_failure::Kind;
 
-pub(crate) use release::{Live, Release};
+pub(crate) use obstacle::Obstacle;
+use outcome::{Retry, Verdict};
+pub(crate) use release::{FEWEST_DIGITS, Live, Release};
 
 /// How the ids of loads begin that nobody asked for.
 pub(crate) const AUTO: &str = "auto-";
 
 /// Loads that may wait or ride at one time; more are refused.
 const MOST_ASKED: usize = 64;
-
-/// First and longest pause after a failure that passes.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What happened.
 #[derive(Debug)]
@@ -125,25 +125,6 @@ impl Rider {
 struct Batch {
     release: Release,
     riders: Vec<Rider>,
-}
-
-/// What is known about a digest beyond the ledger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    /// A load of it succeeded.
-    Done,
-    /// Its data is bad.
-    Bad,
-    /// Someone stopped it.
-    Held,
-}
-
-#[derive(Debug)]
-struct Retry {
-    digest: String,
-    attempts: u32,
-    not_before: Instant,
-    error: String,
 }
 
 /// The state behind the decisions.
@@ -318,138 +299,17 @@ impl Dispatcher {
         };
         let live = self.is_live(&digest);
         let rejected = self.is_rejected(&digest);
-        let verdict = self.verdict_on(&digest);
         // Gone from the server although loaded: its data was replaced. Rolled back: the ledger
         // remembers that, and a resume must find no verdict of ours in its way.
-        let lost = self.was_live && !live && verdict == Some(Verdict::Done);
-        if lost || (rejected && matches!(verdict, Some(Verdict::Bad | Verdict::Done))) {
+        let obsolete = match self.verdict_on(&digest) {
+            Some(Verdict::Done) => rejected || (self.was_live && !live),
+            Some(Verdict::Bad { .. }) => rejected,
+            Some(Verdict::Held) | None => false,
+        };
+        if obsolete {
             self.verdict = None;
         }
         self.was_live = live;
-    }
-
-    fn ended(
-        &mut self,
-        now: Instant,
-        outcome: Result<(), (Kind, String)>,
-        orders: &mut Vec<Order>,
-    ) {
-        let Some(batch) = self.running.take() else {
-            return;
-        };
-        let stopping = self.stopping.take();
-        let digest = batch.release.digest.clone();
-        match outcome {
-            Ok(()) => {
-                self.retry = None;
-                self.judge(&digest, Verdict::Done);
-                let done = Mark::Succeeded { digest };
-                orders.extend(
-                    batch
-                        .riders
-                        .iter()
-                        .map(|rider| mark(&rider.id, done.clone())),
-                );
-            }
-            Err(_) if stopping.is_some() || self.draining => {
-                self.stopped(batch, stopping.unwrap_or_default(), orders);
-            }
-            Err((kind, error)) if kind.is_transient() => {
-                self.pause(now, digest, error.clone(), false);
-                self.requeue(batch, kind, &error, orders);
-            }
-            Err((Kind::BadData, error)) => {
-                self.retry = None;
-                self.judge(&digest, Verdict::Bad);
-                fail(batch.riders, Kind::BadData, &error, orders);
-            }
-            Err((kind, error)) => {
-                // Rights and settings are for a person to mend; the level is still tried, slowly.
-                self.pause(now, digest, error.clone(), true);
-                let (auto, asked) = batch.riders.into_iter().partition(Rider::is_auto);
-                fail(asked, kind, &error, orders);
-                self.requeue(
-                    Batch {
-                        release: batch.release,
-                        riders: auto,
-                    },
-                    kind,
-                    &error,
-                    orders,
-                );
-            }
-        }
-    }
-
-    /// Remembers what became of a release, as long as it is the one on the volume.
-    fn judge(&mut self, digest: &str, verdict: Verdict) {
-        if self.seen.as_ref().is_some_and(|seen| seen.digest == digest) {
-            self.verdict = Some((digest.to_owned(), verdict));
-        }
-    }
-
-    /// Someone stopped the run. What was asked for survives a drain: the next process takes it up.
-    fn stopped(&mut self, batch: Batch, why: &str, orders: &mut Vec<Order>) {
-        let digest = batch.release.digest;
-        for rider in batch.riders {
-            let stands = if self.draining && !rider.is_auto() {
-                Mark::Queued {
-                    digest: digest.clone(),
-                    error: Some(why.to_owned()),
-                }
-            } else {
-                Mark::Cancelled {
-                    why: why.to_owned(),
-                }
-            };
-            orders.push(mark(&rider.id, stands));
-        }
-        self.judge(&digest, Verdict::Held);
-    }
-
-    /// Puts a failed batch back into the queue, unless the volume has moved on.
-    fn requeue(&mut self, batch: Batch, kind: Kind, error: &str, orders: &mut Vec<Order>) {
-        if batch.riders.is_empty() {
-            return;
-        }
-        let current = self
-            .seen
-            .as_ref()
-            .is_some_and(|seen| seen.digest == batch.release.digest);
-        if current && self.queued.is_none() {
-            for rider in &batch.riders {
-                orders.push(mark(
-                    &rider.id,
-                    queued(&batch.release, Some(error.to_owned())),
-                ));
-            }
-            self.queued = Some(batch);
-            return;
-        }
-        let (latest, others) = batch
-            .riders
-            .into_iter()
-            .partition(|rider| matches!(rider.wish, Wish::Latest { .. }));
-        self.waiting.extend::<Vec<Rider>>(latest);
-        fail(others, kind, error, orders);
-    }
-
-    fn pause(&mut self, now: Instant, digest: String, error: String, longest: bool) {
-        let attempts = match &self.retry {
-            Some(retry) if retry.digest == digest => retry.attempts.saturating_add(1),
-            _ => 1,
-        };
-        let doubled = FIRST_PAUSE
-            .saturating_mul(1 << (attempts - 1).min(10))
-            .min(LONGEST_PAUSE);
-        let pause = if longest { LONGEST_PAUSE } else { doubled };
-        let not_before = now + pause.mul_f64((self.jitter)().clamp(0.5, 1.5));
-        self.retry = Some(Retry {
-            digest,
-            attempts,
-            not_before,
-            error,
-        });
     }
 
     /// One load leaves; the run that it shares stops only when nobody else asked for it.

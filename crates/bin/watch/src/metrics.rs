@@ -9,6 +9,7 @@ use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
+use crate::dispatcher::Obstacle;
 use crate::view::unix_now;
 
 /// From a check that finds nothing to do to a load of hours, in seconds.
@@ -47,6 +48,7 @@ struct Releases {
     applied: IntGaugeVec,
     applied_at: IntGauge,
     current: IntGauge,
+    rejected: IntGauge,
 }
 
 /// The running load, and those that ended.
@@ -84,6 +86,11 @@ impl Releases {
                 r,
                 "release_current",
                 "1 when the release on the volume is live.",
+            )?,
+            rejected: gauge(
+                r,
+                "release_rejected",
+                "1 when the release on the volume was rolled back: see load resume.",
             )?,
         })
     }
@@ -186,6 +193,11 @@ impl Metrics {
         self.releases.applied_at.set(seconds(newest));
         let current = seen.is_some_and(|seen| live.iter().any(|status| status.digest == seen));
         self.releases.current.set(i64::from(current));
+    }
+
+    pub(crate) fn blocked(&self, obstacle: Option<&Obstacle>) {
+        let rejected = matches!(obstacle, Some(Obstacle::RolledBack { .. }));
+        self.releases.rejected.set(i64::from(rejected));
     }
 
     pub(crate) fn server_away(&self) {

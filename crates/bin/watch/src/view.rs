@@ -8,6 +8,7 @@ use pilotfish_loader::{LoadRecord, Report, Snapshot, State, Status};
 use serde::Serialize;
 
 use crate::book::Entry;
+use crate::dispatcher::Obstacle;
 
 /// Loads in [`View::loads`].
 const MOST_SHOWN: usize = 20;
@@ -27,6 +28,8 @@ pub(crate) struct View {
     pub(crate) server: ServerView,
     /// What is live, by database.
     pub(crate) live: Vec<Status>,
+    /// What keeps the release on the volume from being loaded.
+    pub(crate) obstacle: Option<ObstacleView>,
     pub(crate) running: Option<LoadView>,
     /// The last loads, newest first.
     pub(crate) loads: Vec<LoadView>,
@@ -68,6 +71,9 @@ pub(crate) struct VolumeView {
     pub(crate) version: Option<String>,
     /// When it was first seen, Unix seconds.
     pub(crate) since: Option<u64>,
+    /// Whether a release lies there whole; else `status` says what it waits for.
+    #[serde(skip)]
+    pub(crate) settled: bool,
 }
 
 /// The server.
@@ -76,6 +82,24 @@ pub(crate) struct ServerView {
     /// `None` before the first answer or failure.
     pub(crate) reachable: Option<bool>,
     pub(crate) error: Option<String>,
+}
+
+/// What is in the way of the release on the volume.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ObstacleView {
+    /// `rolled_back`, `bad_data`, `cancelled` or `failing`.
+    pub(crate) reason: &'static str,
+    /// The same in words, and what to do.
+    pub(crate) message: String,
+}
+
+impl ObstacleView {
+    pub(crate) fn of(obstacle: &Obstacle) -> Self {
+        Self {
+            reason: obstacle.name(),
+            message: obstacle.to_string(),
+        }
+    }
 }
 
 /// One load, as the API shows it; a stable contract: fields are added, never changed.

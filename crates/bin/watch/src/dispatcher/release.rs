@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+/// Fewer digits of a digest could mean another release by chance.
+pub(crate) const FEWEST_DIGITS: usize = 12;
+
 /// A release on the volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Release {
@@ -16,10 +19,16 @@ pub(crate) struct Release {
 }
 
 impl Release {
-    /// Whether a caller who names a release means this one.
+    /// Whether a caller means this release: by its digest, the beginning of that, or its version.
     pub(crate) fn answers_to(&self, name: &str) -> bool {
         let name = name.trim_matches('"');
-        self.digest.eq_ignore_ascii_case(name)
+        let digits = name.strip_prefix("sha256:").unwrap_or(name);
+        let begins = digits.len() >= FEWEST_DIGITS.min(self.digest.len())
+            && self
+                .digest
+                .get(..digits.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(digits));
+        begins
             || self
                 .version
                 .as_deref()

@@ -6,7 +6,8 @@ use std::time::Instant;
 use pilotfish_failure::Kind;
 
 use super::{
-    AUTO, Batch, Dispatcher, Mark, Order, Release, Rider, Verdict, Wish, fail, mark, queued, short,
+    AUTO, Batch, Dispatcher, Mark, Obstacle, Order, Release, Rider, Verdict, Wish, fail, mark,
+    queued,
 };
 
 impl Dispatcher {
@@ -110,7 +111,10 @@ impl Dispatcher {
         if let Some(batch) = self.queued.take() {
             let idle = !needed && batch.riders.iter().all(Rider::is_auto);
             if self.is_rejected(&seen.digest) {
-                fail(batch.riders, Kind::BadData, &rolled_back(&seen), orders);
+                let error = Obstacle::RolledBack {
+                    digest: seen.digest,
+                };
+                fail(batch.riders, Kind::BadData, &error.to_string(), orders);
             } else if idle && self.is_live(&seen.digest) {
                 succeed(&batch, orders);
             } else {
@@ -118,11 +122,7 @@ impl Dispatcher {
             }
             return;
         }
-        let runs = self
-            .running
-            .as_ref()
-            .is_some_and(|batch| batch.release.digest == seen.digest);
-        if !needed || self.draining || runs {
+        if !needed || self.draining || self.is_running(&seen.digest) {
             return;
         }
         self.autos += 1;
@@ -180,6 +180,11 @@ impl Dispatcher {
             && self.verdict_on(digest).is_none()
     }
 
+    pub(super) fn is_running(&self, digest: &str) -> bool {
+        let mut running = self.running.iter();
+        running.any(|batch| batch.release.digest == digest)
+    }
+
     /// Live and complete: a release whose objects are still being made needs a run to finish them.
     pub(super) fn is_live(&self, digest: &str) -> bool {
         let mut ledger = self.ledger.iter().flatten();
@@ -193,11 +198,11 @@ impl Dispatcher {
             .any(|live| live.rejected.iter().any(|other| other == digest))
     }
 
-    pub(super) fn verdict_on(&self, digest: &str) -> Option<Verdict> {
+    pub(super) fn verdict_on(&self, digest: &str) -> Option<&Verdict> {
         self.verdict
             .as_ref()
             .filter(|(known, _)| known == digest)
-            .map(|(_, verdict)| *verdict)
+            .map(|(_, verdict)| verdict)
     }
 }
 
@@ -206,11 +211,4 @@ fn succeed(batch: &Batch, orders: &mut Vec<Order>) {
         let digest = batch.release.digest.clone();
         orders.push(mark(&rider.id, Mark::Succeeded { digest }));
     }
-}
-
-fn rolled_back(release: &Release) -> String {
-    format!(
-        "release {} was rolled back: run `load resume`, or publish another release",
-        short(&release.digest)
-    )
 }

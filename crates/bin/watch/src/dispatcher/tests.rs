@@ -457,3 +457,67 @@ fn a_volume_that_is_emptied_empties_the_queue() {
     bench.ends(Ok(()));
     bench.starts_nothing();
 }
+
+#[test]
+fn what_is_in_the_way_of_a_release_is_named() {
+    let named = |bench: &Bench| bench.dispatcher.obstacle().map(|obstacle| obstacle.name());
+    let rejected = Live {
+        rejected: vec!["b".to_owned()],
+        ..live("a")
+    };
+    let mut bench = Bench::with("b", std::slice::from_ref(&rejected));
+    let why = bench.dispatcher.obstacle().unwrap();
+    assert_eq!(why.name(), "rolled_back");
+    assert!(why.to_string().contains("pilotfish-load resume"), "{why}");
+    bench.ledger(&[live("a")]);
+    assert_eq!(named(&bench), None, "it runs");
+    bench.ends(Err(Kind::Busy));
+    assert_eq!(named(&bench), Some("failing"));
+    assert!(
+        bench
+            .dispatcher
+            .obstacle()
+            .unwrap()
+            .to_string()
+            .ends_with("busy")
+    );
+    bench.passes(1);
+    bench.ends(Err(Kind::BadData));
+    assert_eq!(named(&bench), Some("bad_data"));
+    bench.ask("again", Some("b"));
+    bench.handle(Input::Cancel("again".to_owned()));
+    bench.ends(Err(Kind::Cancelled));
+    assert_eq!(named(&bench), Some("cancelled"));
+    bench.ledger(&[live("b")]);
+    assert_eq!(named(&bench), None, "it is live");
+    bench.ledger(&[rejected]);
+    bench.handle(Input::Drain);
+    assert_eq!(named(&bench), None, "the process ends");
+    assert_eq!(named(&Bench::new()), None, "nothing is on the volume");
+}
+
+#[test]
+fn a_digest_may_be_shortened_and_a_version_may_not() {
+    let digest = "0123456789abcdef".repeat(4);
+    let release = release(&digest);
+    let short = digest[..12].to_uppercase();
+    let version = format!("etag-{digest}");
+    for name in [
+        &*digest,
+        &short,
+        &format!("sha256:{short}"),
+        &version,
+        &format!("\"{version}\""),
+    ] {
+        assert!(release.answers_to(name), "{name}");
+    }
+    for name in [
+        &digest[..11],
+        "123456789abc",
+        &version[..20],
+        "",
+        &format!("{digest}0"),
+    ] {
+        assert!(!release.answers_to(name), "{name}");
+    }
+}

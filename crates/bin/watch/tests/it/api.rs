@@ -35,7 +35,7 @@ fn a_load_is_asked_for_followed_and_done() {
         (again.status, again.json()["state"].as_str().unwrap()),
         (200, "succeeded")
     );
-    let other = watch.call("PUT", "/v1/loads/run-1", r#"{"release":"abc"}"#);
+    let other = watch.call("PUT", "/v1/loads/run-1", r#"{"release":"abcdef012345"}"#);
     assert_eq!(other.status, 409, "{}", other.body);
     let ids = watch.get("/v1/loads").json();
     assert!(
@@ -70,6 +70,9 @@ fn a_named_release_is_waited_for_and_keys_make_posts_idempotent() {
         assert_eq!(answer.status, 202, "{}", answer.body);
         assert_eq!(answer.json()["state"], "waiting");
     }
+    let beginning = format!(r#"{{"release":"{}"}}"#, &wanted[..12]);
+    let answer = watch.call("PUT", "/v1/loads/short", &beginning);
+    assert_eq!(answer.status, 202, "{}", answer.body);
     let path = "/v1/loads/dag__2026:1+x";
     assert_eq!(watch.get(&format!("{path}/done")).status, 404);
     assert_eq!(
@@ -80,6 +83,7 @@ fn a_named_release_is_waited_for_and_keys_make_posts_idempotent() {
     let load = watch.get(&format!("{path}?wait=30s")).json();
     assert_eq!(load["state"], "succeeded", "{load:#}");
     assert_eq!(load["digest"], wanted.as_str());
+    watch.load_is("short", "succeeded");
     watch.ends_well();
 }
 
@@ -123,7 +127,7 @@ fn changing_calls_need_the_token_of_the_moment() {
 #[test]
 fn without_a_token_changing_calls_are_off_and_say_what_to_do() {
     let bench = Bench::new();
-    let watch = Watch::start(watch(&bench.server, &bench.volume));
+    let watch = Watch::start(watch(&bench.server.url(), &bench.volume));
     for (method, path) in [
         ("PUT", "/v1/loads/x"),
         ("POST", "/v1/loads"),
@@ -166,6 +170,83 @@ fn nonsense_is_refused() {
 }
 
 #[test]
+fn a_release_that_cannot_be_is_refused_and_leaves_no_trace() {
+    let bench = Bench::new();
+    let watch = Watch::start(bench.watch());
+    eventually("the server's book", PATIENCE, || {
+        Some(()).filter(|()| watch.get("/v1/loads/impossible").status == 410)
+    });
+    for release in [
+        "",
+        " ",
+        "zz",
+        "sha256:zz",
+        "0123456789ab\\u0000",
+        "0123456789ab\\n",
+    ] {
+        let body = format!(r#"{{"release":"{release}"}}"#);
+        let answer = watch.call("PUT", "/v1/loads/impossible", &body);
+        assert_eq!(answer.status, 400, "{release}: {}", answer.body);
+        let why = answer.json()["error"].as_str().unwrap().to_owned();
+        assert!(why.contains("SHA-256") && why.contains("version"), "{why}");
+        let post = watch.call("POST", "/v1/loads", &body);
+        assert_eq!(post.status, 400, "{release}: {}", post.body);
+    }
+    assert_eq!(watch.get("/v1/loads/impossible").status, 410);
+    assert_eq!(watch.state()["loads"], serde_json::json!([]));
+    watch.ends_well();
+}
+
+#[test]
+fn strangers_cannot_fill_the_server_with_sessions() {
+    let bench = Bench::new();
+    bench.publish(1);
+    let proxy = Proxy::start(&format!("127.0.0.1:{}", bench.server.port()), Fault::None);
+    let url = format!("mysql://pilotfish:secret@127.0.0.1:{}", proxy.port());
+    let watch = Watch::start(bench.watch_by(&url));
+    bench.becomes_live(1);
+    assert_eq!(watch.call("PUT", "/v1/loads/known", "").status, 202);
+    watch.load_is("known", "succeeded");
+    assert_eq!(watch.get("/v1/loads/nobody").status, 410);
+
+    // The server takes connections and says nothing: each look takes as long as it may.
+    proxy.set(Fault::Stall { bytes: 0 });
+    let answers: Vec<Response> = std::thread::scope(|scope| {
+        let strangers: Vec<_> = (0..6)
+            .map(|number| {
+                let watch = &watch;
+                scope.spawn(move || watch.get(&format!("/v1/loads/nobody-{number}")))
+            })
+            .collect();
+        strangers
+            .into_iter()
+            .map(|one| one.join().unwrap())
+            .collect()
+    });
+    let turned_away = |answer: &&Response| answer.body.contains("others are looking");
+    assert!(
+        answers.iter().all(|answer| answer.status == 503),
+        "{answers:#?}"
+    );
+    assert!(
+        answers.iter().any(|answer| turned_away(&answer)),
+        "{answers:#?}"
+    );
+    assert!(
+        !answers.iter().all(|answer| turned_away(&answer)),
+        "{answers:#?}"
+    );
+    // What is in memory is answered all the same.
+    assert_eq!(watch.get("/v1/loads/known/done").status, 200);
+
+    proxy.set(Fault::None);
+    eventually("the server's book", PATIENCE, || {
+        Some(()).filter(|()| watch.get("/v1/loads/nobody").status == 410)
+    });
+    watch.ends_well();
+}
+
+#[test]
 fn a_load_can_be_cancelled() {
     let bench = Bench::new();
     bench.publish(1);
@@ -175,7 +256,7 @@ fn a_load_can_be_cancelled() {
     watch.load_is("mine", "running");
     assert_eq!(
         watch
-            .call("PUT", "/v1/loads/never", r#"{"release":"x"}"#)
+            .call("PUT", "/v1/loads/never", r#"{"release":"\"v9\""}"#)
             .json()["state"],
         "waiting"
     );
@@ -215,7 +296,7 @@ fn fetch_is_told_when_a_release_is_waited_for() {
     let watch = Watch::start(bench.watch().args(["--fetch-url", &url]));
     assert_eq!(
         watch
-            .call("PUT", "/v1/loads/x", r#"{"release":"etag-7"}"#)
+            .call("PUT", "/v1/loads/x", r#"{"release":"\"etag-7\""}"#)
             .status,
         202
     );

@@ -14,7 +14,13 @@ fn a_server_that_comes_late_is_waited_for() {
     eventually("the server to be missed", PATIENCE, || {
         Some(()).filter(|()| watch.state()["server"]["reachable"] == Value::Bool(false))
     });
-    assert_eq!(watch.get("/readyz").status, 503);
+    let readyz = watch.get("/readyz");
+    assert_eq!(readyz.status, 503);
+    assert!(
+        readyz.body.contains("Connection refused"),
+        "{}",
+        readyz.body
+    );
     assert_eq!(watch.get("/livez").status, 200);
     assert_eq!(watch.metric("pilotfish_watch_server_reachable"), 0.0);
     assert_eq!(watch.call("PUT", "/v1/loads/early", "").status, 202);
@@ -80,7 +86,7 @@ fn ids_survive_a_restart_and_what_was_asked_for_is_taken_up() {
     assert_eq!(finished["report"]["rows"], 500, "{finished:#}");
     assert_eq!(
         watch
-            .call("PUT", "/v1/loads/finished", r#"{"release":"x"}"#)
+            .call("PUT", "/v1/loads/finished", r#"{"release":"abcdef012345"}"#)
             .status,
         409
     );
@@ -121,27 +127,76 @@ fn drain_ends_the_load_in_flight_and_starts_no_other() {
 }
 
 #[test]
-fn a_rolled_back_release_is_left_alone() {
+fn a_rolled_back_release_is_left_alone_and_everyone_is_told() {
     let bench = Bench::new();
     bench.publish(1);
     let watch = Watch::start(bench.watch());
     bench.becomes_live(1);
-    watch.newest_is("succeeded");
-    let digest = watch.state()["volume"]["digest"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    bench.publish(2);
+    bench.becomes_live(2);
     watch.ends_well();
-    // What `load rollback` leaves in the ledger.
-    bench.server.sql(&format!(
-        "REPLACE INTO pilotfish.rejected (db, digest) VALUES ('app', '{digest}')"
-    ));
+    bench.roll_back();
+
     let watch = Watch::start(bench.watch());
+    let why = eventually("the rollback to be told", PATIENCE, || {
+        let obstacle = watch.state()["obstacle"].clone();
+        let message = obstacle["message"].as_str()?.to_owned();
+        (obstacle["reason"] == "rolled_back").then_some(message)
+    });
+    assert!(why.contains("pilotfish-load resume"), "{why}");
+    let readyz = watch.get("/readyz");
+    assert_eq!(readyz.status, 200);
+    for part in ["is live in app", &why] {
+        assert!(readyz.body.contains(part), "{}", readyz.body);
+    }
+    assert_eq!(watch.metric("pilotfish_watch_release_rejected"), 1.0);
     assert_eq!(watch.call("PUT", "/v1/loads/please", "").status, 202);
     let load = watch.load_is("please", "failed");
-    assert!(
-        load["error"].as_str().unwrap().contains("rolled back"),
-        "{load:#}"
-    );
+    assert_eq!(load["error"], why.as_str(), "{load:#}");
+    assert_eq!(bench.live().as_deref(), Some("1"));
+    let log = watch.ends_well();
+    let told: Vec<&str> = log.lines().filter(|line| line.contains(&why)).collect();
+    assert_eq!(told.len(), 1, "{log}");
+    assert!(told[0].contains("\"WARN\""), "{told:?}");
+
+    bench.resume();
+    let watch = Watch::start(bench.watch());
+    bench.becomes_live(2);
+    eventually("the metric to agree", PATIENCE, || {
+        Some(()).filter(|()| watch.metric("pilotfish_watch_release_rejected") == 0.0)
+    });
     watch.ends_well();
+}
+
+#[test]
+fn a_server_that_refuses_the_account_is_told_everywhere_and_no_secret_is() {
+    let bench = Bench::new();
+    bench.publish(1);
+    let url = format!(
+        "mysql://pilotfish:hunter2@127.0.0.1:{}",
+        bench.server.port()
+    );
+    let watch = Watch::start(bench.watch_by(&url));
+    let denied = "Access denied for user 'pilotfish'";
+    eventually("the refusal to be told", PATIENCE, || {
+        let readyz = watch.get("/readyz");
+        (readyz.status == 503 && readyz.body.contains(denied)).then_some(())
+    });
+    let state = watch.state();
+    let error = state["server"]["error"].as_str().unwrap();
+    assert!(error.contains(denied), "{state:#}");
+    bench
+        .server
+        .sql("ALTER USER 'pilotfish'@'127.0.0.1' IDENTIFIED BY 'hunter2'");
+    bench.becomes_live(1);
+    watch.is_ready();
+    eventually("the refusal to be over", PATIENCE, || {
+        (!watch.get("/readyz").body.contains(denied)).then_some(())
+    });
+    let log = watch.ends_well();
+    let told = |line: &&str| line.contains("cannot use the server") && line.contains(denied);
+    assert_eq!(log.lines().filter(told).count(), 1, "{log}");
+    for text in [log, state.to_string()] {
+        assert!(!text.contains("hunter2"), "{text}");
+    }
 }

@@ -15,9 +15,11 @@ mod volumes;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::Parser as _;
+use pilotfish_engine::{Engine, ServerArgs};
 use pilotfish_harness::http::{self, Response};
 use pilotfish_harness::{
-    PATIENCE, Port, Running, Server, ServerKind, Tool, World, eventually, tool,
+    Fault, PATIENCE, Port, Proxy, Running, Server, ServerKind, Tool, World, eventually, tool,
 };
 use serde_json::Value;
 
@@ -29,11 +31,18 @@ struct Watch {
     port: Port,
 }
 
-/// A sidecar that looks at `path` and writes into `server`, not started yet.
-fn watch(server: &Server, path: &Path) -> Tool {
+/// A sidecar that looks at `path` and writes into the server at `url`, not started yet.
+fn watch(url: &str, path: &Path) -> Tool {
     tool!("watch")
-        .args(["--url", &server.url(), "--settle", "300ms", "--into", "app"])
+        .args(["--url", url, "--settle", "300ms", "--into", "app"])
         .arg(path)
+}
+
+/// The server of the commands beside a load.
+#[derive(clap::Parser)]
+struct Flags {
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 /// A server with a sidecar's volume beside it.
@@ -64,7 +73,12 @@ impl Bench {
     }
 
     fn watch(&self) -> Tool {
-        watch(&self.server, &self.volume)
+        self.watch_by(&self.server.url())
+    }
+
+    /// A sidecar that reaches the server by another way.
+    fn watch_by(&self, url: &str) -> Tool {
+        watch(url, &self.volume)
             .arg("--token-file")
             .arg(&self.token)
     }
@@ -97,6 +111,32 @@ impl Bench {
             std::os::unix::fs::symlink("..data/dump.sql", name).unwrap();
         }
         folder.display().to_string()
+    }
+
+    /// What `load rollback` does.
+    fn roll_back(&self) {
+        self.in_the_ledger(async |engine| {
+            let report = pilotfish_loader::rollback(engine, None, false).await;
+            report.unwrap();
+        });
+    }
+
+    /// What `load resume` does.
+    fn resume(&self) {
+        self.in_the_ledger(async |engine| {
+            let resumed = pilotfish_loader::resume(engine, None, None).await;
+            assert!(!resumed.unwrap().is_empty());
+        });
+    }
+
+    fn in_the_ledger(&self, work: impl AsyncFnOnce(&dyn Engine)) {
+        let flags = Flags::parse_from(["load", "--url", &self.server.url()]);
+        let settings = flags.server.into_settings(|_| None).unwrap();
+        let event_loop = tokio::runtime::Runtime::new().unwrap();
+        event_loop.block_on(async {
+            let engine = pilotfish_engine::open(&settings).await.unwrap();
+            work(engine.as_ref()).await;
+        });
     }
 
     /// The release readers see; `None` when there is none, or when releases are mixed.

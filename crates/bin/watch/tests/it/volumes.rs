@@ -61,7 +61,7 @@ fn only_the_latest_of_many_releases_must_appear() {
 fn a_plain_file_that_grows_slowly_is_loaded_once_it_is_whole() {
     let bench = Bench::new();
     let path = bench.volume.join("dump.sql");
-    let watch = Watch::start(watch(&bench.server, &path));
+    let watch = Watch::start(watch(&bench.server.url(), &path));
     let dump = Bench::dump(1);
     let mut file = std::fs::File::create(&path).unwrap();
     for part in dump.as_bytes().chunks(dump.len() / 20) {
@@ -90,7 +90,12 @@ fn a_truncated_dump_is_refused_with_its_reason_and_a_good_one_recovers() {
         "{failed:#}"
     );
     assert_eq!(bench.live().as_deref(), Some("1"));
-    assert_eq!(watch.get("/readyz").status, 200);
+    let readyz = watch.get("/readyz");
+    assert_eq!(readyz.status, 200);
+    for part in ["is live in app", "is bad data", "dump.sql"] {
+        assert!(readyz.body.contains(part), "{}", readyz.body);
+    }
+    assert_eq!(watch.state()["obstacle"]["reason"], "bad_data");
     assert_eq!(watch.metric("pilotfish_watch_consecutive_failures"), 1.0);
     std::fs::write(&path, &dump).unwrap();
     bench.becomes_live(2);
@@ -158,7 +163,7 @@ fn a_watch_that_went_silent_is_noticed() {
     let elsewhere = bench.world.write("elsewhere/dump.sql", Bench::dump(1));
     let link = bench.volume.join("dump.sql");
     std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
-    let watch = Watch::start(watch(&bench.server, &link).args(["--rescan", "1s"]));
+    let watch = Watch::start(watch(&bench.server.url(), &link).args(["--rescan", "1s"]));
     bench.becomes_live(1);
     bench.world.write("elsewhere/dump.sql", Bench::dump(2));
     bench.becomes_live(2);
