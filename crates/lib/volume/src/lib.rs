@@ -15,7 +15,7 @@
 //!   ..partial-<name>/                  what is being fetched; swept at the next start
 //! ```
 //!
-//! This crate blocks, uses only the standard library for input and output, and knows neither where
+//! This crate blocks, does its input and output by the standard library, and knows neither where
 //! files come from nor what is in them.
 
 mod error;
@@ -29,7 +29,7 @@ pub use fingerprint::{FileStamp, Fingerprint, fingerprint};
 pub use lease::{LEASE_LIFETIME, LEASE_RENEWAL};
 pub use publish::{Publisher, Staging, Swept};
 pub use release::{
-    FileEntry, MANIFEST, Manifest, Release, current, current_if_whole, release_name, releases,
+    FileEntry, MANIFEST, Manifest, Release, current, current_if_whole, release_name, releases, utc,
 };
 
 /// The name that leads to the live release.

@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::{DATA, Error};
 
@@ -13,6 +15,9 @@ pub const MANIFEST: &str = "release.json";
 
 /// How often a reader looks again when a release vanishes between two system calls.
 const LOOKS: u32 = 10;
+
+/// 9999-12-31T23:59:59Z: names of releases have four digits for the year.
+const LAST_SECOND: i64 = 253_402_300_799;
 
 /// ESTALE: an NFS handle whose file another node removed.
 const ESTALE: i32 = 116;
@@ -196,11 +201,9 @@ pub fn releases(root: &Path) -> Result<Vec<Release>, Error> {
 /// sort by age: `20261121T101900Z-3f1c0a9b77de`.
 #[must_use]
 pub fn release_name(unix_seconds: u64, sha256: &str) -> String {
-    let (days, seconds) = (unix_seconds / 86_400, unix_seconds % 86_400);
-    let (year, month, day) = civil_date(days);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let time = utc(unix_seconds).replace(['-', ':'], "");
     let digest: String = sha256.chars().take(12).collect();
-    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z-{digest}")
+    format!("{time}-{digest}")
 }
 
 /// Whether a folder without its dots was named by [`release_name`].
@@ -217,23 +220,15 @@ fn is_release_name(name: &str) -> bool {
         })
 }
 
-/// Proleptic Gregorian date of a day count since 1970-01-01 (Howard Hinnant's `civil_from_days`).
-fn civil_date(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let era = shifted / 146_097;
-    let day_of_era = shifted % 146_097;
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    (year, month, day)
+/// Unix seconds as UTC text: `2026-11-21T10:19:00Z`. What four digits of a year cannot hold is shown
+/// as the last second that they can.
+#[must_use]
+pub fn utc(unix_seconds: u64) -> String {
+    let seconds = i64::try_from(unix_seconds).unwrap_or(LAST_SECOND);
+    OffsetDateTime::from_unix_timestamp(seconds.min(LAST_SECOND))
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+        .format(&Rfc3339)
+        .unwrap_or_default()
 }
 
 /// Nothing has that name (also when a parent is no folder).
@@ -267,5 +262,15 @@ mod tests {
         assert!(is_release_name(&release_name(0, &digest)));
         assert!(!is_release_name("2026_11_21_10_19_00.123456789"));
         assert!(release_name(1, &digest) < release_name(61, &digest));
+        // Whatever a manifest of somebody else's says.
+        assert!(is_release_name(&release_name(u64::MAX, &digest)));
+    }
+
+    #[test]
+    fn times_are_utc() {
+        assert_eq!(utc(0), "1970-01-01T00:00:00Z");
+        assert_eq!(utc(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(utc(1_795_256_340), "2026-11-21T10:19:00Z");
+        assert_eq!(utc(u64::MAX), "9999-12-31T23:59:59Z");
     }
 }
