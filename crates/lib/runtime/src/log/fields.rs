@@ -7,9 +7,11 @@ use std::fmt::{self, Write as _};
 
 /// One bracket that is open.
 struct Level<'a> {
-    name: Option<&'a str>,
+    name: Option<String>,
     /// Type or variant.
     kind: &'a str,
+    /// Brackets opened in it so far, where it is a list: their names.
+    items: Option<usize>,
     /// Whether a value was found in it.
     filled: bool,
 }
@@ -24,15 +26,11 @@ pub(super) fn of(settings: &impl fmt::Debug) -> Vec<(String, String)> {
         let line = line.strip_suffix(',').unwrap_or(line);
         if matches!(line, "}" | ")" | "]") {
             let Some(closed) = path.pop() else { continue };
-            // Of a variant whose fields are all unset its name is what was chosen.
-            let chosen = closed
-                .name
-                .filter(|_| !closed.filled && !closed.kind.is_empty());
-            if let Some(name) = chosen {
+            if closed.filled {
+                fill(&mut path);
+            } else if let Some(name) = closed.chosen() {
                 fill(&mut path);
                 fields.push((dotted(&path, Some(name)), closed.kind.to_owned()));
-            } else if closed.filled {
-                fill(&mut path);
             }
             continue;
         }
@@ -41,9 +39,15 @@ pub(super) fn of(settings: &impl fmt::Debug) -> Vec<(String, String)> {
             _ => (None, line),
         };
         if let Some(kind) = value.strip_suffix(['{', '(', '[']) {
+            let items = path.last_mut().and_then(|level| level.items.as_mut());
+            let item = items.map(|items| {
+                *items += 1;
+                items.to_string()
+            });
             path.push(Level {
-                name,
+                name: name.map(str::to_owned).or(item),
                 kind: kind.trim(),
+                items: value.ends_with('[').then_some(0),
                 filled: false,
             });
         } else if !matches!(value, "None" | "[]" | "{}") {
@@ -73,6 +77,16 @@ pub(super) fn line(fields: &[(String, String)]) -> String {
     line.trim_start().to_owned()
 }
 
+impl Level<'_> {
+    /// Of a variant whose fields are all unset its name is what was chosen; a structure is called as its
+    /// field, and its name says nothing.
+    fn chosen(&self) -> Option<&str> {
+        let name = self.name.as_deref()?;
+        let structure = name.replace('_', "").eq_ignore_ascii_case(self.kind);
+        (!structure && !self.kind.is_empty()).then_some(name)
+    }
+}
+
 fn fill(path: &mut [Level<'_>]) {
     if let Some(level) = path.last_mut() {
         level.filled = true;
@@ -82,7 +96,7 @@ fn fill(path: &mut [Level<'_>]) {
 fn dotted(path: &[Level<'_>], name: Option<&str>) -> String {
     let names: Vec<&str> = path
         .iter()
-        .filter_map(|level| level.name)
+        .filter_map(|level| level.name.as_deref())
         .chain(name)
         .collect();
     match names.as_slice() {
@@ -142,6 +156,25 @@ mod tests {
         also: Verb,
     }
 
+    #[expect(dead_code, reason = "read by Debug")]
+    #[derive(Debug)]
+    struct Servers {
+        targets: Vec<Server>,
+        tls: Tls,
+    }
+
+    #[expect(dead_code, reason = "read by Debug")]
+    #[derive(Debug, Default)]
+    struct Server {
+        tls: Tls,
+    }
+
+    #[expect(dead_code, reason = "read by Debug")]
+    #[derive(Debug, Default)]
+    struct Tls {
+        ca: Option<u8>,
+    }
+
     #[test]
     fn settings_are_dotted_names_with_plain_values() {
         let settings = Settings {
@@ -163,6 +196,16 @@ mod tests {
             database: Some("app".to_owned()),
         });
         assert_eq!(line(&of(&nested)), "database=app");
+        let two = Servers {
+            targets: vec![
+                Server::default(),
+                Server {
+                    tls: Tls { ca: Some(7) },
+                },
+            ],
+            tls: Tls::default(),
+        };
+        assert_eq!(line(&of(&two)), "targets.1=Server targets.2.tls.ca=7");
         assert_eq!(line(&of(&7)), "value=7");
     }
 }
