@@ -1,7 +1,7 @@
 //! What a running tool may ask of its process.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::io::{self, StdoutLock, Write};
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -96,6 +96,12 @@ impl Process {
             lock(&self.shared.stdout_error).get_or_insert(error);
             self.shutdown.cancel();
         }
+    }
+
+    /// Standard output itself, locked, for tools whose output is the data. What becomes of a failed
+    /// write is the caller's to say. [`Self::print`] waits for the lock.
+    pub fn stdout(&self) -> StdoutLock<'static> {
+        io::stdout().lock()
     }
 
     /// Serves `/livez`, `/readyz`, `/metrics` and the tool's own `routes` (its page at `/` among
