@@ -49,6 +49,14 @@ pub enum Error {
         /// When the server wants to be asked again.
         retry_after: Option<Duration>,
     },
+    /// The server's certificate is not one to trust: no request was made.
+    #[error("read {object}: the server's certificate is not trusted: {reason}")]
+    Untrusted {
+        /// The object's address.
+        object: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The server answers, and asking again will not help.
     #[error("read {object}: refused: {reason}")]
     Refused {
@@ -68,6 +76,24 @@ impl Error {
         }
     }
 
+    /// What a person should look at first, where the message does not say it.
+    #[must_use]
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NotFound { .. } => {
+                Some("look at the URL: host, bucket, key; or the object was not published yet")
+            }
+            Self::Denied { .. } => Some("look at the credentials and at what they may read"),
+            Self::Untrusted { .. } => {
+                Some("give --ca-file with the authority that signed it, or mend the certificate")
+            }
+            Self::Unreachable { .. } => {
+                Some("look at the host in the URL or --endpoint, at proxies, and at the source")
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the same request may succeed in a moment.
     #[must_use]
     pub const fn is_transient(&self) -> bool {
@@ -81,9 +107,11 @@ impl Classify for Error {
             Self::Address { .. } | Self::Config(_) | Self::Refused { .. } => Kind::Config,
             Self::Denied { .. } => Kind::Denied,
             // An object that is not there may come: whoever waits for it retries.
-            Self::NotFound { .. } | Self::Changed { .. } | Self::Unreachable { .. } => {
-                Kind::Unreachable
-            }
+            // So may a good certificate: to be away is the source's part, not the configuration's.
+            Self::NotFound { .. }
+            | Self::Changed { .. }
+            | Self::Untrusted { .. }
+            | Self::Unreachable { .. } => Kind::Unreachable,
         }
     }
 }

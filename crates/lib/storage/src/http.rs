@@ -312,7 +312,7 @@ fn cut(object: &str, error: reqwest::Error) -> Error {
         reason = format!("{reason}: {cause}");
         source = cause.source();
     }
-    Error::unreachable(object, reason)
+    crate::tls::unanswered(object.to_owned(), reason)
 }
 
 fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: Option<&str>) {

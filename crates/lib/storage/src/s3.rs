@@ -8,7 +8,11 @@ use std::ops::Range;
 use std::time::SystemTime;
 
 use aws_config::BehaviorVersion;
+use aws_config::environment::region::EnvironmentVariableRegionProvider;
+use aws_config::imds::region::ImdsRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
@@ -50,12 +54,13 @@ impl Bucket {
             .connect_timeout(options.timeouts.connect)
             .read_timeout(options.timeouts.read)
             .build();
+        let http = http_client(options)?;
         let region = match &options.region {
             Some(region) => RegionProviderChain::first_try(Region::new(region.clone())),
-            None => RegionProviderChain::default_provider().or_else("us-east-1"),
+            None => region_of_the_machine(&http),
         };
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http_client(options)?)
+            .http_client(http)
             .region(region)
             // One request per call: retries are the caller's.
             .retry_config(RetryConfig::standard().with_max_attempts(1))
@@ -226,6 +231,16 @@ impl Storage for Bucket {
     }
 }
 
+/// The region that the environment, a profile or the machine's metadata say. The SDK's own chain of
+/// these would ask for the metadata by an HTTP client of its own, has none here, and panics.
+fn region_of_the_machine(http: &SharedHttpClient) -> RegionProviderChain {
+    let config = ProviderConfig::without_region().with_http_client(http.clone());
+    RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+        .or_else(ProfileFileRegionProvider::new())
+        .or_else(ImdsRegionProvider::builder().configure(&config).build())
+        .or_else("us-east-1")
+}
+
 /// The HTTP client with ring, our certificate authorities and the environment's proxy.
 fn http_client(options: &Options) -> Result<SharedHttpClient, Error> {
     let mut roots = TrustStore::default();
@@ -347,6 +362,6 @@ where
             object,
             reason: format!("no usable credentials (or give --anonymous): {words}"),
         },
-        (None, _) => Error::unreachable(object, words),
+        (None, _) => crate::tls::unanswered(object, words),
     }
 }

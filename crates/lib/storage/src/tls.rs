@@ -28,6 +28,18 @@ fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
         .filter(|certificates| !certificates.is_empty())
 }
 
+/// A failed request in the clients' words, by meaning: a certificate that is refused now is refused
+/// in a moment as well. Neither client hands out rustls's own error.
+pub(crate) fn unanswered(object: String, words: String) -> Error {
+    match words.split_once("invalid peer certificate: ") {
+        Some((_, reason)) => Error::Untrusted {
+            object,
+            reason: reason.to_owned(),
+        },
+        None => Error::unreachable(object, words),
+    }
+}
+
 /// The TLS client of http(s), with ring as everywhere in pilotfish.
 pub(crate) fn client(options: &Options) -> Result<rustls::ClientConfig, Error> {
     let mut roots = rustls::RootCertStore::empty();

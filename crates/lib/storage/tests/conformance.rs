@@ -334,6 +334,34 @@ async fn a_proxy_from_the_environment_is_used_except_where_it_says_not() {
 }
 
 #[tokio::test]
+async fn a_bucket_is_part_of_the_host_or_of_the_path() {
+    // A proxy is asked for the whole address: what it says of 202 to all but GET is enough here.
+    let proxy = HttpServer::start(Abilities::GOOD);
+    let address = Address::parse("s3://bucket/folder/d.sql").unwrap();
+    for (path_style, asked) in [
+        (PathStyle::Auto, "http://s3.example/bucket/folder/d.sql"),
+        (PathStyle::Always, "http://s3.example/bucket/folder/d.sql"),
+        (PathStyle::Never, "http://bucket.s3.example/folder/d.sql"),
+    ] {
+        let args = StorageArgs {
+            endpoint: Some("http://s3.example".into()),
+            path_style,
+            anonymous: true,
+            ..args()
+        };
+        let get = |name: &str| (name == "HTTP_PROXY").then(|| proxy.url(""));
+        let options = args.into_options(get, TIMEOUTS).unwrap();
+        let storage = open(&address, &options).await.unwrap();
+        storage.head(address.key(), None).await.unwrap();
+        assert_eq!(
+            proxy.requests().last().unwrap().path,
+            asked,
+            "{path_style:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn faults_are_the_same_for_the_same_seed() {
     let server = HttpServer::start(Abilities::GOOD);
     let content = vec![7; 300_000];
