@@ -39,13 +39,30 @@ pub(crate) struct Board {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Status {
     pub(crate) source: String,
+    /// Which objects of a folder come into question.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) matching: Option<String>,
     pub(crate) running: bool,
     pub(crate) transfer_done_bytes: i64,
     pub(crate) transfer_size_bytes: i64,
     pub(crate) consecutive_failures: i64,
+    /// Why the last round failed; none after a success.
+    pub(crate) problem: Option<Problem>,
+    /// When a round last succeeded, in Unix seconds; 0 before the first.
+    pub(crate) last_success: i64,
     pub(crate) release: Option<Manifest>,
     /// The newest first.
     pub(crate) rounds: VecDeque<Round>,
+}
+
+/// What keeps the volume from what the source has.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Problem {
+    /// When the first of the failures in a row was, in Unix seconds.
+    pub(crate) since: u64,
+    pub(crate) error: String,
+    /// What to look at.
+    pub(crate) hint: Option<String>,
 }
 
 /// One round that ended.
@@ -63,10 +80,13 @@ impl Board {
     pub(crate) fn new(config: &Config, metrics: &Metrics) -> Self {
         let status = Status {
             source: config.address.to_string(),
+            matching: (config.address.is_folder()).then(|| config.selection.matching.to_string()),
             running: false,
             transfer_done_bytes: 0,
             transfer_size_bytes: 0,
             consecutive_failures: 0,
+            problem: None,
+            last_success: 0,
             release: None,
             rounds: VecDeque::new(),
         };
@@ -85,11 +105,16 @@ impl Board {
         self.status().release = Some(release.clone());
     }
 
+    pub(crate) fn release(&self) -> Option<Manifest> {
+        self.status().release.clone()
+    }
+
     pub(crate) fn begin(&self) {
         self.status().running = true;
     }
 
     pub(crate) fn end(&self, round: Result<&Report, &Failure>) {
+        let problem = round.err();
         let round = match round {
             // A daemon that looks every minute would fill the page with nothing.
             Ok(report) if report.received_bytes == 0 && report.problem.is_none() => None,
@@ -113,6 +138,14 @@ impl Board {
         };
         let mut status = self.status();
         status.running = false;
+        status.problem = problem.map(|failure| Problem {
+            since: status
+                .problem
+                .as_ref()
+                .map_or_else(now, |first| first.since),
+            error: failure.to_string(),
+            hint: failure.hint().map(str::to_owned),
+        });
         if let Some(round) = round {
             status.rounds.push_front(round);
             status.rounds.truncate(REMEMBERED);
@@ -129,6 +162,7 @@ impl Board {
         status.transfer_done_bytes = self.metrics.transfer_done.get();
         status.transfer_size_bytes = self.metrics.transfer_total.get();
         status.consecutive_failures = self.metrics.consecutive_failures.get();
+        status.last_success = self.metrics.last_success.get();
         status
     }
 }

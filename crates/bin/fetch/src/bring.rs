@@ -60,7 +60,6 @@ impl Volume {
         live: Option<&Manifest>,
     ) -> Result<Tried, Stop> {
         let publisher = Arc::new(self.publisher().await.map_err(Failure::from)?);
-        let mut lease = Lease::keep(&publisher);
         let work = async {
             let received = match self
                 .receive(&publisher, object, address, expected, live)
@@ -79,10 +78,8 @@ impl Volume {
                 .await
                 .map_err(Stop::from)
         };
-        let done = tokio::select! {
-            done = work => done,
-            lost = lease.lost() => Err(Stop::Failed(lost)),
-        };
+        let mut lease = Lease::keep(&publisher, LEASE_RENEWAL);
+        let done = lease.while_held(work).await;
         if let Err(Stop::Failed(failure)) = &done
             && matches!(failure.kind(), Kind::BadData | Kind::CannotWrite)
         {
@@ -209,12 +206,12 @@ struct Lease {
 
 impl Lease {
     /// A shutdown does not end the renewal: what is done until then is still done under the lease.
-    fn keep(publisher: &Arc<Publisher>) -> Self {
+    fn keep(publisher: &Arc<Publisher>, every: Duration) -> Self {
         let (tell, lost) = tokio::sync::oneshot::channel();
         let publisher = Arc::clone(publisher);
         let renewal = tokio::spawn(async move {
             loop {
-                tokio::time::sleep(LEASE_RENEWAL).await;
+                tokio::time::sleep(every).await;
                 let publisher = Arc::clone(&publisher);
                 let renewed = blocking(move || Ok(publisher.renew()?)).await;
                 if let Err(failure) = renewed {
@@ -224,6 +221,17 @@ impl Lease {
             }
         });
         Self { lost, renewal }
+    }
+
+    /// Does work that needs the lease; to lose it ends the work.
+    async fn while_held<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, Stop>>,
+    ) -> Result<T, Stop> {
+        tokio::select! {
+            done = work => done,
+            lost = self.lost() => Err(Stop::Failed(lost)),
+        }
     }
 
     /// Comes back only when the lease is lost.
@@ -245,5 +253,67 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.renewal.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{File, metadata};
+    use std::time::SystemTime;
+
+    use pilotfish_harness::{PATIENCE, World};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    const OFTEN: Duration = Duration::from_millis(10);
+
+    fn publisher(world: &World) -> Arc<Publisher> {
+        Arc::new(Publisher::open(&world.join("volume"), "pod-a").unwrap())
+    }
+
+    #[tokio::test]
+    async fn the_lease_is_renewed_for_as_long_as_a_drain_takes() {
+        let world = World::new();
+        let publisher = publisher(&world);
+        let path = world.join("volume/..lease");
+        let modified = || metadata(&path).unwrap().modified().unwrap();
+        let shutdown = CancellationToken::new();
+        let mut lease = Lease::keep(&publisher, OFTEN);
+        let drain = async {
+            shutdown.cancelled().await;
+            for _ in 0..5 {
+                let file = File::options().append(true).open(&path).unwrap();
+                file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+                while modified() == SystemTime::UNIX_EPOCH {
+                    tokio::time::sleep(OFTEN).await;
+                }
+            }
+            Ok::<_, Stop>(())
+        };
+        shutdown.cancel();
+        let renewed = tokio::time::timeout(PATIENCE, lease.while_held(drain));
+        renewed.await.expect("five renewals").unwrap();
+        lease.end().await;
+        drop(publisher);
+        assert!(!path.exists(), "the lease is still there");
+    }
+
+    #[tokio::test]
+    async fn work_ends_when_its_lease_is_lost() {
+        let world = World::new();
+        let publisher = publisher(&world);
+        let mut lease = Lease::keep(&publisher, OFTEN);
+        world.write(
+            "volume/..lease",
+            r#"{"holder":"pod-b","nonce":"n","boot":"b"}"#,
+        );
+        let work = std::future::pending::<Result<(), Stop>>();
+        let lost = tokio::time::timeout(PATIENCE, lease.while_held(work)).await;
+        let Ok(Err(Stop::Failed(lost))) = lost else {
+            panic!("the work went on: {lost:?}");
+        };
+        assert_eq!(lost.kind(), Kind::Busy);
+        lease.end().await;
     }
 }

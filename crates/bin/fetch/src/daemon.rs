@@ -13,7 +13,7 @@ use crate::config::Loop;
 use crate::metrics::Metrics;
 use crate::notify::Notifier;
 use crate::retry::backoff;
-use crate::round::{Outcome, Report, Rounds};
+use crate::round::{Outcome, Report, Rounds, warn_of};
 
 /// First pause after a failed round; doubled up to `--every`.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
@@ -89,7 +89,12 @@ pub(crate) async fn run(
                         failure.context(format!("give up after {failures} failures in a row"))
                     );
                 }
-                tracing::warn!(error = %failure, hint = failure.hint(), failures, "round failed");
+                match board.release() {
+                    Some(live) => warn_of(&failure, &config.address, &live, Some(failures)),
+                    None => {
+                        tracing::warn!(error = %failure, hint = failure.hint(), failures, "round failed");
+                    }
+                }
                 backoff(failures.max(1), FIRST_PAUSE, daemon.every).min(daemon.every)
             }
         };

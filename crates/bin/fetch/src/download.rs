@@ -12,7 +12,7 @@ use crate::inflow::Source;
 use crate::lane::on_own_thread;
 use crate::metrics::Metrics;
 use crate::partial::{Part, Partial};
-use crate::retry::{Retry, Retrying, cancelled};
+use crate::retry::{Retry, Retrying, cancelled, failed};
 use crate::space::Space;
 
 /// Bytes gathered before a write, and the size at which another chunk may not fit. Each connection
@@ -196,7 +196,7 @@ impl Download {
         if error.is_transient() || matches!(error, Error::Changed { .. }) {
             Stop::Again(error)
         } else {
-            Stop::Failed(error.into())
+            Stop::Failed(failed(error))
         }
     }
 

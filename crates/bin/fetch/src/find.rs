@@ -32,46 +32,78 @@ pub(crate) async fn find(
             None => Found::Unchanged,
         });
     }
-    let best = best_of_folder(config, storage, retry).await?;
-    if best.is_empty() {
-        let message = format!("list {}: no object matches", config.address);
-        return Err(Failure::new(Kind::Unreachable, message)
-            .with_hint("nothing was published there yet, or --match does not fit"));
+    let listed = listed(config, storage, retry).await?;
+    if listed.best.is_empty() {
+        return Err(nothing_fits(config, &listed));
     }
-    Ok(Found::Objects(best))
+    Ok(Found::Objects(listed.best))
 }
 
-/// The best objects; of a listing of any length only these are held.
-async fn best_of_folder(
-    config: &Config,
-    storage: &dyn Storage,
-    retry: &Retry,
-) -> Result<Vec<Object>, Retrying> {
-    let prefix = config.address.key();
-    let mut best: Vec<Object> = Vec::new();
+/// What a folder holds; of a listing of any length only the best are kept.
+#[derive(Debug, Default)]
+struct Listed {
+    best: Vec<Object>,
+    /// All objects that were listed.
+    count: u64,
+    /// The best of those that do not fit, to show a person what there is.
+    other: Option<Object>,
+}
+
+async fn listed(config: &Config, storage: &dyn Storage, retry: &Retry) -> Result<Listed, Retrying> {
+    let (selection, prefix) = (&config.selection, config.address.key());
+    let mut listed = Listed::default();
     let mut after: Option<String> = None;
     loop {
         let Page { objects, next } = retry.run(|| storage.list(prefix, after.as_deref())).await?;
         for object in objects {
-            if matches(&config.selection, prefix, &object) {
-                best.push(object);
-                best.sort_by(|a, b| order(config.selection.pick, b, a));
-                best.truncate(config.selection.fallback + 1);
+            // Stores show folders as empty objects.
+            if object.key == prefix || object.key.ends_with('/') {
+                continue;
+            }
+            listed.count += 1;
+            if matches(selection, prefix, &object) {
+                listed.best.push(object);
+                listed.best.sort_by(|a, b| order(selection.pick, b, a));
+                listed.best.truncate(selection.fallback + 1);
+            } else if (listed.other.as_ref())
+                .is_none_or(|other| order(selection.pick, other, &object).is_lt())
+            {
+                listed.other = Some(object);
             }
         }
         after = next;
         if after.is_none() {
-            return Ok(best);
+            return Ok(listed);
         }
     }
+}
+
+/// A folder without an object to take: a wrong URL, a wrong `--match`, or nothing stored yet.
+fn nothing_fits(config: &Config, listed: &Listed) -> Failure {
+    let (address, matching) = (&config.address, &config.selection.matching);
+    let (message, hint) = match &listed.other {
+        None => (
+            format!("list {address}: it holds no object"),
+            "look at the URL: bucket and folder; or nothing was published there yet".to_owned(),
+        ),
+        Some(other) => (
+            format!(
+                "list {address}: of its {} objects none fits --match {matching}",
+                listed.count
+            ),
+            format!(
+                "look at --match, which is compared with what follows the URL, and at the URL: it holds {}",
+                address.display_of(&other.key)
+            ),
+        ),
+    };
+    Failure::new(Kind::Unreachable, message).with_hint(hint)
 }
 
 fn matches(selection: &Selection, prefix: &str, object: &Object) -> bool {
     let name = object.key.strip_prefix(prefix).unwrap_or(&object.key);
     let companion = COMPANIONS.iter().any(|suffix| name.ends_with(suffix));
-    // Stores show folders as empty objects.
-    let folder = name.is_empty() || name.ends_with('/');
-    !companion && !folder && selection.matching.matches(name)
+    !companion && selection.matching.matches(name)
 }
 
 fn order(pick: Pick, a: &Object, b: &Object) -> std::cmp::Ordering {

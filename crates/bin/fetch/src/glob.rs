@@ -4,6 +4,13 @@
 #[derive(Debug, Clone)]
 pub(crate) struct Glob(String);
 
+/// As it was typed.
+impl std::fmt::Display for Glob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl Glob {
     pub(crate) fn new(pattern: &str) -> Self {
         Self(pattern.to_owned())

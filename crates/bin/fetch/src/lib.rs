@@ -17,6 +17,7 @@ mod daemon;
 mod download;
 mod find;
 mod flush;
+mod genuine;
 mod glob;
 mod inflow;
 mod lane;
@@ -43,7 +44,7 @@ pub use config::Config;
 use config::Destination;
 use metrics::Metrics;
 use notify::Notifier;
-use round::{Outcome, Report, Rounds};
+use round::{Report, Rounds, warn_of};
 
 /// The tool.
 #[derive(Debug)]
@@ -105,6 +106,7 @@ async fn onto_volume(
         Ok(report) => report,
         Err(failure) => good_enough(&rounds, failure).await?,
     };
+    report.tell(&config.address);
     process.result(&report);
     if let (Some(notifier), Some(release)) = (notifier, &report.release) {
         notifier.tell_once(release).await?;
@@ -122,12 +124,6 @@ async fn good_enough(rounds: &Rounds, failure: Failure) -> Result<Report, Failur
     let Some(live) = rounds.live().await?.filter(|_| away) else {
         return Err(failure);
     };
-    tracing::warn!(error = %failure, release = live.release, "the source is away: the volume's release stays");
-    Ok(Report {
-        outcome: Outcome::SourceAway,
-        release: Some(live),
-        received_bytes: 0,
-        seconds: 0.0,
-        problem: Some(failure.to_string()),
-    })
+    warn_of(&failure, &rounds.config.address, &live, None);
+    Ok(Report::source_away(live, &failure))
 }

@@ -12,6 +12,7 @@ pub(crate) struct Metrics {
     pub(crate) last_success: IntGauge,
     pub(crate) consecutive_failures: IntGauge,
     failures: IntCounterVec,
+    last_failure: IntGaugeVec,
     rounds: IntCounterVec,
     pub(crate) received: IntCounter,
     pub(crate) retries: IntCounter,
@@ -49,6 +50,12 @@ impl Metrics {
             registry.register(Box::new(counters.clone()))?;
             Ok::<_, prometheus::Error>(counters)
         };
+        let last_failure = Opts::new(
+            "pilotfish_fetch_last_failure_timestamp_seconds",
+            "When a round last failed, by meaning.",
+        );
+        let last_failure = IntGaugeVec::new(last_failure, &["kind"])?;
+        registry.register(Box::new(last_failure.clone()))?;
         let info = Opts::new(
             "pilotfish_fetch_release_info",
             "Always 1; the labels are the live release and its SHA-256.",
@@ -65,6 +72,7 @@ impl Metrics {
                 "Rounds in a row that failed; 0 after a success.",
             )?,
             failures: counters("failures_total", "Rounds that failed, by meaning.", "kind")?,
+            last_failure,
             rounds: counters(
                 "rounds_total",
                 "Rounds that succeeded, by outcome.",
@@ -106,16 +114,15 @@ impl Metrics {
     }
 
     pub(crate) fn failed(&self, failure: &Failure) {
+        let kind = [failure.kind().name()];
         self.consecutive_failures.inc();
-        self.failures
-            .with_label_values(&[failure.kind().name()])
-            .inc();
+        self.failures.with_label_values(&kind).inc();
+        self.last_failure.with_label_values(&kind).set(timestamp());
     }
 
     pub(crate) fn succeeded(&self, outcome: &str) {
         self.consecutive_failures.set(0);
-        self.last_success
-            .set(i64::try_from(now()).unwrap_or(i64::MAX));
+        self.last_success.set(timestamp());
         self.rounds.with_label_values(&[outcome]).inc();
     }
 
@@ -130,6 +137,11 @@ impl Metrics {
         self.release_size
             .set(i64::try_from(manifest.size).unwrap_or(i64::MAX));
     }
+}
+
+/// Unix seconds, as gauges hold them.
+fn timestamp() -> i64 {
+    i64::try_from(now()).unwrap_or(i64::MAX)
 }
 
 /// Unix seconds.

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use pilotfish_volume::utc;
+
 use crate::api::{Round, Status};
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;margin:0 auto;max-width:44rem;padding:1rem;\
@@ -13,16 +15,21 @@ dd{margin:0;overflow-wrap:anywhere}progress{width:100%}li{margin:.3rem 0;overflo
 
 /// The page as HTML, with everything it needs inside.
 pub(crate) fn render(status: &Status, now: u64) -> String {
+    let matching = status
+        .matching
+        .as_deref()
+        .map(|glob| format!(", --match {}", escaped(glob)));
     let mut page = format!(
         "<!doctype html><html lang=en><meta charset=utf-8>\
          <meta name=viewport content=\"width=device-width,initial-scale=1\">\
          <meta http-equiv=refresh content=5><title>pilotfish fetch</title>\
-         <style>{STYLE}</style><h1>pilotfish fetch</h1><p>from {}</p>",
-        escaped(&status.source)
+         <style>{STYLE}</style><h1>pilotfish fetch</h1><p>from {}{}</p>",
+        escaped(&status.source),
+        matching.unwrap_or_default()
     );
     // Writing into a String cannot fail.
     let _ = write_release(&mut page, status, now);
-    let _ = write_running(&mut page, status);
+    let _ = write_running(&mut page, status, now);
     let _ = write_rounds(&mut page, status, now);
     page.push_str("<p><a href=/metrics>metrics</a> <a href=/v1/fetches>as JSON</a></p></html>\n");
     page
@@ -36,9 +43,10 @@ fn write_release(page: &mut String, status: &Status, now: u64) -> std::fmt::Resu
     };
     write!(
         page,
-        "<dl><dt>release<dd>{}<dt>fetched<dd>{} ago<dt>object<dd>{}<dt>size<dd>{}\
+        "<dl><dt>release<dd>{}<dt>fetched<dd>{}, {} ago<dt>object<dd>{}<dt>size<dd>{}\
          <dt>SHA-256<dd>{}<dt>files<dd>{}</dl>",
         escaped(&release.release),
+        utc(release.fetched_at),
         ago(now, release.fetched_at),
         escaped(&release.source_url),
         bytes(release.size),
@@ -47,7 +55,7 @@ fn write_release(page: &mut String, status: &Status, now: u64) -> std::fmt::Resu
     )
 }
 
-fn write_running(page: &mut String, status: &Status) -> std::fmt::Result {
+fn write_running(page: &mut String, status: &Status, now: u64) -> std::fmt::Result {
     page.push_str("<h2>Now</h2>");
     let (done, total) = (status.transfer_done_bytes, status.transfer_size_bytes);
     if !status.running {
@@ -59,14 +67,31 @@ fn write_running(page: &mut String, status: &Status) -> std::fmt::Result {
     } else {
         page.push_str("<p>Looking at the source.</p>");
     }
-    if status.consecutive_failures > 0 {
-        write!(
-            page,
-            "<p class=bad>{} failures in a row.</p>",
-            status.consecutive_failures
-        )?;
+    write_problem(page, status, now)
+}
+
+/// What goes wrong for now, and what readers have meanwhile.
+fn write_problem(page: &mut String, status: &Status, now: u64) -> std::fmt::Result {
+    let Some(problem) = &status.problem else {
+        return Ok(());
+    };
+    write!(
+        page,
+        "<p class=bad>{} failures in a row, for {}: {}</p>",
+        status.consecutive_failures,
+        ago(now, problem.since),
+        escaped(&problem.error)
+    )?;
+    if let Some(hint) = &problem.hint {
+        write!(page, "<p>{}</p>", escaped(hint))?;
     }
-    Ok(())
+    if status.release.is_some() {
+        page.push_str("<p>The release on the volume stays in use.</p>");
+    }
+    match u64::try_from(status.last_success) {
+        Ok(last @ 1..) => write!(page, "<p>Last success {} ago.</p>", ago(now, last)),
+        _ => Ok(()),
+    }
 }
 
 fn write_rounds(page: &mut String, status: &Status, now: u64) -> std::fmt::Result {
@@ -140,15 +165,23 @@ mod tests {
     use std::collections::VecDeque;
 
     use super::*;
+    use crate::api::Problem;
 
     #[test]
     fn what_others_named_is_escaped() {
         let status = Status {
             source: "file:///<script>".into(),
+            matching: Some("<*>".into()),
             running: true,
             transfer_done_bytes: 1024,
             transfer_size_bytes: 4096,
             consecutive_failures: 2,
+            problem: Some(Problem {
+                since: 10,
+                error: "list <b>".into(),
+                hint: Some("look at <i>".into()),
+            }),
+            last_success: 40,
             release: None,
             rounds: VecDeque::from([Round {
                 at: 10,
@@ -159,11 +192,18 @@ mod tests {
             }]),
         };
         let page = render(&status, 70);
+        assert!(page.contains("--match &lt;*&gt;"), "{page}");
         assert!(
             page.contains("file:///&lt;script&gt;") && !page.contains("<script>"),
             "{page}"
         );
         assert!(page.contains("1.0 KiB of 4.0 KiB"), "{page}");
+        assert!(
+            page.contains("2 failures in a row, for 60 s: list &lt;b&gt;")
+                && page.contains("look at &lt;i&gt;")
+                && page.contains("Last success 30 s ago"),
+            "{page}"
+        );
         assert!(
             page.contains("60 s ago: bad data") && page.contains("a &amp; b"),
             "{page}"

@@ -15,12 +15,13 @@ use crate::checksum::{Digests, hex};
 use crate::config::{Config, Unpack};
 use crate::download::{Download, Stop};
 use crate::flush::Flusher;
+use crate::genuine;
 use crate::inflow::Tail;
 use crate::metrics::{Metrics, now};
 use crate::partial::Partial;
 use crate::retry::{Retry, cancelled};
 use crate::space::Space;
-use crate::unpack::{Unpacked, archive, check_name, is_as_stored, unpack};
+use crate::unpack::{Unpacked, archive, check_name, is_as_stored, unpack, without_suffix};
 
 /// Bytes hashed at once.
 const CHUNK: usize = 256 << 10;
@@ -67,7 +68,10 @@ impl Receiver<'_> {
         blocking(move || space.require(missing, &what)).await?;
 
         let tail = || Tail::new(partial.file(), partial.inflow());
-        let digest = spawn(digest(tail(), Digests::new(object), self.config.unpack));
+        let (source, shown) = (self.config.address.clone(), address.to_owned());
+        let check = move |head: &[u8]| genuine::check(head, &source, &shown);
+        let digests = Digests::new(object);
+        let digest = spawn(digest(tail(), digests, self.config.unpack, check));
         let unpacked = match self.config.unpack {
             Unpack::Keep => None,
             Unpack::Auto => {
@@ -89,14 +93,17 @@ impl Receiver<'_> {
         };
         let unpacked = together(download, unpacked).await?;
         let (digests, size) = digest.await?;
-        if let Some(expected) = object.size.filter(|expected| *expected != size) {
-            let message = format!("verify {address}: it has {size} bytes, expected {expected}");
-            return Err(Failure::new(Kind::BadData, message).into());
-        }
+        check_size(address, size, object.size)?;
         let sha256 = digests.verify(address, expected)?;
         let files = match unpacked {
             Unpacked::Files(files) => files,
             Unpacked::AsStored => {
+                if self.config.unpack == Unpack::Auto && without_suffix(&name) != name {
+                    tracing::warn!(
+                        object = address,
+                        "its name says that it is compressed, its content is not: published as it is"
+                    );
+                }
                 let target = staging.path().join(&name);
                 let partial = partial.path();
                 blocking(move || fs::rename(&partial, &target).context("name the file")).await?;
@@ -108,7 +115,7 @@ impl Receiver<'_> {
             }
         };
         // Names sort by age, also when the clock went back or two releases share a second.
-        let fetched_at = now().max(live.map_or(0, |live| live.fetched_at + 1));
+        let fetched_at = now().max(live.map_or(0, |live| live.fetched_at.saturating_add(1)));
         let manifest = Manifest {
             release: release_name(fetched_at, &sha256),
             source_url: address.to_owned(),
@@ -148,6 +155,17 @@ impl Receiver<'_> {
     }
 }
 
+/// Last proof that what lies on the disk is what the source described.
+fn check_size(address: &str, size: u64, expected: Option<u64>) -> Result<(), Failure> {
+    match expected {
+        Some(expected) if expected != size => {
+            let message = format!("verify {address}: it has {size} bytes, expected {expected}");
+            Err(Failure::new(Kind::BadData, message))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Runs the download and the unpacking that follows it; the first to fail ends the other.
 async fn together(
     download: Download,
@@ -181,16 +199,18 @@ async fn together(
     Ok(unpacking.await?)
 }
 
-/// Hashes all that `tail` brings, and counts it. What will be published as it is stored also goes to
+/// Hashes all that `tail` brings, and counts it; `check` sees its beginning first. What will be published as it is stored also goes to
 /// the disk on the way; what will be unpacked is deleted before the disk would see it.
 fn digest(
     mut tail: Tail,
     mut digests: Digests,
     unpack: Unpack,
+    check: impl FnOnce(&[u8]) -> Result<(), Failure> + Send + 'static,
 ) -> impl FnOnce() -> Result<(Digests, u64), Failure> + Send + 'static {
     move || {
         const DOING: &str = "read the download";
         let head = tail.head(archive::HEAD).context(DOING)?;
+        check(&head)?;
         let stays = unpack == Unpack::Keep || is_as_stored(&head);
         let mut flusher = stays.then(|| Flusher::start(tail.file()));
         let mut chunk = vec![0; CHUNK];
@@ -229,5 +249,21 @@ where
         Ok(done) => done,
         // A panic goes on as one; the runtime turns it into exit code 70.
         Err(lost) => std::panic::resume_unwind(lost.into_panic()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_that_the_source_did_not_say_is_refused() {
+        check_size("s3://b/k", 9, Some(9)).unwrap();
+        check_size("s3://b/k", 9, None).unwrap();
+        for size in [8, 10, 0] {
+            let refused = check_size("s3://b/k", size, Some(9)).unwrap_err();
+            assert_eq!(refused.kind(), Kind::BadData);
+            assert!(refused.to_string().contains("expected 9"), "{refused}");
+        }
     }
 }

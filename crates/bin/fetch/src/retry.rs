@@ -31,9 +31,19 @@ pub(crate) enum Retrying {
 impl From<Retrying> for Failure {
     fn from(retrying: Retrying) -> Self {
         match retrying {
-            Retrying::Storage(error) => error.into(),
+            Retrying::Storage(error) => failed(error),
             Retrying::Cancelled => cancelled(),
         }
+    }
+}
+
+/// A storage's error as the tool's, with what to look at.
+pub(crate) fn failed(error: Error) -> Failure {
+    let hint = error.hint();
+    let failure = Failure::from(error);
+    match hint {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use pilotfish_failure::{Failure, Kind};
 use pilotfish_runtime::Process;
-use pilotfish_storage::{Object, Storage, Version};
-use pilotfish_volume::Manifest;
+use pilotfish_storage::{Address, Object, Storage, Version};
+use pilotfish_volume::{Manifest, utc};
 use serde::Serialize;
 
 use crate::bring::{Tried, Volume};
@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::download::Stop;
 use crate::find::{Found, find};
 use crate::metrics::Metrics;
-use crate::retry::Retry;
+use crate::retry::{Retry, failed};
 
 /// How often a loop looks for leftovers and expired releases while there is nothing new.
 const TIDY_EVERY: Duration = Duration::from_secs(600);
@@ -65,6 +65,66 @@ pub(crate) struct Report {
     /// Why the newest object, or the source, could not be had.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) problem: Option<String>,
+    /// What to look at, if somebody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hint: Option<String>,
+}
+
+impl Report {
+    /// The report of a run that brought nothing, beside a release that is good enough.
+    pub(crate) fn source_away(live: Manifest, failure: &Failure) -> Self {
+        Self {
+            outcome: Outcome::SourceAway,
+            release: Some(live),
+            received_bytes: 0,
+            seconds: 0.0,
+            problem: Some(failure.to_string()),
+            hint: failure.hint().map(str::to_owned),
+        }
+    }
+
+    /// Tells a person what became of a run whose end nothing else has told.
+    pub(crate) fn tell(&self, source: &Address) {
+        let Some(Manifest {
+            release,
+            sha256,
+            fetched_at,
+            ..
+        }) = &self.release
+        else {
+            return;
+        };
+        let since = utc(*fetched_at);
+        match self.outcome {
+            Outcome::NothingToDo => {
+                tracing::info!(
+                    release,
+                    sha256,
+                    since,
+                    "nothing new: the volume has what {source} has"
+                );
+            }
+            Outcome::Fallback => {
+                tracing::warn!(
+                    release,
+                    sha256,
+                    since,
+                    problem = self.problem,
+                    "the newest object was refused: an older one of {source} is in use"
+                );
+            }
+            Outcome::Published | Outcome::SourceAway => {}
+        }
+    }
+}
+
+/// Warns that nothing came, and says what readers of the volume have instead.
+pub(crate) fn warn_of(failure: &Failure, source: &Address, live: &Manifest, failures: Option<u32>) {
+    let (release, sha256, since) = (&live.release, &live.sha256, utc(live.fetched_at));
+    tracing::warn!(
+        error = %failure, hint = failure.hint(), failures, release, sha256, since,
+        "nothing came from {source}: the release on the volume stays in use"
+    );
 }
 
 /// Runs rounds over one source and one volume.
@@ -145,6 +205,7 @@ impl Rounds {
             received_bytes: self.metrics.received.get() - received,
             seconds: started.elapsed().as_secs_f64(),
             problem,
+            hint: None,
         })
     }
 
@@ -218,7 +279,7 @@ impl Rounds {
             if std::mem::take(&mut listed) {
                 // A listing tells neither checksums nor version ids.
                 let seen = retry.run(|| self.storage.head(&object.key, None)).await;
-                object = seen.map_err(Failure::from)?.unwrap_or(object);
+                object = seen?.unwrap_or(object);
                 continue;
             }
             let looked_up = checksum::expected(&self.config, &*self.storage, &object, &retry);
@@ -254,14 +315,14 @@ impl Rounds {
                 Err(Stop::Again(error)) => {
                     restarts += 1;
                     if restarts > RESTARTS {
-                        return Err(error.into());
+                        return Err(failed(error));
                     }
                     tracing::info!(%error, "starting over");
                     if error.is_transient() {
                         retry.pause(restarts, error).await?;
                     }
                     let seen = retry.run(|| self.storage.head(&object.key, None)).await;
-                    object = seen.map_err(Failure::from)?.unwrap_or(object);
+                    object = seen?.unwrap_or(object);
                 }
             }
         }

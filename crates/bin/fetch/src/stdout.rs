@@ -20,10 +20,11 @@ use serde::Serialize;
 use crate::checksum::{self, Digests};
 use crate::config::{Config, Unpack};
 use crate::find::{Found, find};
+use crate::genuine;
 use crate::lane::on_own_thread;
 use crate::metrics::Metrics;
-use crate::retry::{Retry, cancelled};
-use crate::unpack::{Growth, archive, peek};
+use crate::retry::{Retry, cancelled, failed};
+use crate::unpack::{Growth, archive, damage, peek};
 
 /// Bytes of one request.
 const REQUEST: u64 = 1 << 20;
@@ -65,6 +66,7 @@ pub(crate) async fn run(
     let (send, receive) = mpsc::sync_channel::<Bytes>(QUEUE);
     let sink = Sink {
         config: Arc::clone(config),
+        process: process.clone(),
         object: object.clone(),
         address: address.clone(),
         expected,
@@ -231,13 +233,14 @@ fn in_one_stream(
         });
         Ok::<_, Error>(counted)
     };
-    let body = stream::once(opening).try_flatten().map_err(Failure::from);
+    let body = stream::once(opening).try_flatten().map_err(failed);
     Box::pin(body.try_filter(|chunk| std::future::ready(!chunk.is_empty())))
 }
 
 /// The blocking side: hashes, decompresses, writes, and holds the end back until it is verified.
 struct Sink {
     config: Arc<Config>,
+    process: Process,
     object: Object,
     address: String,
     expected: Option<String>,
@@ -258,11 +261,12 @@ impl Sink {
             position: Arc::clone(&position),
         };
         let corrupt = |error: &io::Error| {
-            let message = format!("unpack {}: it is corrupt or cut off: {error}", self.address);
+            let message = format!("unpack {}: {}", self.address, damage(error));
             Failure::new(Kind::BadData, message)
         };
         let stored = io::BufReader::with_capacity(256 << 10, stored);
         let (head, stored) = peek(stored, archive::HEAD).map_err(|error| corrupt(&error))?;
+        genuine::check(&head, &self.config.address, &self.address)?;
         let stored = io::BufReader::with_capacity(256 << 10, stored);
         let mut plain: Box<dyn Read> = match self.config.unpack {
             Unpack::Keep => Box::new(stored),
@@ -282,7 +286,7 @@ impl Sink {
             plain = Box::new(rest);
         }
         let mut growth = Growth::new(position, self.config.limits);
-        let mut out = io::stdout().lock();
+        let mut out = self.process.stdout();
         let mut held = Vec::with_capacity(HELD_BACK * 5);
         let mut written = 0;
         loop {

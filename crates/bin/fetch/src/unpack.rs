@@ -156,6 +156,14 @@ impl Growth {
     }
 }
 
+/// What a decompressor's error says about the stored bytes, all of which are there.
+pub(crate) fn damage(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => format!("it was stored cut off: {error}"),
+        _ => format!("it is corrupt: {error}"),
+    }
+}
+
 /// Writes the files of a release.
 struct Writer<'a> {
     into: &'a Path,
@@ -172,7 +180,7 @@ impl Writer<'_> {
 
     /// A decompressor's or an archive's error: the stored bytes are not what they should be.
     fn corrupt(&self, error: &io::Error) -> Failure {
-        self.refuse(format!("it is corrupt or cut off: {error}"))
+        self.refuse(damage(error))
     }
 
     /// Writes one file. The caller reads and decompresses; a thread of its own hashes and writes.

@@ -58,7 +58,7 @@ fn every_compression_is_known_by_its_content() {
             "{suffix}: other bytes"
         );
         let cut = from_file(&World::new(), &name, &stored[..stored.len() - 9], &[]);
-        cut.fails_with(65, "corrupt or cut off");
+        cut.fails_with(65, "stored cut off");
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use pilotfish_harness::{Fault, PATIENCE, Port, Proxy, Running, S3, World, eventually, http};
+use pilotfish_harness::{Fault, PATIENCE, Port, Proxy, S3, World, eventually, http};
 use pilotfish_storage::serving::{Abilities, HttpServer};
 
-use crate::{dump, fetch, fetch_s3, manifest, published, sha256, volume};
+use crate::{dump, fetch, fetch_s3, manifest, published, sha256, stopped, until_published, volume};
 
 fn metric(base: &str, name: &str) -> Option<f64> {
     let text = http::get(&format!("{base}/metrics"))?.body;
@@ -13,18 +13,6 @@ fn metric(base: &str, name: &str) -> Option<f64> {
         .lines()
         .find(|line| line.starts_with(name) && !line.starts_with('#'))?;
     line.rsplit(' ').next()?.parse().ok()
-}
-
-fn until_published(world: &World, content: &[u8]) {
-    eventually("the release", PATIENCE, || {
-        let path = volume(world).join("dump.sql");
-        (std::fs::read(path).ok()? == content).then_some(())
-    });
-}
-
-fn stopped(running: Running) {
-    running.terminate();
-    assert_eq!(running.wait().success().code, Some(0));
 }
 
 #[test]
@@ -134,6 +122,68 @@ fn a_call_is_answered_by_a_round_and_off_without_a_token() {
     );
     until_published(&world, &next);
     stopped(on);
+}
+
+#[test]
+fn a_source_without_the_object_is_seen_on_the_page_and_in_metrics() {
+    let world = World::new();
+    let server = HttpServer::start(Abilities::GOOD);
+    let content = dump(1000, 1);
+    server.put("/dump.sql", &content);
+    let port = Port::free();
+    let base = format!("http://127.0.0.1:{port}");
+    let listen = format!("127.0.0.1:{port}");
+    let mut running = fetch(&world, &server.url("/dump.sql"))
+        .args(["--every", "300ms", "--listen", &listen])
+        .spawn();
+    until_published(&world, &content);
+    server.remove("/dump.sql");
+    eventually("failures in a row", PATIENCE, || {
+        (metric(&base, "pilotfish_fetch_consecutive_failures")? >= 2.0).then_some(())
+    });
+    let last = "pilotfish_fetch_last_failure_timestamp_seconds{kind=\"unreachable\"}";
+    assert!(metric(&base, last).unwrap() > 1e9);
+    let log = running.wait_for_stderr("stays in use");
+    let url = server.url("/dump.sql");
+    let release = manifest(&world);
+    let warning = log.lines().find(|line| line.contains("stays in use"));
+    let warning: serde_json::Value = serde_json::from_str(warning.unwrap()).unwrap();
+    assert!(
+        warning["message"].as_str().unwrap().contains(&url),
+        "{warning}"
+    );
+    assert_eq!(warning["sha256"], release.sha256);
+    assert_eq!(warning["since"], pilotfish_volume::utc(release.fetched_at));
+    assert!(
+        warning["hint"].as_str().unwrap().contains("URL"),
+        "{warning}"
+    );
+
+    let page = http::get(&format!("{base}/")).unwrap().body;
+    for words in [
+        "failures in a row",
+        "there is no such object",
+        "look at the URL",
+        "stays in use",
+        &release.release,
+    ] {
+        assert!(page.contains(words), "no `{words}` in {page}");
+    }
+    let status = || http::get(&format!("{base}/v1/fetches")).unwrap().json();
+    let problem = &status()["problem"];
+    assert!(
+        problem["error"].as_str().unwrap().contains(&url),
+        "{problem}"
+    );
+    assert_eq!(http::get(&format!("{base}/readyz")).unwrap().status, 200);
+
+    let next = dump(1000, 2);
+    server.put("/dump.sql", &next);
+    until_published(&world, &next);
+    eventually("no problem", PATIENCE, || {
+        status()["problem"].is_null().then_some(())
+    });
+    stopped(running);
 }
 
 #[test]

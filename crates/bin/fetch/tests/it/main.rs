@@ -11,7 +11,9 @@
     reason = "helpers of tests fail by panicking, as tests do"
 )]
 
+mod accounts;
 mod archives;
+mod checksums;
 mod cli;
 mod daemon;
 mod refusals;
@@ -23,7 +25,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use pilotfish_harness::{S3, Tool, World, tool};
+use pilotfish_harness::{PATIENCE, Running, S3, Tool, World, eventually, tool};
 use sha2::{Digest, Sha256};
 
 /// A dump with its trailer, of about this many bytes, different for each seed.
@@ -88,6 +90,20 @@ fn manifest(world: &World) -> pilotfish_volume::Manifest {
         .expect("a live release")
         .manifest
         .expect("its manifest")
+}
+
+/// `PUT` of an object beside a running loop is seen when the volume shows it.
+fn until_published(world: &World, content: &[u8]) {
+    eventually("the release", PATIENCE, || {
+        let path = volume(world).join("dump.sql");
+        (fs::read(path).ok()? == content).then_some(())
+    });
+}
+
+/// Ends a daemon, which has then done nothing wrong.
+fn stopped(running: Running) {
+    running.terminate();
+    assert_eq!(running.wait().success().code, Some(0));
 }
 
 /// Nothing is live and nothing half-made is left that a reader could take for a dump.

@@ -81,8 +81,48 @@ fn a_truncated_object_is_refused() {
     let packed = zstd::encode_all(&dump(400_000, 3)[..], 1).unwrap();
     let path = stored(&world, "dump.sql.zst", &packed[..packed.len() / 2]);
     let url = format!("file://{}", path.display());
-    fetch(&world, &url).run().fails_with(65, "cut off");
+    fetch(&world, &url).run().fails_with(65, "stored cut off");
     assert_untouched(&world);
+    // What only begins like a compressed file was never whole.
+    let path = stored(&world, "dump.sql.xz", b"\xfd7zXZ\0 is how an .xz begins");
+    let url = format!("file://{}", path.display());
+    let corrupt = fetch(&world, &url).run().fails_with(65, "it is corrupt");
+    assert!(!corrupt.stderr.contains("cut off"), "{corrupt}");
+    assert_untouched(&world);
+}
+
+#[test]
+fn a_page_or_nothing_in_place_of_a_dump_is_no_release() {
+    let world = World::new();
+    let server = HttpServer::start(Abilities::GOOD);
+    let page = b"<!DOCTYPE html>\n<html><head><title>Log in</title></head><body>...</body></html>";
+    server.put("/dump.sql", page);
+    let url = server.url("/dump.sql");
+    fetch(&world, &url).run().fails_with(69, "a web page");
+    assert_untouched(&world);
+    let streamed = pilotfish_harness::tool!("fetch")
+        .args([&url, "--stdout"])
+        .run();
+    assert_eq!(streamed.fails_with(69, "Log in").stdout, "");
+
+    let content = dump(1000, 4);
+    server.put("/dump.sql", &content);
+    fetch(&world, &url).run().success();
+    server.put("/dump.sql", page);
+    let away = fetch(&world, &url).run().success();
+    assert_eq!(away.json()["outcome"], "source_away");
+    assert!(away.stderr.contains("stays in use"), "{away}");
+    assert_eq!(published(&world, "dump.sql"), content);
+
+    // Stored so, and nobody answers in its place: the object itself is bad.
+    let run = |content: &[u8]| {
+        let path = stored(&world, "source/dump.sql", content);
+        fetch(&world, &format!("file://{}", path.display())).run()
+    };
+    let refused = run(page).fails_with(65, "no dump");
+    assert!(!refused.stderr.contains("cut off"), "{refused}");
+    run(b"").fails_with(65, "it is empty");
+    assert_eq!(published(&world, "dump.sql"), content);
 }
 
 #[test]

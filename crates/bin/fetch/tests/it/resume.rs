@@ -124,6 +124,48 @@ fn two_versions_are_never_mixed() {
 }
 
 #[test]
+fn two_versions_of_a_versioned_bucket_are_never_mixed() {
+    let world = World::new();
+    let s3 = S3::start(&world);
+    s3.make_bucket("dumps");
+    let on = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    let on = world.write("versioning.xml", on);
+    let put = ["--expect100-timeout", "0.01", "-T", on.to_str().unwrap()];
+    s3.request(&put, "dumps?versioning=");
+    let (first, second) = (dump(3_000_000, 13), dump(3_000_000, 14));
+    s3.put("dumps", "dump.sql", &first);
+    let proxy = Proxy::start(
+        s3.endpoint(),
+        Fault::Slow {
+            bytes_per_second: 600_000,
+        },
+    );
+    let run = || {
+        fetch(&world, "s3://dumps/dump.sql")
+            .args(["--endpoint", &proxy.url()])
+            .envs(s3.env())
+            .args(PARTS)
+    };
+    let running = run().spawn();
+    eventually("one complete part", Duration::from_secs(60), || {
+        (complete_parts(&world) >= 1).then_some(())
+    });
+    s3.put("dumps", "dump.sql", &second);
+    proxy.set(Fault::None);
+    let done = running.wait().success();
+    // The version that was begun is still there, under its id.
+    assert!(
+        published(&world, "dump.sql") == first,
+        "another one:\n{done}"
+    );
+    let id = manifest(&world).version.expect("the version's id");
+    assert!(!id.contains('"') && id != "null", "{id}");
+    run().run().success();
+    assert!(published(&world, "dump.sql") == second, "not the newest");
+    assert_ne!(manifest(&world).version.as_deref(), Some(id.as_str()));
+}
+
+#[test]
 fn a_stream_without_ranges_starts_over_when_it_is_cut() {
     let world = World::new();
     let server = HttpServer::start(Abilities::PLAIN);
@@ -185,7 +227,7 @@ fn a_source_that_is_away_is_no_way_to_be_down() {
     proxy.set(Fault::Unavailable { times: 1000 });
     let away = run("1").success();
     assert_eq!(away.json()["outcome"], "source_away");
-    assert!(away.stderr.contains("the source is away"), "{away}");
+    assert!(away.stderr.contains("stays in use"), "{away}");
     assert_eq!(manifest(&world).release, release);
 
     let denied = fetch_s3(&World::new(), &s3, "s3://dumps/dump.sql")

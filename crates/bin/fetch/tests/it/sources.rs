@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pilotfish_harness::{S3, World};
+use pilotfish_harness::{S3, TlsFront, World};
 use pilotfish_storage::serving::{Abilities, HttpServer};
 
 use crate::{dump, fetch, fetch_s3, manifest, published, sha256, stored, volume};
@@ -28,9 +28,11 @@ fn a_file_is_published_once() {
         "the lease is still there"
     );
 
-    let again = fetch(&world, &url).run().success().json();
-    assert_eq!(again["outcome"], "nothing_to_do");
-    assert_eq!(again["received_bytes"], 0);
+    let again = fetch(&world, &url).run().success();
+    assert!(again.stderr.contains("nothing new"), "{again}");
+    assert!(again.stderr.contains(&release.sha256), "{again}");
+    assert_eq!(again.json()["outcome"], "nothing_to_do");
+    assert_eq!(again.json()["received_bytes"], 0);
     // Another version of the source with the same bytes is no new release.
     fs::remove_file(&path).unwrap();
     stored(&world, "source/dump.sql", &content);
@@ -83,6 +85,21 @@ fn a_web_server_without_ranges_and_marks_will_do() {
 }
 
 #[test]
+fn an_authority_of_ones_own_is_trusted_when_its_file_is_given() {
+    let world = World::new();
+    let server = HttpServer::start(Abilities::GOOD);
+    let content = dump(300_000, 3);
+    server.put("/dump.sql", &content);
+    let front = TlsFront::start(&server.url(""));
+    let url = format!("{}/dump.sql", front.url());
+    let stranger = fetch(&world, &url).run().fails_with(69, "not trusted");
+    assert!(stranger.stderr.contains("--ca-file"), "{stranger}");
+    let ca = world.write("ca.pem", front.authority());
+    fetch(&world, &url).arg("--ca-file").arg(ca).run().success();
+    assert_eq!(published(&world, "dump.sql"), content);
+}
+
+#[test]
 fn an_object_of_a_bucket_and_the_best_of_a_folder() {
     let world = World::new();
     let s3 = S3::start(&world);
@@ -131,11 +148,80 @@ fn an_object_of_a_bucket_and_the_best_of_a_folder() {
         .run()
         .success();
     assert_eq!(published(&world, "2026-11-22.sql"), b"deeper");
-    let none = fetch_s3(&world, &s3, "s3://dumps/daily/")
-        .args(["--match", "*.dump"])
-        .run();
-    // A release is on the volume: a source without a dump is no reason to stay down.
-    assert_eq!(none.success().json()["outcome"], "source_away");
+}
+
+#[test]
+fn a_source_without_the_dump_leaves_the_release_in_use_and_says_what_to_look_at() {
+    let world = World::new();
+    let s3 = S3::start(&world);
+    s3.put("dumps", "daily/2026-11-21.sql", dump(1000, 5));
+    s3.put("dumps", "daily/2026-11-21.sql.sha256", "a companion");
+    let server = HttpServer::start(Abilities::GOOD);
+    let (host, secret) = (server.url(""), "me:s3cr3t@127.0.0.1");
+    let hidden = format!(
+        "{}/absent.sql?signature=s3cr3t",
+        host.replace("127.0.0.1", secret)
+    );
+    let cases = [
+        (
+            "s3://dumps/daily/absent.sql",
+            "",
+            "there is no such object",
+            "look at the URL",
+        ),
+        (
+            "s3://dumps/dayly/",
+            "*.sql",
+            "s3://dumps/dayly/: it holds no object",
+            "look at the URL",
+        ),
+        (
+            "s3://dumps/daily/",
+            "*.dump",
+            "of its 2 objects none fits --match *.dump",
+            "s3://dumps/daily/2026-11-21.sql",
+        ),
+        (&hidden, "", "there is no such object", "look at the URL"),
+    ];
+    let run = |url: &str, matching: &str| {
+        let fetch = fetch_s3(&world, &s3, url);
+        if matching.is_empty() {
+            fetch.run()
+        } else {
+            fetch.args(["--match", matching]).run()
+        }
+    };
+    for (url, matching, problem, hint) in cases {
+        let failed = run(url, matching).fails_with(69, problem);
+        assert!(failed.stderr.contains(hint), "no `{hint}` in {failed}");
+    }
+    run("s3://dumps/daily/2026-11-21.sql", "").success();
+    let live = manifest(&world);
+    for (url, matching, problem, hint) in cases {
+        let done = run(url, matching).success();
+        assert_eq!(done.json()["outcome"], "source_away");
+        assert_eq!(done.json()["release"]["sha256"], live.sha256);
+        let shown = done.json()["problem"].to_string() + &done.json()["hint"].to_string();
+        assert!(shown.contains(problem) && shown.contains(hint), "{done}");
+        let warning = done
+            .stderr
+            .lines()
+            .find(|line| line.contains("WARN"))
+            .unwrap();
+        let url = url.split('?').next().unwrap().replace("me:s3cr3t@", "");
+        for words in [
+            url.as_str(),
+            problem,
+            hint,
+            "stays in use",
+            &live.sha256,
+            &pilotfish_volume::utc(live.fetched_at),
+        ] {
+            assert!(warning.contains(words), "no `{words}` in {warning}");
+        }
+        assert!(!done.stderr.contains("s3cr3t"), "{done}");
+        assert_eq!(manifest(&world).release, live.release);
+    }
 }
 
 #[test]
