@@ -6,7 +6,6 @@ use pilotfish_sql::Flavour;
 use pilotfish_sql::mysql::{self, Mode, TokenKind, quote};
 
 use super::ledger::{Detail, Entry};
-use super::names::qualified;
 use crate::load::{Definer, Object, ObjectKind, SessionState};
 
 /// `from`.x becomes `to`.x, token by token; text as it is where both are the same.
@@ -151,37 +150,6 @@ pub(super) fn point_outside(
     format!("{head}{}.{rest}", quote(live))
 }
 
-/// `nextval(schema.s)` in a column's default, as SHOW CREATE TABLE writes it, moved to another schema:
-/// (column, ALTER clause). MariaDB keeps the staging schema's name through a RENAME (measured).
-pub(super) fn sequence_defaults(definition: &str, from: &str, to: &str) -> Vec<String> {
-    let needle = format!("nextval({}.", quote(from));
-    definition
-        .lines()
-        .map(str::trim)
-        .filter(|line| line.starts_with('`') && line.contains(&needle))
-        .filter_map(|line| {
-            let column = &line[..=line[1..].find('`')? + 1];
-            let start = line.find(&needle)?;
-            let sequence = &line[start + needle.len()..];
-            let end = sequence.find("`)")? + 1;
-            Some(format!(
-                "ALTER COLUMN {column} SET DEFAULT nextval({}.{})",
-                quote(to),
-                &sequence[..end]
-            ))
-        })
-        .collect()
-}
-
-/// The ALTER TABLE for [`sequence_defaults`].
-pub(super) fn alter_defaults(schema: &str, table: &str, clauses: &[String]) -> String {
-    format!(
-        "ALTER TABLE {} {}",
-        qualified(schema, table),
-        clauses.join(", ")
-    )
-}
-
 /// How a session reads its statements; the modes that combine others (`ANSI`, `ORACLE`) are spelt out in
 /// `@@sql_mode`.
 pub(super) fn mode(flavour: Flavour, session: &SessionState) -> Mode {
@@ -231,16 +199,6 @@ mod tests {
             Some((ObjectKind::View, "my view"))
         );
         assert_eq!(split_key("todo"), None);
-    }
-
-    #[test]
-    fn sequence_defaults_follow_the_table() {
-        let definition =
-            "CREATE TABLE `t` (\n  `id` int(11) NOT NULL DEFAULT nextval(`st`.`s`),\n  `a` int\n)";
-        assert_eq!(
-            sequence_defaults(definition, "st", "app"),
-            ["ALTER COLUMN `id` SET DEFAULT nextval(`app`.`s`)"]
-        );
     }
 
     #[test]

@@ -8,19 +8,14 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use mysql_async::prelude::Queryable as _;
-use pilotfish_sql::Flavour;
 
 use super::ledger::{self, Content, Entry};
 use super::names::{Marker, Names, qualified};
+use super::patience::patiently;
 use super::target::MysqlTarget;
-use super::{objects, rehearsal, rejected};
+use super::{objects, rehearsal, rejected, sequences};
 use crate::Error;
 use crate::load::{Object, Release, SwapMode, SwapPlan, TableRecord, Target as _};
-
-/// Between two tries for the locks: long enough to let readers through (measured: 0 errors, 0 mixes).
-pub(super) const PAUSE: Duration = Duration::from_millis(2);
-/// `ER_LOCK_WAIT_TIMEOUT`; `ER_LOCK_DEADLOCK`, where MySQL chooses the DDL as victim.
-const LOCKED: &[u16] = &[1205, 1213];
 
 /// Makes the staged release live.
 pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result<(), Error> {
@@ -29,7 +24,7 @@ pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result
     let mut todo = Vec::new();
     if renames_tables {
         rehearsal::rehearse(target, plan).await?;
-        todo.extend(point_sequences(target, &names, plan).await?);
+        todo.extend(sequences::point_at_live(target, &names, plan).await?);
     }
     let before = target.live_content().await?.unwrap_or_default();
     let mut objects = entries(target, &plan.objects);
@@ -426,58 +421,6 @@ async fn set_triggers_aside(
     Ok(())
 }
 
-/// Points defaults that draw from a staged sequence at the live one: before the swap where that is
-/// there already, else afterwards.
-async fn point_sequences(
-    target: &mut MysqlTarget,
-    names: &Names,
-    plan: &SwapPlan,
-) -> Result<Vec<Entry>, Error> {
-    let staged = target.tables_of(&names.staging).await?;
-    if !target.access.flavour.mariadb || !staged.values().any(|kind| kind == "SEQUENCE") {
-        return Ok(Vec::new());
-    }
-    let live = target.tables_of(&names.live).await?;
-    let sequences_live = staged
-        .iter()
-        .filter(|(_, kind)| *kind == "SEQUENCE")
-        .all(|(name, _)| live.contains_key(name));
-    let mut todo = Vec::new();
-    for table in plan
-        .swap
-        .iter()
-        .filter(|table| staged.get(*table).is_some_and(|kind| kind == "BASE TABLE"))
-    {
-        let definition: Option<(String, String)> = target
-            .conn
-            .query_first(format!(
-                "SHOW CREATE TABLE {}",
-                qualified(&names.staging, table)
-            ))
-            .await?;
-        let Some((_, definition)) = definition else {
-            continue;
-        };
-        let clauses = objects::sequence_defaults(&definition, &names.staging, &names.live);
-        if clauses.is_empty() {
-            continue;
-        }
-        if sequences_live {
-            target
-                .conn
-                .query_drop(objects::alter_defaults(&names.staging, table, &clauses))
-                .await?;
-        } else {
-            todo.push(Entry {
-                key: format!("defaults of {table}"),
-                detail: ledger::Detail::default(),
-                sql: objects::alter_defaults(&names.live, table, &clauses).into_bytes(),
-            });
-        }
-    }
-    Ok(todo)
-}
-
 async fn rename(
     target: &mut MysqlTarget,
     renames: &[(String, String)],
@@ -494,73 +437,6 @@ async fn rename(
         "swap the tables",
     )
     .await
-}
-
-/// Runs DDL that never waits in a lock queue, where new readers would wait behind it: it takes all
-/// locks at once or tries again. MySQL cannot wait for less than a second.
-async fn patiently(
-    target: &mut MysqlTarget,
-    statement: &str,
-    deadline: Instant,
-    doing: &str,
-) -> Result<(), Error> {
-    target
-        .conn
-        .query_drop(without_queueing(target.access.flavour))
-        .await?;
-    let mut tries = 0_u32;
-    let outcome = loop {
-        tries += 1;
-        match target.conn.query_drop(statement).await.map_err(Error::from) {
-            Err(error) if found_locks(&error) => {
-                if Instant::now() >= deadline {
-                    let who = holder(target).await;
-                    break Err(Error::Locked(format!(
-                        "{doing}: others held the tables at each of {tries} tries; {who}, or raise --swap-timeout"
-                    )));
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
-            outcome => break outcome,
-        }
-    };
-    tracing::debug!(doing, tries, "took the locks");
-    target
-        .conn
-        .query_drop("SET SESSION lock_wait_timeout=60")
-        .await?;
-    outcome
-}
-
-/// Who probably holds the tables, as advice; a right to ask is not needed for a load.
-async fn holder(target: &mut MysqlTarget) -> String {
-    let oldest: Result<Option<(u64, String, String, i64)>, _> = target
-        .conn
-        .query_first(
-            "SELECT p.id, p.user, p.host, TIMESTAMPDIFF(SECOND, t.trx_started, NOW()) FROM \
-             information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = \
-             t.trx_mysql_thread_id WHERE p.id <> CONNECTION_ID() ORDER BY t.trx_started LIMIT 1",
-        )
-        .await;
-    match oldest {
-        Ok(Some((id, user, host, seconds))) => format!(
-            "end connection {id} of {user}@{host}, whose transaction is open since {seconds} s"
-        ),
-        _ => "end long transactions (SHOW PROCESSLIST)".to_owned(),
-    }
-}
-
-/// The setting under which DDL takes its locks at once or fails; MySQL waits for a second at least.
-pub(super) fn without_queueing(flavour: Flavour) -> String {
-    format!(
-        "SET SESSION lock_wait_timeout={}",
-        u8::from(!flavour.mariadb)
-    )
-}
-
-/// Whether somebody held a lock that DDL needs.
-pub(super) fn found_locks(error: &Error) -> bool {
-    error.code().is_some_and(|code| LOCKED.contains(&code))
 }
 
 #[cfg(test)]

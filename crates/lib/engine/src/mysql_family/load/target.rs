@@ -11,7 +11,7 @@ use pilotfish_sql::mysql::quote;
 use super::ledger::{self, Content, Entry};
 use super::names::{Marker, literal, qualified};
 use super::stage::MysqlStage;
-use super::{Access, proof, rejected, session, swap};
+use super::{Access, patience, proof, rejected, session, swap};
 use crate::Error;
 use crate::load::{Drift, Previous, Release, Stage, SwapMode, SwapPlan, Target};
 
@@ -174,12 +174,12 @@ impl MysqlTarget {
     async fn run_patiently(&mut self, entry: &Entry) -> Result<(), Error> {
         let deadline = Instant::now() + FINISH_PATIENCE;
         self.conn
-            .query_drop(swap::without_queueing(self.access.flavour))
+            .query_drop(patience::without_queueing(self.access.flavour))
             .await?;
         loop {
             match self.run(entry).await {
-                Err(error) if swap::found_locks(&error) && Instant::now() < deadline => {
-                    tokio::time::sleep(swap::PAUSE).await;
+                Err(error) if patience::found_locks(&error) && Instant::now() < deadline => {
+                    tokio::time::sleep(patience::PAUSE).await;
                 }
                 outcome => return outcome,
             }
