@@ -63,7 +63,7 @@ pub trait Fixture: Send + Sync {
     fn time_zone(&self, hours: i8) -> String;
     /// The statement after which the session refuses values that do not fit, where it needs one.
     fn strict(&self) -> Option<&'static str>;
-    /// A statement that changes rows of another database of the server.
+    /// A statement that removes all rows of a table and names its database.
     fn reach(&self, database: &str, table: &str) -> String;
     /// What follows the rows of an INSERT that replaces the word where the id is there already.
     fn upsert(&self) -> &'static str;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use pilotfish_failure::{Classify as _, Kind};
+use pilotfish_failure::{Classify, Kind};
 
 use super::{Fixture, Row};
 use crate::Error;
@@ -317,7 +317,7 @@ pub(super) fn batch(session: &Arc<SessionState>, table: &str, tuples: &str) -> R
 
 /// What a refusal means; `None` where nothing was refused.
 pub(super) fn refusal<T>(outcome: &Result<T, Error>) -> Option<Kind> {
-    outcome.as_ref().err().map(|error| error.kind())
+    outcome.as_ref().err().map(Classify::kind)
 }
 
 fn object(

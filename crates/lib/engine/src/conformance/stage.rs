@@ -4,12 +4,13 @@ use bytes::Bytes;
 
 use super::scene::{Draft, Scene, batch, plan, row, rows, set};
 use crate::Error;
-use crate::load::{Loaded, RowBatch, TableRecord};
+use crate::load::{Loaded, RowBatch, TableRecord, TargetOptions};
 
 promises! {
     nothing_live_changes_before_the_swap,
     a_stage_begins_empty,
     statements_of_the_dump_stay_on_the_stage,
+    the_dumps_name_for_the_database_means_the_stage,
     other_databases_are_out_of_reach,
     a_new_session_begins_as_before_the_first_statement,
 }
@@ -117,6 +118,39 @@ async fn statements_of_the_dump_stay_on_the_stage(scene: &Scene) -> Result<(), E
     let plan = plan(2, [("a".to_owned(), TableRecord::default())].into());
     scene.go_live(&mut *target, stage, &plan).await?;
     assert_eq!(scene.rows("a"), [row(3, "three"), row(4, "five")]);
+    Ok(())
+}
+
+async fn the_dumps_name_for_the_database_means_the_stage(scene: &Scene) -> Result<(), Error> {
+    let mut target = scene.target().await?;
+    scene
+        .publish(&mut *target, &Draft::new(1).table("t", &["one"]))
+        .await?;
+    drop(target);
+    for dump_database in [None, Some("app_as_the_dump_says".to_owned())] {
+        let named = dump_database.as_ref().unwrap_or(&scene.database);
+        let statement = scene.fixture.reach(named, "t");
+        let options = TargetOptions {
+            dump_database: dump_database.clone(),
+            ..scene.options()
+        };
+        let mut target = scene.load()?.target(options).await?;
+        let mut stage = target.stage().await?;
+        let definition = scene.fixture.table("t");
+        stage.create_table("t", definition.as_bytes()).await?;
+        let two = scene.batch(&mut *stage, "t", &rows(&["two"])).await?;
+        for opaque in [false, true] {
+            stage.insert(&two).await?;
+            if opaque {
+                stage.execute_opaque(statement.as_bytes()).await?;
+            } else {
+                stage.execute(statement.as_bytes()).await?;
+            }
+            let emptied = "SELECT CASE WHEN COUNT(*) = 0 THEN 1 ELSE 0 END FROM t";
+            assert_eq!(stage.check(emptied, &set([])).await?, None, "{statement}");
+            assert_eq!(scene.rows("t"), rows(&["one"]), "{statement}");
+        }
+    }
     Ok(())
 }
 

@@ -169,8 +169,8 @@ async fn a_swap_without_a_moment_leaves_the_old_release_whole(scene: &Scene) -> 
     };
     scene.publish(&mut *target, &release(1, "one")).await?;
     let live = scene.publish(&mut *target, &release(2, "two")).await?;
-    let reader = scene.fixture.hold(&scene.database, "a");
     let (stage, plan) = scene.staged(&mut *target, &release(3, "three")).await?;
+    let reader = scene.fixture.hold(&scene.database, "a");
     let hurried = SwapPlan {
         patience: Duration::from_millis(200),
         ..plan
