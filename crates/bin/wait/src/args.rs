@@ -130,7 +130,7 @@ impl Args {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser as _;
+    use clap::{CommandFactory as _, Parser as _};
 
     fn config(words: &[&str]) -> Result<Config, Vec<String>> {
         let words = std::iter::once("pilotfish-wait").chain(words.iter().copied());
@@ -145,6 +145,14 @@ mod tests {
         assert_eq!(mistakes.len(), 3, "{mistakes:?}");
         let mistakes = config(&["--table=drugs", "--url=mysql://u@db"]).unwrap_err();
         assert!(mistakes[0].contains("name its database"), "{mistakes:?}");
+    }
+
+    #[test]
+    fn help_is_short() {
+        for arg in Args::command().get_arguments() {
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            assert!((1..=70).contains(&help.len()), "{}: {help}", arg.get_id());
+        }
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// End the running load of the watch in this pod safely, and start no other: a preStop hook
+    /// Stop the running load safely and start no other: a preStop hook
     #[command(hide = true)]
     Drain,
 }
@@ -202,5 +202,20 @@ fn positive_duration(text: &str) -> Result<Duration, String> {
     match parse_duration(text)? {
         Duration::ZERO => Err("give a time above zero".to_owned()),
         time => Ok(time),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn help_is_short() {
+        let command = Args::command();
+        for arg in command.get_arguments() {
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            assert!((1..=70).contains(&help.len()), "{}: {help}", arg.get_id());
+        }
     }
 }

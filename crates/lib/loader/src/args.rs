@@ -75,13 +75,13 @@ pub struct LoadArgs {
         default_value = "current"
     )]
     definer: Definer,
-    /// Keep rows out of the binary log: replicas then MISS this release and stop at its swap
+    /// No binary log: replicas MISS this release and stop at its swap
     #[arg(long, hide_short_help = true, env = "PILOTFISH_NO_BINLOG")]
     no_binlog: bool,
     /// The dump's SHA-256 must be this
     #[arg(long, env = "PILOTFISH_SHA256", value_name = "HEX")]
     sha256: Option<String>,
-    /// Accept a stream whose dump was made without comments, so that nothing proves its end
+    /// Accept a stream without a trailer, so that nothing proves its end
     #[arg(long, hide_short_help = true, env = "PILOTFISH_NO_TRAILER")]
     no_trailer: bool,
 }
