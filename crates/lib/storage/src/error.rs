@@ -25,6 +25,12 @@ pub enum Error {
         /// The object's address.
         object: String,
     },
+    /// There is no such bucket (now).
+    #[error("read {object}: there is no such bucket")]
+    NoBucket {
+        /// The object's address.
+        object: String,
+    },
     /// Credentials are missing, wrong, expired or not sufficient.
     #[error("read {object}: denied: {reason}")]
     Denied {
@@ -83,6 +89,9 @@ impl Error {
             Self::NotFound { .. } => {
                 Some("look at the URL: host, bucket, key; or the object was not published yet")
             }
+            Self::NoBucket { .. } => {
+                Some("look at the bucket's name and at --endpoint; or it was not made yet")
+            }
             Self::Denied { .. } => Some("look at the credentials and at what they may read"),
             Self::Untrusted { .. } => {
                 Some("give --ca-file with the authority that signed it, or mend the certificate")
@@ -109,6 +118,7 @@ impl Classify for Error {
             // An object that is not there may come: whoever waits for it retries.
             // So may a good certificate: to be away is the source's part, not the configuration's.
             Self::NotFound { .. }
+            | Self::NoBucket { .. }
             | Self::Changed { .. }
             | Self::Untrusted { .. }
             | Self::Unreachable { .. } => Kind::Unreachable,

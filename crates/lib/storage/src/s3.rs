@@ -336,10 +336,7 @@ where
         .message()
         .map_or_else(|| in_words(error), |message| format!("{code}: {message}"));
     match (status(error), code) {
-        (_, "NoSuchBucket") => Error::Refused {
-            object,
-            reason: words,
-        },
+        (_, "NoSuchBucket") => Error::NoBucket { object },
         (_, "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired") | (Some(401 | 403), _) => {
             Error::Denied {
                 object,

@@ -218,7 +218,7 @@ async fn s3_conforms() {
 }
 
 #[tokio::test]
-async fn a_wrong_account_is_denied_and_a_missing_bucket_refused() {
+async fn a_wrong_account_is_denied_and_a_missing_bucket_named() {
     let world = World::new();
     let s3 = S3::start(&world);
     s3.put("bucket", "d.sql", "x");
@@ -249,7 +249,10 @@ async fn a_wrong_account_is_denied_and_a_missing_bucket_refused() {
     let absent = Address::parse("s3://absent-bucket/").unwrap();
     let storage = open(&absent, &own(&s3.env())).await.unwrap();
     let refused = storage.list("", None).await;
-    assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(Error::NoBucket { .. })),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]

@@ -181,6 +181,12 @@ fn a_source_without_the_dump_leaves_the_release_in_use_and_says_what_to_look_at(
             "of its 2 objects none fits --match *.dump",
             "s3://dumps/daily/2026-11-21.sql",
         ),
+        (
+            "s3://dumpz/daily/",
+            "*.sql",
+            "there is no such bucket",
+            "look at the bucket's name",
+        ),
         (&hidden, "", "there is no such object", "look at the URL"),
     ];
     let run = |url: &str, matching: &str| {
