@@ -4,8 +4,9 @@
 //! tool: what another tool knows is no misspelling. `tests/tidy` holds the list to the flags.
 
 /// One line per variable, in the order of the alphabet.
-pub(crate) const FAMILY: [&str; 82] = [
+pub(crate) const FAMILY: [&str; 84] = [
     "PILOTFISH_ADOPT",
+    "PILOTFISH_ALLOW_ORPHANS",
     "PILOTFISH_ANONYMOUS",
     "PILOTFISH_ASK_TIMEOUT",
     "PILOTFISH_BEARER_TOKEN_FILE",
@@ -68,6 +69,7 @@ pub(crate) const FAMILY: [&str; 82] = [
     "PILOTFISH_RESERVE",
     "PILOTFISH_RESULT_FILE",
     "PILOTFISH_RETRIES",
+    "PILOTFISH_RETRY_FOR",
     "PILOTFISH_SETTLE",
     "PILOTFISH_SHA256",
     "PILOTFISH_SKIP",
