@@ -71,7 +71,7 @@ async fn status_tells_each_database(scene: &Scene) -> Result<(), Error> {
         database: format!("{}_2", scene.database),
         ..scene.options()
     };
-    let mut second = load.target(other.clone()).await?;
+    let mut second = scene.target_with(other.clone()).await?;
     let draft = Draft::new(7).table("a", &["one"]);
     scene.publish(&mut *second, &draft).await?;
     let mut target = scene.target().await?;

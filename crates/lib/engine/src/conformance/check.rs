@@ -99,7 +99,7 @@ async fn what_the_server_cannot_read_is_known_before_the_load(scene: &Scene) -> 
         ..scene.options()
     };
     for options in [look, scene.options()] {
-        let mut target = scene.load()?.target(options).await?;
+        let mut target = scene.target_with(options).await?;
         target.parse("SELECT 1").await?;
         target
             .parse("SELECT COUNT(*) FROM not_there_yet WHERE word = 'it''s'")

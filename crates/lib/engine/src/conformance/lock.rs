@@ -29,8 +29,8 @@ async fn a_look_neither_locks_nor_writes(scene: &Scene) -> Result<(), Error> {
         look_only: true,
         ..scene.options()
     };
-    let first = scene.load()?.target(look()).await?;
-    let second = scene.load()?.target(look()).await?;
+    let first = scene.target_with(look()).await?;
+    let second = scene.target_with(look()).await?;
     for mut target in [first, second] {
         let (nothing, table) = (Release::default(), set(["t"]));
         assert_eq!(target.live().await?, None);
@@ -49,7 +49,7 @@ async fn a_look_neither_locks_nor_writes(scene: &Scene) -> Result<(), Error> {
     scene
         .publish(&mut *loader, &Draft::new(1).table("t", &["one"]))
         .await?;
-    let mut target = scene.load()?.target(look()).await?;
+    let mut target = scene.target_with(look()).await?;
     let live = target.live().await?.unwrap_or_default();
     assert_eq!(
         live.tables.len(),
@@ -66,7 +66,7 @@ async fn a_look_neither_locks_nor_writes(scene: &Scene) -> Result<(), Error> {
 
 async fn a_database_has_one_loader_at_a_time(scene: &Scene) -> Result<(), Error> {
     let first = scene.target().await?;
-    let second = scene.target().await;
+    let second = scene.load()?.target(scene.options()).await;
     assert_eq!(
         refusal(&second),
         Some(Kind::Busy),
@@ -77,10 +77,10 @@ async fn a_database_has_one_loader_at_a_time(scene: &Scene) -> Result<(), Error>
         database: format!("{}_2", scene.database),
         ..scene.options()
     };
-    let other = scene.load()?.target(elsewhere).await?;
+    let other = scene.target_with(elsewhere).await?;
     drop(first);
     let second = scene.target().await?;
-    let third = scene.target().await;
+    let third = scene.load()?.target(scene.options()).await;
     assert_eq!(
         refusal(&third),
         Some(Kind::Busy),
@@ -99,7 +99,7 @@ async fn a_read_only_server_is_left_alone(scene: &Scene) -> Result<(), Error> {
         .await?;
     drop(target);
     scene.fixture.read_only(true);
-    let refused = scene.target().await;
+    let refused = scene.load()?.target(scene.options()).await;
     let written = load.history().put("id", "{}").await;
     let status = load.status().await;
     let read = load.history().get("id").await;

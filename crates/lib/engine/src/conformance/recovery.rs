@@ -152,7 +152,7 @@ async fn a_load_without_swap_that_was_dropped_claims_no_release(
         ..scene.options()
     };
     for first in [true, false] {
-        let mut target = scene.load()?.target(straight()).await?;
+        let mut target = scene.target_with(straight()).await?;
         let mut stage = target.stage().await?;
         stage.execute(b"DROP TABLE IF EXISTS a").await?;
         let definition = scene.fixture.table("a");
@@ -161,7 +161,7 @@ async fn a_load_without_swap_that_was_dropped_claims_no_release(
         stage.worker().await?.load(&batch).await?;
         drop((stage, target));
 
-        let mut target = scene.load()?.target(straight()).await?;
+        let mut target = scene.target_with(straight()).await?;
         target.recover().await?;
         let live = target.live().await?.unwrap_or_default();
         assert!(

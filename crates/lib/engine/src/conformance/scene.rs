@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pilotfish_failure::{Classify, Kind};
@@ -51,7 +51,23 @@ impl Scene {
     }
 
     pub(super) async fn target(&self) -> Result<Box<dyn Target>, Error> {
-        self.load()?.target(self.options()).await
+        self.target_with(self.options()).await
+    }
+
+    /// Opens a database that nobody else holds, once the loader before is really gone: its server
+    /// notices in its own time.
+    pub(super) async fn target_with(
+        &self,
+        options: TargetOptions,
+    ) -> Result<Box<dyn Target>, Error> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let target = self.load()?.target(options.clone()).await;
+            if refusal(&target) != Some(Kind::Busy) || Instant::now() >= deadline {
+                return target;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// What the ledger says of this database.

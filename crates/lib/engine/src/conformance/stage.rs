@@ -134,7 +134,7 @@ async fn the_dumps_name_for_the_database_means_the_stage(scene: &Scene) -> Resul
             dump_database: dump_database.clone(),
             ..scene.options()
         };
-        let mut target = scene.load()?.target(options).await?;
+        let mut target = scene.target_with(options).await?;
         let mut stage = target.stage().await?;
         let definition = scene.fixture.table("t");
         stage.create_table("t", definition.as_bytes()).await?;

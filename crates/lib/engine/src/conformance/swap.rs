@@ -250,7 +250,7 @@ async fn without_a_swap_rows_go_straight_in(scene: &Scene) -> Result<(), Error> 
         swap: SwapMode::None,
         ..scene.options()
     };
-    let mut target = scene.load()?.target(straight).await?;
+    let mut target = scene.target_with(straight).await?;
     let mut stage = target.stage().await?;
     let live = target.live().await?.unwrap_or_default();
     assert_ne!(live.digest, digest(1), "half a release has no name");

@@ -24,10 +24,16 @@ impl MysqlFamily {
     pub(crate) async fn start(kind: ServerKind, local_infile: bool) -> Arc<dyn Fixture> {
         let world = World::new();
         let local_infile = format!("--local-infile={}", u8::from(local_infile));
-        // With MySQL's binary log, triggers need it.
-        let trust = "--log-bin-trust-function-creators=1";
-        let server = Server::start(kind, &world, &[&local_infile, trust]);
-        let engine = open(&settings(&["--url", &server.url()])).await.unwrap();
+        let server_flags = [
+            local_infile.as_str(),
+            // With MySQL's binary log, triggers need it.
+            "--log-bin-trust-function-creators=1",
+            // A machine that builds beside the tests greets slowly.
+            "--connect-timeout=60",
+        ];
+        let server = Server::start(kind, &world, &server_flags);
+        let flags = ["--url", &server.url(), "--connect-timeout=60s"];
+        let engine = open(&settings(&flags)).await.unwrap();
         Arc::new(Self {
             engine,
             server,
