@@ -13,7 +13,7 @@ pub use comment::{Comment, comment_at, dash_comment, skip_comment, skip_line, sk
 pub use definer::set_definer;
 pub use literal::{Literal, Scan, TupleError, Tuples, scan_tuple, unescape};
 pub use name::{Name, quote, unquote};
-pub use qualifier::requalify;
+pub use qualifier::{may_name, requalify};
 pub use token::{Token, TokenKind, Tokens, tokens};
 
 use crate::Flavour;

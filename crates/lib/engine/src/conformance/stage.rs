@@ -13,6 +13,7 @@ promises! {
     the_dumps_name_for_the_database_means_the_stage,
     other_databases_are_out_of_reach,
     a_new_session_begins_as_before_the_first_statement,
+    a_stage_stands_in_no_readers_way,
 }
 
 async fn nothing_live_changes_before_the_swap(scene: &Scene) -> Result<(), Error> {
@@ -196,5 +197,17 @@ async fn a_new_session_begins_as_before_the_first_statement(scene: &Scene) -> Re
     stage.insert(&rows_of_t).await?;
     assert_eq!(stage.tables().await?, set(["t"]));
     assert_eq!(scene.tables(), set([]));
+    Ok(())
+}
+
+async fn a_stage_stands_in_no_readers_way(scene: &Scene) -> Result<(), Error> {
+    let mut target = scene.target().await?;
+    let first = Draft::new(1).table("a", &["one"]);
+    scene.publish(&mut *target, &first).await?;
+    let reader = scene.fixture.hold(&scene.database, "a");
+    let second = Draft::new(2).table("a", &["two"]);
+    let (stage, plan) = scene.staged(&mut *target, &second).await?;
+    drop(reader);
+    scene.go_live(&mut *target, stage, &plan).await?;
     Ok(())
 }

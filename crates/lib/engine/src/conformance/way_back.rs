@@ -14,6 +14,7 @@ promises! {
     without_a_previous_release_there_is_no_way_back,
     tables_that_somebody_else_made_come_back_too,
     tables_that_both_releases_share_stay,
+    a_rejected_release_stays_rejected_where_what_is_live_has_no_name,
 }
 
 async fn a_rollback_brings_the_previous_release_back(scene: &Scene) -> Result<(), Error> {
@@ -173,5 +174,27 @@ async fn tables_that_both_releases_share_stay(scene: &Scene) -> Result<(), Error
     assert_eq!(again.tables, one.tables);
     assert_eq!(scene.rows("a"), rows(&["one"]));
     assert_eq!(scene.rows("same"), rows(&["both"]));
+    Ok(())
+}
+
+async fn a_rejected_release_stays_rejected_where_what_is_live_has_no_name(
+    scene: &Scene,
+) -> Result<(), Error> {
+    let made = scene
+        .fixture
+        .ask(None, &format!("CREATE DATABASE {}", scene.database));
+    assert!(made.is_ok(), "{made:?}");
+    scene.ask(&scene.fixture.table("a"));
+    let mut target = scene.target().await?;
+    let draft = Draft::new(1).table("a", &["ours"]);
+    scene.publish(&mut *target, &draft).await?;
+    Scene::rollback(&mut *target).await?;
+    target.finish().await?;
+    target.tidy(true).await?;
+    drop(target);
+    let mut target = scene.target().await?;
+    target.recover().await?;
+    let rejected = target.rejected().await?;
+    assert!(rejected.contains(&digest(1)), "{rejected:?}");
     Ok(())
 }

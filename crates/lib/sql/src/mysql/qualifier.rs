@@ -4,6 +4,13 @@ use std::borrow::Cow;
 
 use super::{Mode, Token, TokenKind, quote, tokens, unquote};
 
+/// Whether `name` may stand in a statement, whatever its quoting: a look at bytes, before anything is
+/// tokenized.
+#[must_use]
+pub fn may_name(text: &[u8], name: &str) -> bool {
+    memchr::memmem::find(text, name.as_bytes()).is_some() || name.contains(['`', '"'])
+}
+
 /// Replaces the qualifier `from`.x by `to`.x, token by token: never inside strings or comments that
 /// do not run. Names are compared as written (databases are case-sensitive on Linux).
 ///
@@ -12,7 +19,7 @@ use super::{Mode, Token, TokenKind, quote, tokens, unquote};
 /// FROM, JOIN, INTO and the like); a three-part name always does.
 #[must_use]
 pub fn requalify<'a>(text: &'a [u8], mode: Mode, from: &str, to: &str) -> Cow<'a, [u8]> {
-    if memchr::memmem::find(text, from.as_bytes()).is_none() && !from.contains(['`', '"']) {
+    if !may_name(text, from) {
         return Cow::Borrowed(text);
     }
     let tokens: Vec<_> = tokens(text, mode)

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use async_trait::async_trait;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
-use pilotfish_sql::mysql::{Mode, quote};
+use pilotfish_sql::mysql::{self, Mode, quote};
 
 use super::keys::Deferred;
 use super::names::{literal, qualified};
@@ -71,13 +71,13 @@ impl MysqlStage {
 
     /// The dump's text as it must read here.
     async fn staged(&mut self, sql: &[u8]) -> Result<Vec<u8>, Error> {
+        let dump = self.access.dump_database();
+        // Most statements name no database: they need no question to the server about its quotes.
+        if !mysql::may_name(sql, &dump) {
+            return Ok(sql.to_vec());
+        }
         let mode = self.mode().await?;
-        Ok(objects::requalify(
-            sql,
-            mode,
-            &self.access.dump_database(),
-            &self.schema,
-        ))
+        Ok(objects::requalify(sql, mode, &dump, &self.schema))
     }
 
     async fn exists(&mut self, table: &str) -> Result<bool, Error> {
