@@ -1,20 +1,10 @@
 //! What is no dump at all, whatever it is called: empty objects, and the pages with which proxies,
 //! portals and servers under maintenance answer in an object's place, with status 200.
 //!
-//! Only what no dump can begin with is judged. All else is for whoever loads it.
+//! Only what no dump can begin with is judged. All else, other XML among it, is for whoever loads it.
 
 use pilotfish_failure::{Failure, Kind};
 use pilotfish_storage::Address;
-
-/// Signs of a page, in lower case. SQL does not begin with `<`, and XML dumps have none of these.
-const SIGNS: [&str; 6] = [
-    "<!doctype html",
-    "<html",
-    "<head",
-    "<body",
-    "<title",
-    "<error>",
-];
 
 /// Longest title of a page that is repeated to a person, in characters.
 const TITLE: usize = 80;
@@ -45,32 +35,51 @@ pub(crate) fn check(head: &[u8], address: &Address, object: &str) -> Result<(), 
         .with_hint("whatever wrote it was answered with a page instead of a dump: store it again"))
 }
 
-/// A page in words, if this is the beginning of one.
+/// A page in words, if this is the beginning of one: its doctype or its root element says so. What
+/// elements are called further in is a dump's own affair.
 fn page(head: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(head);
-    let text =
-        text.trim_start_matches(|letter: char| letter == '\u{feff}' || letter.is_whitespace());
+    let root = after_prologue(&text)?;
+    // S3 and those that speak its language answer so; XML minds the case.
+    if root.starts_with("<Error>") {
+        return Some("an error message in XML".to_owned());
+    }
     // ASCII only, so that places are the same in both.
-    let lower = text.to_ascii_lowercase();
-    if !lower.starts_with('<') || !SIGNS.iter().any(|sign| lower.contains(sign)) {
+    let lower = root.to_ascii_lowercase();
+    let rest = ["<!doctype html", "<html"]
+        .iter()
+        .find_map(|sign| lower.strip_prefix(sign))?;
+    if !rest.starts_with(|letter: char| letter == '>' || letter.is_whitespace()) {
         return None;
     }
-    let title = lower.find("<title>").and_then(|at| {
-        let title = &text[at + "<title>".len()..];
-        let title = title.split('<').next()?.split_whitespace();
-        let title: String = title
-            .collect::<Vec<_>>()
-            .join(" ")
-            .chars()
-            .take(TITLE)
-            .collect();
-        (!title.is_empty()).then_some(title)
-    });
-    Some(match title {
+    Some(match title(root, &lower) {
         Some(title) => format!("a web page ({title:?})"),
-        None if lower.contains("<error>") => "an error message in XML".to_owned(),
         None => "a web page".to_owned(),
     })
+}
+
+/// What follows the XML declaration, instructions and comments; none if they do not end in this text.
+fn after_prologue(mut text: &str) -> Option<&str> {
+    loop {
+        text =
+            text.trim_start_matches(|letter: char| letter == '\u{feff}' || letter.is_whitespace());
+        let end = if text.starts_with("<!--") {
+            "-->"
+        } else if text.starts_with("<?") {
+            "?>"
+        } else {
+            return Some(text);
+        };
+        text = text.split_once(end)?.1;
+    }
+}
+
+/// The page's title; `lower` is the page in lower case.
+fn title(page: &str, lower: &str) -> Option<String> {
+    let at = lower.find("<title>")? + "<title>".len();
+    let words: Vec<_> = page[at..].split('<').next()?.split_whitespace().collect();
+    let title: String = words.join(" ").chars().take(TITLE).collect();
+    (!title.is_empty()).then_some(title)
 }
 
 #[cfg(test)]
@@ -78,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pages_are_known_by_their_beginning_and_dumps_are_not_taken_for_one() {
+    fn pages_are_known_by_their_beginning() {
         for (head, words) in [
             ("<!DOCTYPE html>\n<html lang=en>", "a web page"),
             (
@@ -90,13 +99,28 @@ mod tests {
                 "<?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code>",
                 "an error message in XML",
             ),
+            (
+                "<?xml version=\"1.0\"?><!DOCTYPE html PUBLIC \"-//W3C//DTD XHTML 1.0 Strict//EN\">",
+                "a web page",
+            ),
+            ("<html><body>an <error> occurred", "a web page"),
         ] {
             assert_eq!(page(head.as_bytes()).as_deref(), Some(words), "{head}");
         }
+    }
+
+    #[test]
+    fn dumps_and_other_xml_are_no_pages() {
         for head in [
             "-- MariaDB dump 10.19\nINSERT INTO t VALUES ('<html>');",
             "<?xml version=\"1.0\"?>\n<mysqldump xmlns:xsi=\"x\">",
             "/*M!999999\\- enable the sandbox mode */",
+            "<?xml version=\"1.0\"?>\n<catalog><header><title>All books</title></header>",
+            "<?xml version=\"1.0\"?><mail><head>Hello</head><body>you</body></mail>",
+            "<!-- of <html> and <Error> --><mysqldump><table_data name=\"html\">",
+            "<!DOCTYPE htmls><htmls>",
+            "<htmls>",
+            "<log>\n<Error>none</Error>",
             "PGDMP",
             "Service unavailable",
         ] {
