@@ -12,9 +12,18 @@ const TITLE: usize = 80;
 /// Refuses what cannot be a dump. `head` is its beginning, a few hundred bytes; empty if it is empty.
 ///
 /// # Errors
-/// For a page from a web server: that the source is away, since the object itself is behind it.
+/// For a page, or nothing, from a web server: that the source is away, since the object itself is
+/// behind it.
 /// For what is stored: bad data.
 pub(crate) fn check(head: &[u8], address: &Address, object: &str) -> Result<(), Failure> {
+    let from_web = matches!(address, Address::Http { .. });
+    if head.is_empty() && from_web {
+        let message = format!("read {object}: the answer is empty");
+        return Err(Failure::new(Kind::Unreachable, message).with_hint(
+            "look at the URL, and at what it names: a proxy or a cache answers in its place, or \
+             whatever stores it is not done",
+        ));
+    }
     if head.is_empty() {
         let message = format!("take {object}: it is empty");
         return Err(Failure::new(Kind::BadData, message)
@@ -23,7 +32,7 @@ pub(crate) fn check(head: &[u8], address: &Address, object: &str) -> Result<(), 
     let Some(page) = page(head) else {
         return Ok(());
     };
-    if matches!(address, Address::Http { .. }) {
+    if from_web {
         let message = format!("read {object}: the answer is {page}, not the object");
         return Err(Failure::new(Kind::Unreachable, message).with_hint(
             "look at the URL and the credentials: a login, a proxy or a server under maintenance \
@@ -129,13 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn a_web_server_that_answers_with_a_page_is_away_and_a_stored_page_is_bad() {
+    fn a_web_server_that_answers_with_a_page_or_nothing_is_away_and_what_is_stored_so_is_bad() {
         let kind = |address: &str, head: &[u8]| {
             let address = Address::parse(address).unwrap();
             check(head, &address, "it").unwrap_err().kind()
         };
         assert_eq!(kind("https://h/d.sql", b"<html>"), Kind::Unreachable);
         assert_eq!(kind("s3://b/d.sql", b"<html>"), Kind::BadData);
-        assert_eq!(kind("https://h/d.sql", b""), Kind::BadData);
+        assert_eq!(kind("https://h/d.sql", b""), Kind::Unreachable);
+        assert_eq!(kind("s3://b/d.sql", b""), Kind::BadData);
     }
 }

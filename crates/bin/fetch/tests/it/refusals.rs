@@ -113,6 +113,12 @@ fn a_page_or_nothing_in_place_of_a_dump_is_no_release() {
     assert_eq!(away.json()["outcome"], "source_away");
     assert!(away.stderr.contains("stays in use"), "{away}");
     assert_eq!(published(&world, "dump.sql"), content);
+    // Nor is an answer without a byte the object's fault.
+    server.put("/dump.sql", b"");
+    let away = fetch(&world, &url).run().success();
+    assert_eq!(away.json()["outcome"], "source_away");
+    assert!(away.stderr.contains("the answer is empty"), "{away}");
+    assert_eq!(published(&world, "dump.sql"), content);
 
     // Stored so, and nobody answers in its place: the object itself is bad.
     let run = |content: &[u8]| {
