@@ -98,19 +98,21 @@ impl Report {
         match self.outcome {
             Outcome::NothingToDo => {
                 tracing::info!(
+                    %source,
                     release,
                     sha256,
                     since,
-                    "nothing new: the volume has what {source} has"
+                    "nothing new: the volume has what the source has"
                 );
             }
             Outcome::Fallback => {
                 tracing::warn!(
+                    %source,
                     release,
                     sha256,
                     since,
                     problem = self.problem,
-                    "the newest object was refused: an older one of {source} is in use"
+                    "the newest object was refused: an older one is in use"
                 );
             }
             Outcome::Published | Outcome::SourceAway => {}
@@ -122,8 +124,8 @@ impl Report {
 pub(crate) fn warn_of(failure: &Failure, source: &Address, live: &Manifest, failures: Option<u32>) {
     let (release, sha256, since) = (&live.release, &live.sha256, utc(live.fetched_at));
     tracing::warn!(
-        error = %failure, hint = failure.hint(), failures, release, sha256, since,
-        "nothing came from {source}: the release on the volume stays in use"
+        %source, error = %failure, hint = failure.hint(), failures, release, sha256, since,
+        "nothing came from the source: the release on the volume stays in use"
     );
 }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 use pilotfish_harness::{Fault, PATIENCE, Port, Proxy, S3, World, eventually, http};
 use pilotfish_storage::serving::{Abilities, HttpServer};
 
-use crate::{dump, fetch, fetch_s3, manifest, published, sha256, stopped, until_published, volume};
+use crate::{
+    dump, fetch, fetch_s3, logged, manifest, published, sha256, stopped, until_published, volume,
+};
 
 fn metric(base: &str, name: &str) -> Option<f64> {
     let text = http::get(&format!("{base}/metrics"))?.body;
@@ -244,7 +246,10 @@ fn a_refused_newest_object_falls_back_to_the_one_before() {
         "{done}"
     );
     assert_eq!(published(&world, "dump.sql"), good);
-    assert_eq!(run(&with_fallback).success().json()["outcome"], "fallback");
+    let again = run(&with_fallback).success();
+    assert_eq!(again.json()["outcome"], "fallback");
+    let line = "the newest object was refused: an older one is in use";
+    assert_eq!(logged(&again.stderr, line)["source"], "s3://dumps/");
     // In the loop the refused object is not fetched again, and a mended one is taken.
     let port = Port::free();
     let base = format!("http://127.0.0.1:{port}");

@@ -106,6 +106,15 @@ fn stopped(running: Running) {
     assert_eq!(running.wait().success().code, Some(0));
 }
 
+/// The log's line that has exactly this message: what alerts look for.
+#[track_caller]
+fn logged(log: &str, message: &str) -> serde_json::Value {
+    log.lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .find(|line| line["message"] == message)
+        .unwrap_or_else(|| panic!("no {message:?} in:\n{log}"))
+}
+
 /// Nothing is live and nothing half-made is left that a reader could take for a dump.
 fn assert_untouched(world: &World) {
     assert_eq!(pilotfish_volume::current(&volume(world)).unwrap(), None);

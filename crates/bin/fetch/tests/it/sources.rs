@@ -5,7 +5,7 @@ use std::fs;
 use pilotfish_harness::{S3, TlsFront, World};
 use pilotfish_storage::serving::{Abilities, HttpServer};
 
-use crate::{dump, fetch, fetch_s3, manifest, published, sha256, stored, volume};
+use crate::{dump, fetch, fetch_s3, logged, manifest, published, sha256, stored, volume};
 
 #[test]
 fn a_file_is_published_once() {
@@ -46,6 +46,21 @@ fn a_file_is_published_once() {
         .success()
         .json();
     assert_eq!(kept["outcome"], "published");
+}
+
+#[test]
+fn the_log_names_the_source_in_a_field_and_its_words_stay_the_same() {
+    let world = World::new();
+    let path = stored(&world, "source/dump.sql", dump(1000, 1));
+    let url = format!("file://{}", path.display());
+    fetch(&world, &url).run().success();
+    let again = fetch(&world, &url).run().success();
+    let line = "nothing new: the volume has what the source has";
+    assert_eq!(logged(&again.stderr, line)["source"], url);
+    fs::remove_file(&path).unwrap();
+    let away = fetch(&world, &url).run().success();
+    let line = "nothing came from the source: the release on the volume stays in use";
+    assert_eq!(logged(&away.stderr, line)["source"], url);
 }
 
 #[test]
