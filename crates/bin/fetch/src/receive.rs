@@ -45,6 +45,7 @@ pub(crate) struct Received {
 }
 
 impl Receiver<'_> {
+    /// Brings the object's bytes, proves them, and lays them out as a release that is not live yet.
     pub(crate) async fn receive(
         &self,
         object: &Object,
@@ -52,66 +53,25 @@ impl Receiver<'_> {
         expected: Option<&str>,
         live: Option<&Manifest>,
     ) -> Result<Received, Stop> {
-        let name = match &self.config.name {
-            Some(name) => name.clone(),
-            None => self.config.address.name_of(&object.key),
-        };
-        check_name(&name)
-            .map_err(|problem| Failure::new(Kind::Config, format!("name {name:?}: {problem}")))?;
-        // A mark that another version may still get is no mark of these bytes.
-        let version = object.version.label().filter(|_| object.is_settled());
+        let name = self.name_of(object)?;
         let staging = self.stage(object, address).await?;
         let partial = self.partial(&staging, object, address).await?;
-        self.progress.set(partial.have());
-        let missing = object.size.unwrap_or(0).saturating_sub(partial.have());
-        let (space, what) = (self.space.clone(), address.to_owned());
-        blocking(move || space.require(missing, &what)).await?;
+        self.require_space(&partial, object, address).await?;
 
-        let tail = || Tail::new(partial.file(), partial.inflow());
-        let (source, shown) = (self.config.address.clone(), address.to_owned());
-        let check = move |head: &[u8]| genuine::check(head, &source, &shown);
-        let digests = Digests::new(object);
-        let digest = spawn(digest(tail(), digests, self.config.unpack, check));
-        let unpacked = match self.config.unpack {
-            Unpack::Keep => None,
-            Unpack::Auto => {
-                let (tail, into) = (tail(), staging.path().to_owned());
-                let (limits, space, name) = (self.config.limits, self.space.clone(), name.clone());
-                Some(spawn(move || unpack(tail, &into, &name, limits, space)))
-            }
-        };
-        let download = Download {
-            storage: Arc::clone(self.storage),
-            address: self.config.address.clone(),
-            object: object.clone(),
-            partial: Arc::clone(&partial),
-            parallel: self.config.transfer.parallel,
-            retry: self.retry.clone(),
-            space: self.space.clone(),
-            progress: self.progress.clone(),
-            metrics: self.metrics.clone(),
-        };
-        let unpacked = together(download, unpacked).await?;
+        let digest = self.digesting(&partial, object, address);
+        let unpacking = self.unpacking(&partial, &staging, &name);
+        let unpacked = together(self.download(&partial, object), unpacking).await?;
         let (digests, size) = digest.await?;
         check_size(address, size, object.size)?;
         let sha256 = digests.verify(address, expected)?;
+
         let files = match unpacked {
             Unpacked::Files(files) => files,
             Unpacked::AsStored => {
-                if self.config.unpack == Unpack::Auto && without_suffix(&name) != name {
-                    tracing::warn!(
-                        object = address,
-                        "its name says that it is compressed, its content is not: published as it is"
-                    );
-                }
-                let target = staging.path().join(&name);
-                let partial = partial.path();
-                blocking(move || fs::rename(&partial, &target).context("name the file")).await?;
-                vec![FileEntry {
-                    name,
-                    size,
-                    sha256: sha256.clone(),
-                }]
+                self.warn_of_suffix(&name, address);
+                name_download(&partial, &staging, &name).await?;
+                let sha256 = sha256.clone();
+                vec![FileEntry { name, size, sha256 }]
             }
         };
         // Names sort by age, also when the clock went back or two releases share a second.
@@ -119,7 +79,8 @@ impl Receiver<'_> {
         let manifest = Manifest {
             release: release_name(fetched_at, &sha256),
             source_url: address.to_owned(),
-            version,
+            // A mark that another version may still get is no mark of these bytes.
+            version: object.version.label().filter(|_| object.is_settled()),
             size,
             sha256,
             fetched_at,
@@ -127,6 +88,17 @@ impl Receiver<'_> {
             files,
         };
         Ok(Received { staging, manifest })
+    }
+
+    /// The stored object's name on the volume.
+    fn name_of(&self, object: &Object) -> Result<String, Failure> {
+        let name = match &self.config.name {
+            Some(name) => name.clone(),
+            None => self.config.address.name_of(&object.key),
+        };
+        check_name(&name)
+            .map_err(|problem| Failure::new(Kind::Config, format!("name {name:?}: {problem}")))?;
+        Ok(name)
     }
 
     /// The staging folder of this version of the object; those of others are swept.
@@ -153,6 +125,81 @@ impl Receiver<'_> {
         let part_size = self.config.transfer.part_size;
         blocking(move || Partial::open(&scratch, &object, &address, part_size).map(Arc::new)).await
     }
+
+    /// Room for what is still missing, before the first byte; and shows how much an earlier run left.
+    async fn require_space(
+        &self,
+        partial: &Partial,
+        object: &Object,
+        address: &str,
+    ) -> Result<(), Failure> {
+        self.progress.set(partial.have());
+        let missing = object.size.unwrap_or(0).saturating_sub(partial.have());
+        let (space, what) = (self.space.clone(), address.to_owned());
+        blocking(move || space.require(missing, &what)).await
+    }
+
+    /// Starts to hash what arrives: the digests and the size, once all of it was seen.
+    fn digesting(
+        &self,
+        partial: &Partial,
+        object: &Object,
+        address: &str,
+    ) -> impl Future<Output = Result<(Digests, u64), Failure>> + use<> {
+        let (source, shown) = (self.config.address.clone(), address.to_owned());
+        let check = move |head: &[u8]| genuine::check(head, &source, &shown);
+        let digests = Digests::new(object);
+        spawn(digest(follow(partial), digests, self.config.unpack, check))
+    }
+
+    /// Starts to unpack what arrives, unless it is kept as it is.
+    fn unpacking(
+        &self,
+        partial: &Partial,
+        staging: &Staging,
+        name: &str,
+    ) -> Option<impl Future<Output = Result<Unpacked, Failure>> + use<>> {
+        if self.config.unpack == Unpack::Keep {
+            return None;
+        }
+        let (tail, into) = (follow(partial), staging.path().to_owned());
+        let (limits, space, name) = (self.config.limits, self.space.clone(), name.to_owned());
+        Some(spawn(move || unpack(tail, &into, &name, limits, space)))
+    }
+
+    fn download(&self, partial: &Arc<Partial>, object: &Object) -> Download {
+        Download {
+            storage: Arc::clone(self.storage),
+            address: self.config.address.clone(),
+            object: object.clone(),
+            partial: Arc::clone(partial),
+            parallel: self.config.transfer.parallel,
+            retry: self.retry.clone(),
+            space: self.space.clone(),
+            progress: self.progress.clone(),
+            metrics: self.metrics.clone(),
+        }
+    }
+
+    fn warn_of_suffix(&self, name: &str, address: &str) {
+        if self.config.unpack == Unpack::Auto && without_suffix(name) != name {
+            tracing::warn!(
+                object = address,
+                "its name says that it is compressed, its content is not: published as it is"
+            );
+        }
+    }
+}
+
+/// A reader of the download from its first byte on.
+fn follow(partial: &Partial) -> Tail {
+    Tail::new(partial.file(), partial.inflow())
+}
+
+/// Makes the download itself the release's file.
+async fn name_download(partial: &Partial, staging: &Staging, name: &str) -> Result<(), Failure> {
+    let (download, target) = (partial.path(), staging.path().join(name));
+    blocking(move || fs::rename(&download, &target).context("name the file")).await
 }
 
 /// Last proof that what lies on the disk is what the source described.
