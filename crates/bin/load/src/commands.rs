@@ -117,7 +117,13 @@ pub(crate) async fn rollback(
     process: &Process,
 ) -> Result<(), Failure> {
     let engine = pilotfish_engine::open(&config.server).await?;
-    let report = pilotfish_loader::rollback(engine.as_ref(), database, overwrite_modified).await?;
+    let report = pilotfish_loader::rollback(
+        engine.as_ref(),
+        database,
+        overwrite_modified,
+        &process.shutdown,
+    )
+    .await?;
     tracing::info!("{}", report.sentence());
     process.result(&report);
     Ok(())
@@ -156,7 +162,7 @@ fn plan_text(report: &Report) -> String {
 }
 
 const fn state(status: &Status) -> &'static str {
-    if status.is_rewritten() {
+    if status.rewriting {
         "being rewritten"
     } else if status.finishing {
         "finishing"

@@ -38,7 +38,7 @@ impl Job {
     /// What is live, by database.
     pub(crate) async fn ledger(&self) -> Result<Vec<Status>, Failure> {
         let mut ledger = pilotfish_loader::status(self.engine().await?).await?;
-        ledger.retain(|status| !status.is_rewritten());
+        ledger.retain(|status| !status.rewriting);
         Ok(ledger)
     }
 

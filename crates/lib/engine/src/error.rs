@@ -44,6 +44,9 @@ pub enum Error {
     /// Somebody else is at work on it, or the server has a role in which loading would do harm.
     #[error("{0}")]
     Locked(String),
+    /// Asked to end before it was done.
+    #[error("{0}: stopped")]
+    Stopped(String),
     /// The server has no room left.
     #[error("server cannot write ({code}): {message}")]
     Full {
@@ -106,6 +109,7 @@ impl Classify for Error {
             Self::Denied(_) => Kind::Denied,
             Self::Sql { .. } | Self::Refused(_) => Kind::BadData,
             Self::Busy { .. } | Self::Locked(_) => Kind::Busy,
+            Self::Stopped(_) => Kind::Cancelled,
             Self::Full { .. } => Kind::CannotWrite,
             Self::Config(_) | Self::Unreadable { .. } => Kind::Config,
             Self::TimedOut { .. } => Kind::TimedOut,

@@ -101,8 +101,10 @@ pub struct ReplicaState {
 pub struct LiveRelease {
     /// Database name.
     pub database: String,
-    /// SHA-256 of the dump, hex.
+    /// SHA-256 of the dump as it was published, hex.
     pub digest: String,
+    /// SHA-256 of the bytes that were read.
+    pub contents: String,
     /// When it became live, unix seconds.
     pub since: u64,
     /// Objects that follow the swap are still being made.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 
@@ -59,6 +60,8 @@ pub struct TargetOptions {
     pub no_binlog: bool,
     /// Neither lock nor write: for plans.
     pub look_only: bool,
+    /// Ends the search for a moment to swap.
+    pub cancel: CancellationToken,
 }
 
 /// How staged tables become live.
@@ -94,6 +97,9 @@ pub struct Release {
     /// It never reached the binary log, so that replicas do not have it.
     #[serde(default)]
     pub unlogged: bool,
+    /// A load without swap writes into it, or broke off: it is no release.
+    #[serde(default)]
+    pub rewriting: bool,
     /// Its tables by name.
     pub tables: BTreeMap<String, TableRecord>,
     /// Its other objects by key (`view v`, `trigger t`), as digests.
@@ -116,8 +122,14 @@ pub struct TableRecord {
 pub struct Status {
     /// The live database.
     pub database: String,
-    /// Digest of the live release; empty while a load without swap rewrites it.
+    /// Digest of the live release; empty where tables of somebody else came back.
     pub digest: String,
+    /// See [`Release::contents`].
+    #[serde(default)]
+    pub contents: String,
+    /// See [`Release::rewriting`].
+    #[serde(default)]
+    pub rewriting: bool,
     /// When it became live, unix seconds.
     pub since: u64,
     /// Objects that follow the swap are still being made.
@@ -126,16 +138,11 @@ pub struct Status {
     pub previous: Option<String>,
     /// Digests that were rolled back and are left alone.
     pub rejected: Vec<String>,
+    /// Their contents, in the same order.
+    #[serde(default)]
+    pub rejected_contents: Vec<String>,
     /// Number of tables.
     pub tables: u64,
-}
-
-impl Status {
-    /// A load without swap is at work, or was killed: what is live is no release.
-    #[must_use]
-    pub const fn is_rewritten(&self) -> bool {
-        self.digest.is_empty()
-    }
 }
 
 /// One locked live database.
@@ -170,15 +177,24 @@ pub trait Target: Send + Sync {
     ) -> Result<BTreeSet<String>, Error>;
     /// Makes an empty stage; an old one is dropped.
     async fn stage(&mut self) -> Result<Box<dyn Stage>, Error>;
-    /// Makes the staged release live; afterwards readers see it.
-    async fn swap(&mut self, stage: Box<dyn Stage>, plan: &SwapPlan) -> Result<(), Error>;
+    /// Makes the staged release live; afterwards readers see it. Returns the replaced tables that somebody
+    /// wrote to in the last moment: their rows wait with the previous release.
+    async fn swap(
+        &mut self,
+        stage: Box<dyn Stage>,
+        plan: &SwapPlan,
+    ) -> Result<BTreeSet<String>, Error>;
     /// Makes the objects that follow the swap; safe to repeat.
     async fn finish(&mut self) -> Result<(), Error>;
     /// Drops what the swap left over.
     async fn tidy(&mut self, keep_previous: bool) -> Result<(), Error>;
-    /// Swaps the previous release back and rejects the live one; returns (undone, live again). Whether
-    /// somebody wrote to the live tables is the caller's question: see [`Self::drift`].
-    async fn rollback(&mut self) -> Result<(Release, Release), Error>;
+    /// Swaps the previous release back and rejects the live one; returns (undone, live again). A table that
+    /// somebody wrote to in the last moment turns it back, unless `overwrite_modified`; who wrote before
+    /// is the caller's question: see [`Self::drift`].
+    ///
+    /// # Errors
+    /// `Config` when there is no previous release, `Locked` when it was turned back.
+    async fn rollback(&mut self, overwrite_modified: bool) -> Result<(Release, Release), Error>;
 }
 
 /// The release before the live one, as long as it is kept.
@@ -214,6 +230,8 @@ pub struct SwapPlan {
     pub objects: Vec<Object>,
     /// A part of a dump: live objects that `objects` does not name stay.
     pub keep_objects: bool,
+    /// Live objects that no release brought may be replaced.
+    pub adopt: bool,
     /// How long to look for a moment without readers in the way.
     pub patience: std::time::Duration,
 }

@@ -6,10 +6,10 @@ use pilotfish_dump::{Source, Summary, Trailer};
 use pilotfish_engine::load::{Release, Stage, Target};
 use pilotfish_failure::{Classify as _, Context as _, Failure, Kind};
 
-use crate::Options;
 use crate::pipeline::Staged;
 use crate::plan::Plan;
 use crate::release::{self, Pinned};
+use crate::{Options, SwapMode};
 
 /// The dump is the one that was asked for, and whole.
 pub(crate) fn identity(
@@ -69,9 +69,9 @@ pub(crate) fn counts(staged: &Staged) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Every row has the parents that its foreign keys name.
+/// Every row has the parents that its foreign keys name. Without a swap nothing can be held back any more.
 pub(crate) async fn orphans(stage: &mut dyn Stage, options: &Options) -> Result<(), Failure> {
-    if options.allow_orphans {
+    if options.allow_orphans || options.swap == SwapMode::None {
         return Ok(());
     }
     match stage.orphans().await.context("look for rows without parent")? {

@@ -5,6 +5,7 @@ use std::time::Instant;
 use pilotfish_engine::Engine;
 use pilotfish_engine::load::{Load, Status, Target, TargetOptions};
 use pilotfish_failure::{Context as _, Failure, Kind};
+use tokio_util::sync::CancellationToken;
 
 use crate::plan;
 use crate::{Definer, Outcome, Report, SwapMode};
@@ -26,10 +27,11 @@ pub async fn rollback(
     engine: &dyn Engine,
     database: Option<&str>,
     overwrite_modified: bool,
+    cancel: &CancellationToken,
 ) -> Result<Report, Failure> {
     let started = Instant::now();
     let database = one_database(engine, database).await?;
-    let mut target = open_target(engine, &database).await?;
+    let mut target = open_target(engine, &database, cancel).await?;
     let notes = target
         .recover()
         .await
@@ -37,7 +39,10 @@ pub async fn rollback(
     if !overwrite_modified {
         refuse_lost_writes(target.as_mut()).await?;
     }
-    let (undone, live) = target.rollback().await.context("roll back")?;
+    let (undone, live) = target
+        .rollback(overwrite_modified)
+        .await
+        .context("roll back")?;
     target
         .finish()
         .await
@@ -90,13 +95,15 @@ pub async fn resume(
     digest: Option<&str>,
 ) -> Result<Vec<String>, Failure> {
     let database = one_database(engine, database).await?;
-    let mut target = open_target(engine, &database).await?;
+    let cancel = CancellationToken::new();
+    let mut target = open_target(engine, &database, &cancel).await?;
     let wanted = digest.unwrap_or_default();
     let here = status(engine).await?.into_iter();
     let here = here.filter(|status| status.database == database);
     let chosen: Vec<String> = here
-        .flat_map(|status| status.rejected)
-        .filter(|known| known.starts_with(wanted))
+        .flat_map(|status| std::iter::zip(status.rejected, status.rejected_contents))
+        .filter(|(digest, contents)| digest.starts_with(wanted) || contents.starts_with(wanted))
+        .map(|(digest, _)| digest)
         .collect();
     if chosen.is_empty() {
         return Err(Failure::new(
@@ -121,7 +128,11 @@ pub(crate) fn ability(engine: &dyn Engine) -> Result<&dyn Load, Failure> {
     })
 }
 
-async fn open_target(engine: &dyn Engine, database: &str) -> Result<Box<dyn Target>, Failure> {
+async fn open_target(
+    engine: &dyn Engine,
+    database: &str,
+    cancel: &CancellationToken,
+) -> Result<Box<dyn Target>, Failure> {
     ability(engine)?
         .target(TargetOptions {
             database: database.to_owned(),
@@ -130,6 +141,7 @@ async fn open_target(engine: &dyn Engine, database: &str) -> Result<Box<dyn Targ
             definer: Definer::Current,
             no_binlog: false,
             look_only: false,
+            cancel: cancel.clone(),
         })
         .await
         .context(format!("open the database {database}"))

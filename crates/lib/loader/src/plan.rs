@@ -73,6 +73,18 @@ pub(crate) async fn decide(
         .await
         .context("follow the foreign keys")?;
     let drawn_in: BTreeSet<String> = set.intersection(&plan.kept).cloned().collect();
+    if let Some(table) = drawn_in
+        .iter()
+        .find(|table| !summary.tables.contains_key(*table))
+    {
+        return Err(Failure::new(
+            Kind::Config,
+            format!(
+                "a foreign key ties the live table {table} to the tables that are loaded, and the dump does not have it"
+            ),
+        )
+        .with_hint("load the whole dump, so that it goes too, or drop that foreign key"));
+    }
     let drift = target
         .drift(live, &drawn_in)
         .await

@@ -22,6 +22,9 @@ use crate::{Options, Outcome, Phase, Progress, Report, SwapMode, checks, databas
 /// that each connection costs about four times as much with what waits for it.
 const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 
+const FINISHING: &str =
+    "make the views, triggers and routines of the new release, whose rows are live already";
+
 /// Longest clearing after a failure: a process that shall end must not hang.
 const CLEARING: Duration = Duration::from_secs(5);
 
@@ -96,6 +99,7 @@ impl<'a> Opened<'a> {
                 definer: options.definer,
                 no_binlog: options.no_binlog,
                 look_only: options.dry_run,
+                cancel: cancel.clone(),
             })
             .await
             .context(format!("open the database {database}"))?;
@@ -153,6 +157,8 @@ impl<'a> Opened<'a> {
                 .context("look at the live tables")?
                 .is_empty()
         {
+            // What cannot be made is no success, however often it is asked for.
+            self.target.finish().await.context(FINISHING)?;
             return Ok(self.nothing_to_do(live));
         }
         if let Some(digest) = &known {
@@ -184,7 +190,7 @@ impl<'a> Opened<'a> {
             ));
         }
 
-        self.staged = true;
+        self.staged = self.options.swap == SwapMode::Rename;
         let mut stage = self.target.stage().await.context("make a stage")?;
         let (staged, summary) = self
             .fill(stage.as_mut(), planned.as_ref(), surveyed.as_ref())
@@ -200,7 +206,7 @@ impl<'a> Opened<'a> {
         let cancel = self.cancel;
         tokio::select! {
             biased;
-            () = cancel.cancelled() => return Err(stopped()),
+            () = cancel.cancelled() => return Err(self.stopped()),
             checked = self.check(stage.as_mut(), &live, &plan, &staged, &summary) => checked?,
         }
         let rows = staged
@@ -381,22 +387,42 @@ impl<'a> Opened<'a> {
     async fn swap(&mut self, stage: Box<dyn Stage>, plan: &SwapPlan) -> Result<(), Failure> {
         self.progress.enter(Phase::Swapping);
         if self.cancel.is_cancelled() {
-            return Err(stopped());
+            return Err(self.stopped());
         }
-        self.target
-            .swap(stage, plan)
-            .await
-            .context("swap the new release in")?;
+        let swapped = self.target.swap(stage, plan).await;
+        let written =
+            swapped
+                .context("swap the new release in")
+                .map_err(|failure| match failure.kind() {
+                    Kind::Busy => {
+                        failure.with_hint("--swap-timeout sets how long to look for a moment")
+                    }
+                    _ => failure,
+                })?;
         self.staged = false;
+        let keep = self.options.keep_previous || !written.is_empty();
+        for table in written {
+            let note = format!(
+                "somebody wrote to {table} right before the swap: those rows are in the previous release"
+            );
+            tracing::warn!(note, "replaced rows that were written by hand");
+            self.notes.push(note);
+        }
         self.progress.enter(Phase::Finishing);
-        self.target.finish().await.context(
-            "make the views, triggers and routines of the new release, whose rows are live already",
-        )?;
+        self.target.finish().await.context(FINISHING)?;
         self.progress.enter(Phase::Tidying);
         self.target
-            .tidy(self.options.keep_previous)
+            .tidy(keep)
             .await
             .context("drop what the swap left over")
+    }
+
+    fn stopped(&self) -> Failure {
+        let message = match self.options.swap {
+            SwapMode::Rename => "stopped before the swap; nothing live was changed",
+            SwapMode::None => "stopped half-way: load again, live tables are incomplete",
+        };
+        Failure::new(Kind::Cancelled, message)
     }
 
     fn report(&self, outcome: Outcome, live: &Release, summary: &Summary, plan: &Plan) -> Report {
@@ -416,13 +442,6 @@ impl<'a> Opened<'a> {
             notes: self.notes.clone(),
         }
     }
-}
-
-fn stopped() -> Failure {
-    Failure::new(
-        Kind::Cancelled,
-        "stopped before the swap; nothing live was changed",
-    )
 }
 
 fn refuse_rejected(rejected: &BTreeSet<String>, digest: &str) -> Result<(), Failure> {

@@ -91,6 +91,7 @@ pub(crate) fn draw(
         retire: plan.retire.clone(),
         objects,
         keep_objects: !options.selects_all(),
+        adopt: options.adopt,
         patience: options.swap_timeout,
     })
 }

@@ -275,6 +275,10 @@ fn an_assertion_that_does_not_parse_ends_before_the_load() {
     let _ = load(&server)
         .arg(&first)
         .args(["--into=app", "--check", "SELECT COUNT(*) > 5 FROM a"])
+        .args([
+            "--check",
+            "SELECT COUNT(*) = 0 FROM a WHERE note LIKE 'a\\\\_b'",
+        ])
         .run()
         .success();
 }

@@ -9,6 +9,7 @@ mod command_line;
 mod commands;
 mod crash;
 mod hard_cases;
+mod other_hands;
 mod readers;
 mod refusals;
 mod round_trip;

@@ -67,8 +67,14 @@ impl Control {
                     .iter()
                     .map(|status| Live {
                         digest: status.digest.clone(),
+                        contents: status.contents.clone(),
                         finishing: status.finishing,
-                        rejected: status.rejected.clone(),
+                        rejected: [&status.rejected, &status.rejected_contents]
+                            .into_iter()
+                            .flatten()
+                            .filter(|name| !name.is_empty())
+                            .cloned()
+                            .collect(),
                     })
                     .collect();
                 self.live = live;

@@ -41,8 +41,10 @@ impl Release {
 pub(crate) struct Live {
     /// Digest of the live release.
     pub(crate) digest: String,
+    /// Its other name: the digest of the bytes that were read.
+    pub(crate) contents: String,
     /// Objects that follow the swap are still being made.
     pub(crate) finishing: bool,
-    /// Digests that were rolled back.
+    /// Both names of the releases that were rolled back.
     pub(crate) rejected: Vec<String>,
 }

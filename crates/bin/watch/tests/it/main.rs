@@ -22,6 +22,7 @@ use pilotfish_harness::{
     Fault, PATIENCE, Port, Proxy, Running, Server, ServerKind, Tool, World, eventually, tool,
 };
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 const TOKEN: &str = "tr0ut";
 
@@ -116,7 +117,8 @@ impl Bench {
     /// What `load rollback` does.
     fn roll_back(&self) {
         self.in_the_ledger(async |engine| {
-            let report = pilotfish_loader::rollback(engine, None, false).await;
+            let report =
+                pilotfish_loader::rollback(engine, None, false, &CancellationToken::new()).await;
             report.unwrap();
         });
     }

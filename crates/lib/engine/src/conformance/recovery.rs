@@ -173,7 +173,7 @@ async fn a_load_without_swap_that_was_dropped_claims_no_release(
         let whole = scene.fixture.engine().probe().live_releases().await?;
         assert!(whole.iter().all(|live| live.database != scene.database));
         let status = scene.status().await?;
-        assert!(status.is_some_and(|status| status.is_rewritten()));
+        assert!(status.is_some_and(|status| status.rewriting));
         drop(target);
         if first {
             let mut target = scene.target().await?;

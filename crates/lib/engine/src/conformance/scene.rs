@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pilotfish_failure::{Classify, Kind};
+use tokio_util::sync::CancellationToken;
 
 use super::{Fixture, Row};
 use crate::Error;
@@ -47,6 +48,7 @@ impl Scene {
             definer: Definer::Current,
             no_binlog: false,
             look_only: false,
+            cancel: CancellationToken::new(),
         }
     }
 
@@ -195,7 +197,7 @@ impl Scene {
 
     /// As a person who does not mind what was written since.
     pub(super) async fn rollback(target: &mut dyn Target) -> Result<(Release, Release), Error> {
-        target.rollback().await
+        target.rollback(true).await
     }
 
     async fn objects(&self, stage: &mut dyn Stage, draft: &Draft) -> Result<Vec<Object>, Error> {
@@ -281,6 +283,7 @@ pub(super) fn plan(number: u8, tables: BTreeMap<String, TableRecord>) -> SwapPla
         retire: BTreeSet::new(),
         objects: Vec::new(),
         keep_objects: false,
+        adopt: false,
         patience: PATIENCE,
     }
 }

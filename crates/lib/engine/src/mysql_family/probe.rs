@@ -113,10 +113,13 @@ impl Probe for Family {
         let release = |status: Status| LiveRelease {
             database: status.database,
             digest: status.digest,
+            contents: status.contents,
             since: status.since,
             finishing: status.finishing,
         };
-        let whole = ledger.into_iter().filter(|status| !status.is_rewritten());
+        let whole = ledger
+            .into_iter()
+            .filter(|status| !status.rewriting && !status.digest.is_empty());
         Ok(whole.map(release).collect())
     }
 }

@@ -31,6 +31,17 @@ pub(super) struct Entry {
     pub(super) sql: Vec<u8>,
 }
 
+impl Entry {
+    /// A statement that needs nothing of its session.
+    pub(super) fn plain(key: &str, sql: String) -> Self {
+        Self {
+            key: key.to_owned(),
+            detail: Detail::default(),
+            sql: sql.into_bytes(),
+        }
+    }
+}
+
 /// What an [`Entry`] needs beside its statement.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Detail {
@@ -65,6 +76,8 @@ struct Head {
     since: u64,
     #[serde(default)]
     unlogged: bool,
+    #[serde(default)]
+    rewriting: bool,
 }
 
 impl Head {
@@ -75,6 +88,7 @@ impl Head {
             contents: release.contents.clone(),
             since,
             unlogged: release.unlogged,
+            rewriting: release.rewriting,
         }
     }
 }
@@ -149,7 +163,9 @@ pub(super) async fn write(
             ));
         }
     }
-    insert(conn, &names.marker(marker), &rows).await
+    conn.query_drop("START TRANSACTION").await?;
+    insert(conn, &names.marker(marker), &rows).await?;
+    Ok(conn.query_drop("COMMIT").await?)
 }
 
 /// Replaces what is still to be done.
@@ -160,8 +176,6 @@ pub(super) async fn write_todo(
     todo: &[Entry],
 ) -> Result<(), Error> {
     let table = names.marker(marker);
-    conn.query_drop(format!("DELETE FROM {table} WHERE kind = 'todo'"))
-        .await?;
     let rows: Vec<Row> = todo
         .iter()
         .enumerate()
@@ -175,13 +189,16 @@ pub(super) async fn write_todo(
             ))
         })
         .collect::<Result<_, Error>>()?;
-    insert(conn, &table, &rows).await
+    conn.query_drop("START TRANSACTION").await?;
+    conn.query_drop(format!("DELETE FROM {table} WHERE kind = 'todo'"))
+        .await?;
+    insert(conn, &table, &rows).await?;
+    Ok(conn.query_drop("COMMIT").await?)
 }
 
 type Row = (&'static str, usize, String, String, Vec<u8>);
 
 async fn insert(conn: &mut Conn, table: &str, rows: &[Row]) -> Result<(), Error> {
-    conn.query_drop("START TRANSACTION").await?;
     for rows in rows.chunks(ROWS_AT_ONCE) {
         let places = vec!["(?, ?, ?, ?, ?)"; rows.len()].join(", ");
         let values: Vec<mysql_async::Value> = rows
@@ -202,7 +219,6 @@ async fn insert(conn: &mut Conn, table: &str, rows: &[Row]) -> Result<(), Error>
         )
         .await?;
     }
-    conn.query_drop("COMMIT").await?;
     Ok(())
 }
 
@@ -274,6 +290,7 @@ pub(super) async fn read(
                 content.release.contents = head.contents;
                 content.release.since = head.since;
                 content.release.unlogged = head.unlogged;
+                content.release.rewriting = head.rewriting;
             }
             "table" => {
                 let record: TableRecord = parse(&detail)?;
@@ -334,14 +351,17 @@ pub(crate) async fn status(conn: &mut Conn) -> Result<Vec<Status>, Error> {
         let names = Names::of(&head.database);
         let previous = previous_digest(conn, &names).await?;
         let rejected = rejected::list(conn, &head.database).await?;
-        let rejected = rejected.into_iter().map(|(digest, _)| digest).collect();
+        let (rejected, rejected_contents) = rejected.into_iter().unzip();
         list.push(Status {
             database: head.database,
             digest: head.digest,
+            contents: head.contents,
             since: head.since,
+            rewriting: head.rewriting,
             finishing: todo > 0,
             previous,
             rejected,
+            rejected_contents,
             tables,
         });
     }

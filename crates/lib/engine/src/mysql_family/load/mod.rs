@@ -8,9 +8,11 @@
 mod columns;
 mod convert;
 mod history;
+mod journal;
 mod keys;
 mod ledger;
 mod names;
+mod names_taken;
 mod objects;
 mod orphans;
 mod patience;
@@ -22,6 +24,8 @@ mod session;
 mod stage;
 mod swap;
 mod target;
+mod triggers;
+mod way_back;
 mod worker;
 
 use async_trait::async_trait;

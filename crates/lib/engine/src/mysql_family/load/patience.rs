@@ -8,20 +8,47 @@ use std::time::{Duration, Instant};
 use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::Flavour;
 
+use super::journal;
+use super::ledger::Entry;
 use super::target::MysqlTarget;
 use crate::Error;
 
 /// Between two tries for the locks: long enough to let readers through (measured: 0 errors, 0 mixes).
-pub(super) const PAUSE: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_millis(2);
 /// `ER_LOCK_WAIT_TIMEOUT`; `ER_LOCK_DEADLOCK`, where MySQL chooses the DDL as victim.
 const LOCKED: &[u16] = &[1205, 1213];
 
-/// Runs a statement until it found a moment, or the deadline passed; `doing` names it for people.
+/// How long to look for a moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit {
+    deadline: Instant,
+    /// What was begun is put right also when the process shall end.
+    stubborn: bool,
+}
+
+impl Limit {
+    /// So long, or until the process shall end.
+    pub(super) fn of(patience: Duration) -> Self {
+        Self {
+            deadline: Instant::now() + patience,
+            stubborn: false,
+        }
+    }
+
+    /// So long, whatever happens.
+    pub(super) fn stubborn(patience: Duration) -> Self {
+        Self {
+            stubborn: true,
+            ..Self::of(patience)
+        }
+    }
+}
+
+/// Runs an entry until it found a moment, or the limit is reached.
 pub(super) async fn patiently(
     target: &mut MysqlTarget,
-    statement: &str,
-    deadline: Instant,
-    doing: &str,
+    entry: &Entry,
+    limit: Limit,
 ) -> Result<(), Error> {
     target
         .conn
@@ -30,12 +57,16 @@ pub(super) async fn patiently(
     let mut tries = 0_u32;
     let outcome = loop {
         tries += 1;
-        match target.conn.query_drop(statement).await.map_err(Error::from) {
+        match journal::run(target, entry).await {
             Err(error) if found_locks(&error) => {
-                if Instant::now() >= deadline {
+                if target.access.options.cancel.is_cancelled() && !limit.stubborn {
+                    break Err(Error::Stopped(entry.key.clone()));
+                }
+                if Instant::now() >= limit.deadline {
                     let who = holder(target).await;
                     break Err(Error::Locked(format!(
-                        "{doing}: others held the tables at each of {tries} tries; {who}, or raise --swap-timeout"
+                        "{}: others held the tables at each of {tries} tries; {who}",
+                        entry.key
                     )));
                 }
                 tokio::time::sleep(PAUSE).await;
@@ -43,11 +74,8 @@ pub(super) async fn patiently(
             outcome => break outcome,
         }
     };
-    tracing::debug!(doing, tries, "took the locks");
-    target
-        .conn
-        .query_drop("SET SESSION lock_wait_timeout=60")
-        .await?;
+    tracing::debug!(doing = entry.key, tries, "took the locks");
+    target.settle().await?;
     outcome
 }
 
@@ -70,7 +98,7 @@ async fn holder(target: &mut MysqlTarget) -> String {
 }
 
 /// The setting under which DDL takes its locks at once or fails; MySQL waits for a second at least.
-pub(super) fn without_queueing(flavour: Flavour) -> String {
+fn without_queueing(flavour: Flavour) -> String {
     format!(
         "SET SESSION lock_wait_timeout={}",
         u8::from(!flavour.mariadb)
@@ -78,6 +106,6 @@ pub(super) fn without_queueing(flavour: Flavour) -> String {
 }
 
 /// Whether somebody held a lock that DDL needs.
-pub(super) fn found_locks(error: &Error) -> bool {
+fn found_locks(error: &Error) -> bool {
     error.code().is_some_and(|code| LOCKED.contains(&code))
 }

@@ -8,8 +8,9 @@
 use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::quote;
 
+use super::journal::{self, NOT_YET, named};
 use super::names::qualified;
-use super::target::{MysqlTarget, NOT_YET, named};
+use super::target::MysqlTarget;
 use super::{objects, session};
 use crate::Error;
 use crate::load::{Object, ObjectKind, SwapPlan};
@@ -111,10 +112,8 @@ async fn make(target: &mut MysqlTarget, object: &Object) -> Result<(), Error> {
         &access.names.staging,
         access.options.definer,
     );
-    target
-        .run(&entry)
-        .await
-        .map_err(|error| named(&entry, error))
+    let made = journal::run(target, &entry).await;
+    made.map_err(|error| named(&entry, error))
 }
 
 /// With a binary log, functions and triggers need SUPER or a setting of the server (1419): say so

@@ -1,24 +1,31 @@
-//! The swap: one RENAME that moves tables and markers, and the way back.
+//! The swap: one RENAME that moves tables and markers.
 //!
 //! Before it, what the RENAME cannot carry is written into the marker that will be live (`todo`), and
-//! triggers, which keep a table from changing its schema (error 1435), are dropped. They are first
-//! written into the marker that is live now: killed in between, the next run makes them again.
+//! the triggers of the tables that move are set aside.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mysql_async::prelude::Queryable as _;
 
 use super::ledger::{self, Content, Entry};
 use super::names::{Marker, Names, qualified};
-use super::patience::patiently;
+use super::names_taken::{drop_aside, refuse_foreign_objects, step_aside, views_in_the_way};
+use super::patience::{Limit, patiently};
 use super::target::MysqlTarget;
-use super::{objects, rehearsal, rejected, sequences};
+use super::{journal, objects, proof, rehearsal, sequences, triggers};
 use crate::Error;
-use crate::load::{Object, Release, SwapMode, SwapPlan, TableRecord, Target as _};
+use crate::load::{Object, Release, SwapMode, SwapPlan};
 
-/// Makes the staged release live.
-pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result<(), Error> {
+/// How long each trigger is tried again after a swap that failed.
+const RESTORING: Duration = Duration::from_secs(5);
+
+/// Makes the staged release live; returns the replaced tables that were written to while it looked for its
+/// moment.
+pub(super) async fn forward(
+    target: &mut MysqlTarget,
+    plan: &SwapPlan,
+) -> Result<BTreeSet<String>, Error> {
     let names = target.access.names.clone();
     let renames_tables = target.access.options.swap == SwapMode::Rename;
     let mut todo = Vec::new();
@@ -27,6 +34,7 @@ pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result
         todo.extend(sequences::point_at_live(target, &names, plan).await?);
     }
     let before = target.live_content().await?.unwrap_or_default();
+    refuse_foreign_objects(target, &before, plan).await?;
     let mut objects = entries(target, &plan.objects);
     if plan.keep_objects {
         objects.extend(kept_objects(&before, &objects, &plan.swap));
@@ -36,9 +44,15 @@ pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result
     if renames_tables {
         aside = views_in_the_way(target, &before, &plan.swap).await?;
         drop_aside(&mut todo, &aside);
+    } else {
+        todo.extend(plan.retire.iter().map(|table| {
+            let drop = format!("DROP TABLE IF EXISTS {}", qualified(&names.live, table));
+            Entry::plain(&format!("drop table {table}"), drop)
+        }));
     }
     let release = Release {
         unlogged: target.access.options.no_binlog,
+        rewriting: false,
         ..plan.release.clone()
     };
     let content = Content {
@@ -71,34 +85,48 @@ pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result
     renames.push((names.marker(Marker::Next), names.marker(Marker::Live)));
     ledger::stamp(&mut target.conn, &names, Marker::Next, &content.release).await?;
     switch(target, &before, &moved, &renames, plan.patience).await?;
-    if !renames_tables {
-        for table in &plan.retire {
-            let table = qualified(&names.live, table);
-            target
-                .conn
-                .query_drop(format!("DROP TABLE IF EXISTS {table}"))
-                .await?;
+    written_to(target, &names.previous, &before.release, &moved).await
+}
+
+/// Of the tables that moved to `schema`: those that are not what the ledger says any more. Nobody writes to
+/// them there.
+pub(super) async fn written_to(
+    target: &mut MysqlTarget,
+    schema: &str,
+    release: &Release,
+    moved: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, Error> {
+    let mariadb = target.access.flavour.mariadb;
+    let there = target.tables_of(schema).await?;
+    let mut written = BTreeSet::new();
+    for table in moved.iter().filter(|table| there.contains_key(*table)) {
+        let Some(loaded) = release.tables.get(table).and_then(|it| it.proof.as_ref()) else {
+            continue;
+        };
+        let found = proof::of(&mut target.conn, schema, table, mariadb).await?;
+        if found.as_ref() != Some(loaded) {
+            written.insert(table.clone());
         }
     }
-    Ok(())
+    Ok(written)
 }
 
 /// Takes the triggers off the tables that move, and moves them; where that fails, the triggers are made
 /// again at once.
-async fn switch(
+pub(super) async fn switch(
     target: &mut MysqlTarget,
     live: &Content,
     moved: &BTreeSet<String>,
     renames: &[(String, String)],
     patience: Duration,
 ) -> Result<(), Error> {
-    let deadline = Instant::now() + patience;
-    let mut outcome = set_triggers_aside(target, live, moved, deadline).await;
+    let limit = Limit::of(patience);
+    let mut outcome = triggers::set_aside(target, live, moved, limit).await;
     if outcome.is_ok() {
-        outcome = rename(target, renames, deadline).await;
+        outcome = rename(target, renames, limit).await;
     }
     if let Err(error) = &outcome
-        && let Err(second) = target.finish().await
+        && let Err(second) = journal::finish(target, Limit::stubborn, RESTORING).await
     {
         tracing::warn!(%error, %second, "triggers of live tables could not be made again; the next run tries");
     }
@@ -148,9 +176,12 @@ pub(super) async fn begin_rewriting(target: &mut MysqlTarget) -> Result<(), Erro
     target.drop_schema(&names.previous).await?;
     let Some(mut content) = target.live_content().await? else {
         ledger::create(&mut target.conn, &names, Marker::Live).await?;
-        return ledger::write(&mut target.conn, &names, Marker::Live, &Content::default()).await;
+        let mut nothing = Content::default();
+        nothing.release.rewriting = true;
+        return ledger::write(&mut target.conn, &names, Marker::Live, &nothing).await;
     };
-    content.release.digest = String::new();
+    content.release.rewriting = true;
+    (content.release.digest, content.release.contents) = (String::new(), String::new());
     for record in content.release.tables.values_mut() {
         (record.digest, record.proof) = (String::new(), None);
     }
@@ -177,135 +208,13 @@ async fn outgoing(
     Ok(there.into_keys().collect())
 }
 
-/// The live views whose names `incoming` tables take, with the names that they get until they are
-/// dropped. No RENAME takes a view to another schema (1450), but one within its own goes along.
-async fn views_in_the_way(
-    target: &mut MysqlTarget,
-    live: &Content,
-    incoming: &BTreeSet<String>,
-) -> Result<Vec<(String, String)>, Error> {
-    let database = target.access.names.live.clone();
-    let there = target.tables_of(&database).await?;
-    let in_the_way =
-        |(name, kind): &(&String, &String)| *kind == "VIEW" && incoming.contains(*name);
-    let mut free = (1..)
-        .map(|number| format!("pilotfish_gone_{number}"))
-        .filter(|name| !there.contains_key(name));
-    let mut aside = Vec::new();
-    for (view, _) in there.iter().filter(in_the_way) {
-        if !live.release.objects.contains_key(&format!("view {view}")) {
-            return Err(Error::Config(format!(
-                "{database} has a view {view}, which no release brought, where a table comes: drop the view"
-            )));
-        }
-        aside.extend(free.next().map(|name| (view.clone(), name)));
-    }
-    Ok(aside)
-}
-
-fn step_aside(aside: &[(String, String)], live: &str) -> Vec<(String, String)> {
-    let both = |(view, name): &(String, String)| (qualified(live, view), qualified(live, name));
-    aside.iter().map(both).collect()
-}
-
-/// Afterwards a table has the view's name: what is dropped is the view under its new one.
-fn drop_aside(todo: &mut Vec<Entry>, aside: &[(String, String)]) {
-    for (view, name) in aside {
-        todo.retain(|entry| entry.key != format!("drop view {view}"));
-        todo.extend(objects::drop_entry(&format!("view {name}")));
-    }
-}
-
-/// Swaps the previous release back; returns (undone, live again).
-pub(super) async fn back(target: &mut MysqlTarget) -> Result<(Release, Release), Error> {
-    let names = target.access.names.clone();
-    let nothing = || {
-        Error::Config(format!(
-            "{} has no previous release to go back to",
-            names.live
-        ))
-    };
-    let now = target.live_content().await?.ok_or_else(nothing)?;
-    let then = ledger::read(&mut target.conn, &names, Marker::Previous)
-        .await?
-        .ok_or_else(nothing)?;
-    let kept: BTreeSet<String> = target
-        .tables_of(&names.previous)
-        .await?
-        .into_keys()
-        .collect();
-    let leaving = leaving(target, &now.release, &then.release, &kept).await?;
-    let aside = views_in_the_way(target, &now, &kept).await?;
-
-    rejected::add(&mut target.conn, &names.live, &now.release).await?;
-    if now.release.unlogged {
-        // Replicas never left the release that comes back.
-        target.log_statements(false).await?;
-    }
-    target.drop_schema(&names.staging).await?;
-    target.create_schema(&names.staging).await?;
-    let mut todo = follow(&now, &then.objects, &kept);
-    drop_aside(&mut todo, &aside);
-    ledger::write_todo(&mut target.conn, &names, Marker::Previous, &todo).await?;
-    ledger::drop(&mut target.conn, &names, Marker::Next).await?;
-
-    let mut renames = step_aside(&aside, &names.live);
-    renames.extend(moves(&leaving, &names.live, &names.staging));
-    renames.extend(moves(&kept, &names.previous, &names.live));
-    renames.push((names.marker(Marker::Live), names.marker(Marker::Next)));
-    renames.push((names.marker(Marker::Previous), names.marker(Marker::Live)));
-    if let Err(error) = switch(target, &now, &leaving, &renames, ROLLBACK_PATIENCE).await {
-        if now.release.unlogged {
-            target.log_statements(true).await?;
-        }
-        rejected::forgive(&mut target.conn, &names.live, &now.release.digest).await?;
-        return Err(error);
-    }
-    ledger::drop(&mut target.conn, &names, Marker::Next).await?;
-    target.drop_schema(&names.previous).await?;
-    Ok((now.release, then.release))
-}
-
-/// The live tables that make room for the previous release.
-async fn leaving(
-    target: &mut MysqlTarget,
-    now: &Release,
-    then: &Release,
-    kept: &BTreeSet<String>,
-) -> Result<BTreeSet<String>, Error> {
-    let live = target.access.names.live.clone();
-    let there = target.tables_of(&live).await?;
-    // Only a table that both releases share may stay as it is.
-    let lost = |(table, record): &(&String, &TableRecord)| {
-        let shared = now
-            .tables
-            .get(*table)
-            .is_some_and(|now| now.digest == record.digest);
-        let stays = shared && there.contains_key(*table);
-        !(kept.contains(*table) || stays)
-    };
-    if let Some((table, _)) = then.tables.iter().find(lost) {
-        return Err(Error::Config(format!(
-            "the previous release cannot come back: its table {table} is gone"
-        )));
-    }
-    let recorded = now.tables.keys().filter(|table| there.contains_key(*table));
-    Ok(recorded
-        .filter(|table| kept.contains(*table) || !then.tables.contains_key(*table))
-        .cloned()
-        .collect())
-}
-
 /// Each table from one schema to another.
-fn moves(tables: &BTreeSet<String>, from: &str, to: &str) -> Vec<(String, String)> {
+pub(super) fn moves(tables: &BTreeSet<String>, from: &str, to: &str) -> Vec<(String, String)> {
     tables
         .iter()
         .map(|table| (qualified(from, table), qualified(to, table)))
         .collect()
 }
-
-/// How long a rollback looks for a moment without readers in the way.
-const ROLLBACK_PATIENCE: Duration = Duration::from_secs(60);
 
 fn entries(target: &MysqlTarget, objects: &[Object]) -> Vec<Entry> {
     let access = &target.access;
@@ -344,7 +253,11 @@ fn kept_objects(before: &Content, objects: &[Entry], swapped: &BTreeSet<String>)
 
 /// What must be made and dropped after the swap from `before` to a release with `objects`; triggers
 /// on swapped tables are always made again, other unchanged objects stay untouched.
-fn follow(before: &Content, objects: &[Entry], swapped: &BTreeSet<String>) -> Vec<Entry> {
+pub(super) fn follow(
+    before: &Content,
+    objects: &[Entry],
+    swapped: &BTreeSet<String>,
+) -> Vec<Entry> {
     let keys: BTreeSet<&str> = objects.iter().map(|entry| entry.key.as_str()).collect();
     let mut todo: Vec<Entry> = before
         .objects
@@ -374,69 +287,18 @@ fn follow(before: &Content, objects: &[Entry], swapped: &BTreeSet<String>) -> Ve
     todo
 }
 
-/// Drops the triggers of tables that are about to move.
-async fn set_triggers_aside(
-    target: &mut MysqlTarget,
-    live: &Content,
-    moved: &BTreeSet<String>,
-    deadline: Instant,
-) -> Result<(), Error> {
-    let triggers: Vec<String> = target
-        .live_triggers()
-        .await?
-        .into_iter()
-        .filter(|(_, table)| moved.contains(table))
-        .map(|(trigger, _)| trigger)
-        .collect();
-    if triggers.is_empty() {
-        return Ok(());
-    }
-    let names = target.access.names.clone();
-    let aside: Vec<Entry> = live
-        .objects
-        .iter()
-        .filter(|entry| {
-            triggers
-                .iter()
-                .any(|trigger| entry.key == format!("trigger {trigger}"))
-        })
-        .cloned()
-        .collect();
-    if ledger::exists(&mut target.conn, &names, Marker::Live).await? {
-        ledger::write_todo(&mut target.conn, &names, Marker::Live, &aside).await?;
-    }
-    for trigger in triggers {
-        let statement = format!(
-            "DROP TRIGGER IF EXISTS {}",
-            qualified(&names.live, &trigger)
-        );
-        patiently(
-            target,
-            &statement,
-            deadline,
-            &format!("drop the trigger {trigger}"),
-        )
-        .await?;
-    }
-    Ok(())
-}
-
-async fn rename(
+/// One RENAME of all.
+pub(super) async fn rename(
     target: &mut MysqlTarget,
     renames: &[(String, String)],
-    deadline: Instant,
+    limit: Limit,
 ) -> Result<(), Error> {
     let pairs: Vec<String> = renames
         .iter()
         .map(|(from, to)| format!("{from} TO {to}"))
         .collect();
-    patiently(
-        target,
-        &format!("RENAME TABLE {}", pairs.join(", ")),
-        deadline,
-        "swap the tables",
-    )
-    .await
+    let statement = format!("RENAME TABLE {}", pairs.join(", "));
+    patiently(target, &Entry::plain("swap the tables", statement), limit).await
 }
 
 #[cfg(test)]

@@ -1,25 +1,22 @@
 //! One locked live database: what is in it, what a killed run left, what else points into it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::quote;
 
-use super::ledger::{self, Content, Entry};
+use super::ledger::{self, Content};
 use super::names::{Marker, literal, qualified};
+use super::patience::Limit;
 use super::stage::MysqlStage;
-use super::{Access, patience, proof, rejected, session, swap};
+use super::{Access, journal, proof, rejected, swap, way_back};
 use crate::Error;
 use crate::load::{Drift, Previous, Release, Stage, SwapMode, SwapPlan, Target};
 
 /// What the control session works under, whatever the server's defaults are.
 const SETUP: &str = "SET SESSION sql_mode='', SESSION foreign_key_checks=0, SESSION autocommit=1, SESSION lock_wait_timeout=60";
-
-/// How long each object that follows a swap looks for a moment without readers in its way.
-const FINISH_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Seconds for the connection of a loader that has just ended to be gone.
 const LOCK_WAIT: u8 = 2;
@@ -29,9 +26,6 @@ const NO_TABLE: u16 = 1146;
 
 /// `ER_PARSE_ERROR`.
 const SYNTAX: u16 = 1064;
-
-/// No such table, view over one, function or procedure: another object must be made first.
-pub(super) const NOT_YET: &[u16] = &[1146, 1356, 1305];
 
 /// See the module. Holds the user lock for as long as its connection lives.
 #[derive(Debug)]
@@ -192,64 +186,6 @@ impl MysqlTarget {
         self.conn.query_drop("SET NAMES utf8mb4").await?;
         Ok(self.conn.query_drop(SETUP).await?)
     }
-
-    /// Runs one journalled statement under its own session settings.
-    pub(super) async fn run(&mut self, entry: &Entry) -> Result<(), Error> {
-        session::apply(&mut self.conn, &entry.detail.session).await?;
-        if let Some(before) = &entry.detail.before {
-            self.conn.query_drop(before).await?;
-        }
-        Ok(self.conn.query_drop(entry.sql.as_slice()).await?)
-    }
-
-    /// As [`Self::run`], without waiting in a lock queue, where new readers would wait behind it.
-    async fn run_patiently(&mut self, entry: &Entry) -> Result<(), Error> {
-        let deadline = Instant::now() + FINISH_PATIENCE;
-        self.conn
-            .query_drop(patience::without_queueing(self.access.flavour))
-            .await?;
-        loop {
-            match self.run(entry).await {
-                Err(error) if patience::found_locks(&error) && Instant::now() < deadline => {
-                    tokio::time::sleep(patience::PAUSE).await;
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-
-    /// One walk over what is still to do; returns what must wait for another object.
-    async fn walk(&mut self, todo: Vec<Entry>) -> Result<(Vec<Entry>, Option<Error>), Error> {
-        let (mut waiting, mut why) = (Vec::new(), None);
-        for entry in todo {
-            match self.run_patiently(&entry).await {
-                Ok(()) => ledger::done(&mut self.conn, &self.access.names, &entry.key).await?,
-                Err(error) if error.code().is_some_and(|code| NOT_YET.contains(&code)) => {
-                    why = Some(named(&entry, error));
-                    waiting.push(entry);
-                }
-                Err(error) => return Err(named(&entry, error)),
-            }
-        }
-        Ok((waiting, why))
-    }
-}
-
-/// The server's refusal, with the object's name.
-pub(super) fn named(entry: &Entry, error: Error) -> Error {
-    match error {
-        Error::Sql {
-            code,
-            state,
-            message,
-        } => Error::Sql {
-            code,
-            state,
-            message: format!("make {}: {message}", entry.key),
-        },
-        Error::Denied(message) => Error::Denied(format!("make {}: {message}", entry.key)),
-        error => error,
-    }
 }
 
 #[async_trait]
@@ -270,15 +206,20 @@ impl Target for MysqlTarget {
         // A rollback that was killed before its swap: what is live was not undone.
         self.forgive(&live.release.digest).await?;
         let open = live.todo.len();
-        if open > 0 {
-            // What cannot be made must not keep the next release, or a rollback, from coming.
-            match self.finish().await {
-                Ok(()) => did.push(format!("finished {open} statements of the last swap")),
-                Err(error @ (Error::Sql { .. } | Error::Denied(_))) => {
-                    did.push(format!("the last swap is still not finished: {error}"));
-                }
-                Err(error) => return Err(error),
-            }
+        if open == 0 {
+            return Ok(did);
+        }
+        if live.release.unlogged {
+            self.log_statements(false).await?;
+        }
+        // What cannot be made must not keep the next release, or a rollback, from coming.
+        match self.finish().await {
+            Ok(()) => did.push(format!("finished {open} statements of the last swap")),
+            Err(error @ (Error::Unreachable(_) | Error::Protocol(_))) => return Err(error),
+            Err(error) => did.push(format!("the last swap is still not finished: {error}")),
+        }
+        if live.release.unlogged {
+            self.log_statements(true).await?;
         }
         Ok(did)
     }
@@ -313,8 +254,11 @@ impl Target for MysqlTarget {
     }
 
     async fn parse(&mut self, sql: &str) -> Result<(), Error> {
-        let prepare = format!("PREPARE assertion FROM {}", literal(sql));
-        match self.conn.query_drop(prepare).await.map_err(Error::from) {
+        // A variable: MySQL's PREPARE takes no expression, such as a literal with a backslash is here.
+        let text = format!("SET @assertion = {}", literal(sql));
+        self.conn.query_drop(text).await?;
+        let prepared = self.conn.query_drop("PREPARE assertion FROM @assertion");
+        match prepared.await.map_err(Error::from) {
             Ok(()) => Ok(self.conn.query_drop("DEALLOCATE PREPARE assertion").await?),
             Err(error) if error.code().is_some_and(|code| code != SYNTAX) => Ok(()),
             Err(error) => Err(error),
@@ -439,38 +383,18 @@ impl Target for MysqlTarget {
         Ok(Box::new(MysqlStage::open(self.access.clone()).await?))
     }
 
-    async fn swap(&mut self, stage: Box<dyn Stage>, plan: &SwapPlan) -> Result<(), Error> {
+    async fn swap(
+        &mut self,
+        stage: Box<dyn Stage>,
+        plan: &SwapPlan,
+    ) -> Result<BTreeSet<String>, Error> {
         // Its session may hold locks on staged tables.
         drop(stage);
         swap::forward(self, plan).await
     }
 
     async fn finish(&mut self) -> Result<(), Error> {
-        let mut todo = self
-            .live_content()
-            .await?
-            .map(|content| content.todo)
-            .unwrap_or_default();
-        if todo.is_empty() {
-            return Ok(());
-        }
-        self.conn
-            .query_drop(format!("USE {}", quote(&self.access.names.live)))
-            .await?;
-        let outcome = loop {
-            let before = todo.len();
-            let (waiting, why) = match self.walk(todo).await {
-                Ok(walked) => walked,
-                Err(error) => break Err(error),
-            };
-            match why {
-                Some(error) if waiting.len() == before => break Err(error),
-                Some(_) => todo = waiting,
-                None => break Ok(()),
-            }
-        };
-        self.settle().await?;
-        outcome
+        journal::finish(self, Limit::of, journal::PATIENCE).await
     }
 
     async fn tidy(&mut self, keep_previous: bool) -> Result<(), Error> {
@@ -486,7 +410,7 @@ impl Target for MysqlTarget {
         Ok(())
     }
 
-    async fn rollback(&mut self) -> Result<(Release, Release), Error> {
-        swap::back(self).await
+    async fn rollback(&mut self, overwrite_modified: bool) -> Result<(Release, Release), Error> {
+        way_back::back(self, overwrite_modified).await
     }
 }

@@ -1,0 +1,244 @@
+//! What others made, wrote or hold in the live database, up to the last moment.
+
+use std::io::Write as _;
+use std::process::{Child, ChildStdin, Stdio};
+
+use pilotfish_harness::{Finished, PATIENCE, Server, eventually, tool};
+
+use crate::{dump, load, mariadb, release_no, two_releases};
+
+fn rollback(server: &Server) -> Finished {
+    tool!("load")
+        .args(["rollback", "--url", &server.url()])
+        .run()
+}
+
+/// A client in the middle of a transaction; it ends with the pipe.
+struct Holder {
+    client: Child,
+    ask: Option<ChildStdin>,
+}
+
+impl Holder {
+    fn begin(server: &Server, sql: &str) -> Self {
+        let mut client = server
+            .client()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("start a client");
+        let mut ask = client.stdin.take().expect("a pipe");
+        writeln!(ask, "START TRANSACTION; {sql};").expect("ask");
+        let open = || {
+            let open = server.sql("SELECT COUNT(*) FROM information_schema.innodb_trx");
+            open.trim().parse::<u32>().ok().filter(|open| *open > 0)
+        };
+        eventually("the transaction is open", PATIENCE, open);
+        Self {
+            client,
+            ask: Some(ask),
+        }
+    }
+
+    fn commit(mut self) {
+        let mut ask = self.ask.take().expect("a pipe");
+        writeln!(ask, "COMMIT;").expect("ask");
+        drop(ask);
+        self.client.wait().expect("end the client");
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        drop(self.ask.take());
+        // It may be gone already; nothing is left to report to.
+        let _ = self.client.wait();
+    }
+}
+
+#[test]
+fn a_row_committed_while_a_rollback_waits_is_not_dropped() {
+    let (world, server) = mariadb(&[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let _ = load(&server).arg(&second).arg("--into=app").run().success();
+    let writer = Holder::begin(&server, "INSERT INTO app.a VALUES (7777, 2, 'by hand')");
+    let mut waits = tool!("load")
+        .args(["rollback", "--log-level=debug", "--url", &server.url()])
+        .spawn();
+    let tries = || {
+        server
+            .sql("SELECT COUNT(*) FROM pilotfish.rejected")
+            .trim()
+            .parse::<u32>()
+            .ok()
+            .filter(|rejected| *rejected > 0)
+    };
+    eventually("the rollback looks for its moment", PATIENCE, tries);
+    assert!(waits.is_running());
+    writer.commit();
+    let _ = waits.wait().fails_with(75, "somebody wrote to a");
+    assert_eq!(
+        server.sql("SELECT note FROM app.a WHERE id = 7777").trim(),
+        "by hand"
+    );
+    let status = tool!("load")
+        .args(["status", "--output=json", "--url", &server.url()])
+        .run()
+        .success();
+    assert_eq!(status.json()[0]["rejected"], serde_json::json!([]));
+    server.sql("DELETE FROM app.a WHERE id = 7777");
+    let _ = rollback(&server).success();
+    assert_eq!(release_no(&server), "1");
+}
+
+#[test]
+fn a_row_committed_while_a_swap_waits_stays_with_the_previous_release() {
+    let (world, server) = mariadb(&[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let writer = Holder::begin(&server, "INSERT INTO app.a VALUES (7777, 1, 'by hand')");
+    let waits = load(&server)
+        .arg(&second)
+        .args(["--into=app", "--keep-previous=false"])
+        .spawn();
+    let staged = || {
+        let left = server.sql("SELECT COUNT(*) FROM pilotfish.next_app WHERE kind = 'release'");
+        left.trim().parse::<u32>().ok().filter(|rows| *rows > 0)
+    };
+    let there = || {
+        let marker = server.sql(
+            "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'pilotfish' AND \
+             table_name = 'next_app'",
+        );
+        (marker.trim() == "1").then(staged).flatten()
+    };
+    eventually("the swap looks for its moment", PATIENCE, there);
+    writer.commit();
+    let done = waits.wait().success();
+    assert!(done.stderr.contains("somebody wrote to a"), "{done}");
+    assert_eq!(release_no(&server), "2");
+    let kept = server.sql("SELECT note FROM pilotfish_prev_app.a WHERE id = 7777");
+    assert_eq!(kept.trim(), "by hand");
+}
+
+#[test]
+fn a_rollback_that_is_stopped_while_it_waits_leaves_everything_as_it_was() {
+    let (world, server) = mariadb(&[]);
+    let (first, _) = two_releases(&world, &server);
+    server.sql("CREATE DATABASE app");
+    server.sql_file("app", &first);
+    server.sql("USE app; CREATE TABLE log (n INT); CREATE TRIGGER logged AFTER INSERT ON b FOR EACH ROW INSERT INTO log VALUES (1)");
+    let first = dump(&world, &server, "app", "with_trigger.sql");
+    server.sql("USE app; UPDATE a SET release_no = 2; UPDATE b SET release_no = 2");
+    let second = dump(&world, &server, "app", "second.sql");
+    server.sql("DROP DATABASE app");
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let _ = load(&server).arg(&second).arg("--into=app").run().success();
+    let reader = Holder::begin(&server, "SELECT COUNT(*) FROM app.a");
+    let waits = tool!("load")
+        .args(["rollback", "--url", &server.url()])
+        .spawn();
+    let dropped = || {
+        let left = server
+            .sql("SELECT COUNT(*) FROM information_schema.triggers WHERE trigger_schema = 'app'");
+        (left.trim() == "0").then_some(())
+    };
+    eventually("the rollback has set the trigger aside", PATIENCE, dropped);
+    waits.terminate();
+    let ended = waits.wait();
+    assert_eq!(ended.code, Some(143), "{ended}");
+    drop(reader);
+    let triggers = server
+        .sql("SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = 'app'");
+    assert_eq!(triggers.trim(), "logged");
+    assert_eq!(release_no(&server), "2");
+    assert_eq!(
+        server.sql("SELECT COUNT(*) FROM pilotfish.rejected").trim(),
+        "0"
+    );
+}
+
+#[test]
+fn triggers_of_others_and_open_ends_survive_a_swap_that_finds_no_moment() {
+    let (world, server) = mariadb(&[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    server.sql(
+        "USE app; CREATE TABLE audit (n INT);
+         CREATE TRIGGER audited AFTER INSERT ON b FOR EACH ROW INSERT INTO audit VALUES (NEW.id);
+         INSERT INTO pilotfish.live_app VALUES ('todo', 7, 'view v', '{}', 'CREATE VIEW v AS SELECT * FROM nowhere')",
+    );
+    let reader = Holder::begin(&server, "SELECT COUNT(*) FROM app.a");
+    let _ = load(&server)
+        .arg(&second)
+        .args(["--into=app", "--overwrite-modified", "--swap-timeout=1s"])
+        .run()
+        .fails_with(75, "end connection ");
+    drop(reader);
+    let triggers = server
+        .sql("SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = 'app'");
+    assert_eq!(triggers.trim(), "audited");
+    let open = server.sql("SELECT name FROM pilotfish.live_app WHERE kind = 'todo'");
+    assert_eq!(open.trim(), "view v");
+}
+
+#[test]
+fn a_release_that_cannot_be_finished_is_no_success_however_often_it_is_loaded() {
+    let (world, server) = mariadb(&[]);
+    let (first, _) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    server.sql("INSERT INTO pilotfish.live_app VALUES ('todo', 7, 'view v', '{}', 'CREATE VIEW v AS SELECT * FROM nowhere')");
+    for _ in 0..2 {
+        let _ = load(&server)
+            .arg(&first)
+            .arg("--into=app")
+            .run()
+            .fails_with(65, "make view v");
+    }
+    server.sql("USE app; CREATE TABLE nowhere (n INT)");
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    assert_eq!(server.sql("SELECT COUNT(*) FROM app.v").trim(), "0");
+}
+
+#[test]
+fn routines_and_tables_of_others_are_not_replaced_unasked() {
+    let (world, server) = mariadb(&[]);
+    let path = world.write(
+        "objects.sql",
+        "CREATE TABLE a (id INT PRIMARY KEY);\nINSERT INTO a VALUES (1);\n\
+         CREATE VIEW report AS SELECT id FROM a;\nDELIMITER ;;\nCREATE PROCEDURE p() SELECT 'theirs';;\n",
+    );
+    server.sql("CREATE DATABASE app; USE app; CREATE PROCEDURE p() SELECT 'ours'");
+    let refused = load(&server).arg(&path).arg("--into=app").run();
+    let _ = refused.fails_with(78, "procedure p that no release brought");
+    assert_eq!(server.sql("CALL app.p()").trim(), "ours");
+    server.sql("USE app; DROP PROCEDURE p; CREATE TABLE report (id INT)");
+    let refused = load(&server).arg(&path).arg("--into=app").run();
+    let _ = refused.fails_with(78, "a table report");
+    server.sql("DROP TABLE app.report");
+    let _ = load(&server).arg(&path).arg("--into=app").run().success();
+    assert_eq!(server.sql("CALL app.p()").trim(), "theirs");
+}
+
+#[test]
+fn a_part_of_a_dump_leaves_no_child_with_the_old_parent() {
+    let (world, server) = mariadb(&[]);
+    let both = world.write(
+        "both.sql",
+        "CREATE TABLE p (id INT PRIMARY KEY);\nINSERT INTO p VALUES (1);\n\
+         CREATE TABLE c (id INT PRIMARY KEY, p INT, CONSTRAINT f FOREIGN KEY (p) REFERENCES p (id));\n\
+         INSERT INTO c VALUES (1,1);\n",
+    );
+    let parent = world.write(
+        "parent.sql",
+        "CREATE TABLE p (id INT PRIMARY KEY);\nINSERT INTO p VALUES (1),(2);\n",
+    );
+    let _ = load(&server).arg(&both).arg("--into=app").run().success();
+    let _ = load(&server)
+        .arg(&parent)
+        .args(["--into=app", "--only=p"])
+        .run()
+        .fails_with(78, "ties the live table c");
+    server.sql("INSERT INTO app.c VALUES (2, 1)");
+}
