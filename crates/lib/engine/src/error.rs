@@ -87,15 +87,17 @@ impl Error {
     }
 
     /// Whether the server refused the statement as such, so that it will refuse it again: a syntax
-    /// error, an unknown function. Tables, columns and databases that are missing may come.
+    /// error, a wrong number of arguments. What is missing may come: tables, columns, databases and
+    /// functions.
     #[must_use]
     pub fn is_mistake(&self) -> bool {
-        /// `ER_BAD_DB_ERROR`, which shares its SQLSTATE, 42000, with syntax errors.
-        const UNKNOWN_DATABASE: u16 = 1049;
+        /// `ER_BAD_DB_ERROR`, `ER_SP_DOES_NOT_EXIST` and `ER_FUNC_INEXISTENT_NAME_COLLISION` (of a
+        /// function named as a native one), which share 42000, the SQLSTATE of syntax errors.
+        const MISSING: [u16; 3] = [1049, 1305, 1630];
         match self {
             Self::Sql { code, state, .. } => {
-                let missing = matches!(state.as_str(), "42S02" | "42S22");
-                state.starts_with("42") && !missing && *code != UNKNOWN_DATABASE
+                let missing = matches!(state.as_str(), "42S02" | "42S22") || MISSING.contains(code);
+                state.starts_with("42") && !missing
             }
             _ => false,
         }
