@@ -54,6 +54,14 @@ pub async fn load(
     Ok(report)
 }
 
+/// What the server knows of the database.
+struct Ledger {
+    live: Option<Release>,
+    rejected: BTreeSet<String>,
+    /// The dump's own digest, where it can be known before the dump is read.
+    dump: Option<String>,
+}
+
 /// A load whose dump, server and database are known.
 struct Opened<'a> {
     target: Box<dyn Target>,
@@ -133,91 +141,108 @@ impl<'a> Opened<'a> {
     }
 
     async fn run(&mut self) -> Result<Report, Failure> {
+        let ledger = self.read_ledger().await?;
+        if let Some(live) = self.live_already(&ledger).await? {
+            return Ok(self.nothing_to_do(live));
+        }
+        if let Some(digest) = &ledger.dump {
+            refuse_rejected(&ledger.rejected, digest)?;
+        }
+        for sql in &self.options.checks {
+            checks::parses(self.target.as_mut(), sql).await?;
+        }
+        let surveyed = self.survey(ledger.live.as_ref()).await?;
+        let Ledger { live, rejected, .. } = ledger;
+        let live = live.unwrap_or_default();
+        let mut planned = None;
+        if let Some(summary) = &surveyed {
+            refuse_rejected(&rejected, &self.contents(summary))?;
+            let plan = plan::decide(self.target.as_mut(), &live, summary, self.options).await?;
+            if self.options.dry_run {
+                return Ok(self.report(Outcome::Planned, &live, summary, &plan));
+            }
+            planned = Some(plan);
+        }
+        self.stage_and_swap(&live, &rejected, planned, surveyed.as_ref())
+            .await
+    }
+
+    /// What the server knows, after what an earlier load left was put right.
+    async fn read_ledger(&mut self) -> Result<Ledger, Failure> {
         if !self.options.dry_run {
-            self.notes = self
-                .target
-                .recover()
-                .await
-                .context("finish what an earlier load left")?;
+            let recovered = self.target.recover().await;
+            self.notes = recovered.context("finish what an earlier load left")?;
             for note in &self.notes {
                 tracing::info!(note, "recovered");
             }
         }
         let live = self.target.live().await.context("read the ledger")?;
         let rejected = self.target.rejected().await.context("read the ledger")?;
-        let known = self
-            .known_digest(live.is_some() || !rejected.is_empty())
-            .await?;
-        if let (Some(digest), Some(live)) = (&known, &live)
-            && (*digest == live.digest || *digest == live.contents)
-            && self
-                .target
-                .missing(live)
-                .await
-                .context("look at the live tables")?
-                .is_empty()
-        {
+        let asked_for = live.is_some() || !rejected.is_empty();
+        Ok(Ledger {
+            dump: self.known_digest(asked_for).await?,
+            live,
+            rejected,
+        })
+    }
+
+    /// The live release, where it is this dump, and whole.
+    async fn live_already<'l>(
+        &mut self,
+        ledger: &'l Ledger,
+    ) -> Result<Option<&'l Release>, Failure> {
+        let (Some(digest), Some(live)) = (&ledger.dump, &ledger.live) else {
+            return Ok(None);
+        };
+        if *digest != live.digest && *digest != live.contents {
+            return Ok(None);
+        }
+        let missing = self.target.missing(live).await;
+        if !missing.context("look at the live tables")?.is_empty() {
+            return Ok(None);
+        }
+        if !self.options.dry_run {
             // What cannot be made is no success, however often it is asked for.
             self.target.finish().await.context(FINISHING)?;
-            return Ok(self.nothing_to_do(live));
         }
-        if let Some(digest) = &known {
-            refuse_rejected(&rejected, digest)?;
-        }
-        for sql in &self.options.checks {
-            checks::parses(self.target.as_mut(), sql).await?;
-        }
-        let surveyed = self.survey(live.as_ref()).await?;
-        if let Some(summary) = &surveyed {
-            refuse_rejected(&rejected, &self.contents(summary))?;
-        }
-        let live = live.unwrap_or_default();
-        let planned = match &surveyed {
-            Some(summary) => {
-                let plan = plan::decide(self.target.as_mut(), &live, summary, self.options).await?;
-                Some(plan)
-            }
-            None => None,
-        };
-        if self.options.dry_run {
-            let summary =
-                surveyed.ok_or_else(|| Failure::new(Kind::Bug, "a dry run without survey"))?;
-            return Ok(self.report(
-                Outcome::Planned,
-                &live,
-                &summary,
-                &planned.unwrap_or_default(),
-            ));
-        }
+        Ok(Some(live))
+    }
 
+    async fn stage_and_swap(
+        &mut self,
+        live: &Release,
+        rejected: &BTreeSet<String>,
+        planned: Option<Plan>,
+        surveyed: Option<&Summary>,
+    ) -> Result<Report, Failure> {
         self.staged = self.options.swap == SwapMode::Rename;
         let mut stage = self.target.stage().await.context("make a stage")?;
         let (staged, summary) = self
-            .fill(stage.as_mut(), planned.as_ref(), surveyed.as_ref())
+            .fill(stage.as_mut(), planned.as_ref(), surveyed)
             .await?;
         let (digest, contents) = (self.digest(&summary), self.contents(&summary));
         for name in [&digest, &contents] {
-            refuse_rejected(&rejected, name)?;
+            refuse_rejected(rejected, name)?;
         }
         let plan = match planned {
             Some(plan) => plan,
-            None => plan::decide(self.target.as_mut(), &live, &summary, self.options).await?,
+            None => plan::decide(self.target.as_mut(), live, &summary, self.options).await?,
         };
         let cancel = self.cancel;
         tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(self.stopped()),
-            checked = self.check(stage.as_mut(), &live, &plan, &staged, &summary) => checked?,
+            checked = self.check(stage.as_mut(), live, &plan, &staged, &summary) => checked?,
         }
         let rows = staged
             .tables
             .iter()
             .filter(|(name, _)| plan.load.contains(*name));
         let rows = rows.map(|(_, table)| table.rows).sum();
-        let mut swap = swap_plan::draw(&live, &plan, staged, &summary, self.options)?;
+        let mut swap = swap_plan::draw(live, &plan, staged, &summary, self.options)?;
         (swap.release.digest, swap.release.contents) = (digest, contents);
         self.swap(stage, &swap).await?;
-        let mut report = self.report(Outcome::Loaded, &live, &summary, &plan);
+        let mut report = self.report(Outcome::Loaded, live, &summary, &plan);
         report.rows = rows;
         Ok(report)
     }

@@ -1,5 +1,7 @@
 //! What is swapped, and what the ledger will remember of it.
 
+use std::collections::BTreeMap;
+
 use pilotfish_dump::Summary;
 use pilotfish_engine::load::{Object, Release, SwapPlan, TableRecord};
 use pilotfish_failure::{Failure, Kind};
@@ -16,70 +18,18 @@ pub(crate) fn draw(
     summary: &Summary,
     options: &Options,
 ) -> Result<SwapPlan, Failure> {
-    let mut tables = plan.carried(live);
-    for (name, completed) in staged
-        .tables
-        .iter()
-        .filter(|(name, _)| plan.load.contains(*name))
-    {
-        let digest = summary
-            .tables
-            .get(name)
-            .map(|table| table.digest.clone())
-            .unwrap_or_default();
-        tables.insert(
-            name.clone(),
-            TableRecord {
-                digest,
-                rows: completed.rows,
-                proof: completed.proof.clone(),
-            },
-        );
-    }
-    for name in &staged.sequences {
-        let digest = summary
-            .objects
-            .get(&format!("sequence {name}"))
-            .cloned()
-            .unwrap_or_default();
-        tables.insert(
-            name.clone(),
-            TableRecord {
-                digest,
-                rows: 1,
-                proof: None,
-            },
-        );
-    }
-    let mut objects = Vec::with_capacity(staged.objects.len());
-    let takes = |object: &Object| {
-        // A part of a dump brings the triggers of its tables and leaves other objects as they are.
-        options.selects_all()
-            || object
-                .table
-                .as_ref()
-                .is_some_and(|table| plan.load.contains(table))
-    };
-    for object in staged.objects.into_iter().filter(takes) {
-        let key = object.key();
-        let digest = summary.objects.get(&key).cloned().ok_or_else(|| {
-            Failure::new(
-                Kind::Bug,
-                format!("the dump's summary does not know the {key}"),
-            )
-        })?;
-        objects.push(Object { digest, ..object });
-    }
-    let digests = objects
-        .iter()
-        .map(|object| (object.key(), object.digest.clone()))
-        .collect();
+    let tables = records(live, plan, &staged, summary);
     let swap = staged
         .tables
         .keys()
         .filter(|table| plan.load.contains(*table))
         .chain(&staged.sequences)
         .cloned()
+        .collect();
+    let objects = objects(plan, staged, summary, options)?;
+    let digests = objects
+        .iter()
+        .map(|object| (object.key(), object.digest.clone()))
         .collect();
     Ok(SwapPlan {
         release: Release {
@@ -94,4 +44,63 @@ pub(crate) fn draw(
         adopt: options.adopt,
         patience: options.swap_timeout,
     })
+}
+
+/// Every table of the new release, the unchanged ones as they are known.
+fn records(
+    live: &Release,
+    plan: &Plan,
+    staged: &Staged,
+    summary: &Summary,
+) -> BTreeMap<String, TableRecord> {
+    let mut tables = plan.carried(live);
+    for (name, completed) in &staged.tables {
+        if !plan.load.contains(name) {
+            continue;
+        }
+        let known = summary.tables.get(name);
+        let record = TableRecord {
+            digest: known.map(|table| table.digest.clone()).unwrap_or_default(),
+            rows: completed.rows,
+            proof: completed.proof.clone(),
+        };
+        tables.insert(name.clone(), record);
+    }
+    for name in &staged.sequences {
+        let known = summary.objects.get(&format!("sequence {name}"));
+        let record = TableRecord {
+            digest: known.cloned().unwrap_or_default(),
+            rows: 1,
+            proof: None,
+        };
+        tables.insert(name.clone(), record);
+    }
+    tables
+}
+
+/// The objects that follow the swap, with their digests.
+fn objects(
+    plan: &Plan,
+    staged: Staged,
+    summary: &Summary,
+    options: &Options,
+) -> Result<Vec<Object>, Failure> {
+    let takes = |object: &Object| {
+        // A part of a dump brings the triggers of its tables and leaves other objects as they are.
+        let table = object.table.as_ref();
+        options.selects_all() || table.is_some_and(|table| plan.load.contains(table))
+    };
+    let taken = staged.objects.into_iter().filter(takes);
+    taken
+        .map(|object| match summary.objects.get(&object.key()) {
+            Some(digest) => Ok(Object {
+                digest: digest.clone(),
+                ..object
+            }),
+            None => Err(Failure::new(
+                Kind::Bug,
+                format!("the dump's summary does not know the {}", object.key()),
+            )),
+        })
+        .collect()
 }

@@ -69,7 +69,7 @@ impl Log {
         if self.bars().is_some() {
             if enabled!(Level::DEBUG) {
                 let line = fields::line(&fields::of(settings));
-                debug!("configuration of {tool} {version}: {line}");
+                debug!(%tool, %version, config = %format_args!("[{line}]"), "configuration");
             }
         } else if self.json && enabled!(Level::INFO) {
             let values = fields::of(settings).into_iter();
@@ -82,7 +82,7 @@ impl Log {
             self.json_line("INFO", "configuration", line);
         } else if enabled!(Level::INFO) {
             let line = fields::line(&fields::of(settings));
-            info!("configuration of {tool} {version}: {line}");
+            info!(%tool, %version, config = %format_args!("[{line}]"), "configuration");
         }
     }
 

@@ -204,7 +204,8 @@ fn flags_win_over_variables() {
 fn the_configuration_is_told_once_in_fields() {
     let output = run(&["succeed", "--log-format", "text", "--work", "1ms"]);
     let log = stderr(&output);
-    let told = "specimen 0.1.0: act=Succeed work=1ms stubborn=false";
+    let told =
+        "configuration tool=specimen version=0.1.0 config=[act=Succeed work=1ms stubborn=false]";
     assert_eq!(log.matches(told).count(), 1, "{log}");
     assert!(!log.contains('{'), "a dump: {log}");
 }
