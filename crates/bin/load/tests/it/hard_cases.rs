@@ -1,11 +1,8 @@
 //! Cases in which a loader that trusts what it sees loses rows, mixes releases or gets stuck.
 
-use std::io::Write as _;
-use std::process::Stdio;
-
 use pilotfish_harness::{Server, ServerKind, World, tool};
 
-use crate::{dump, load, mariadb, release_no, two_releases};
+use crate::{Holder, dump, load, mariadb, release_no, two_releases};
 
 fn rollback(server: &Server) -> pilotfish_harness::Finished {
     tool!("load")
@@ -163,34 +160,14 @@ fn a_swap_without_a_moment_leaves_release_triggers_and_rollback_whole() {
     let _ = load(&server).arg(&second).arg("--into=app").run().success();
     let _ = load(&server).arg(&first).arg("--into=app").run().success();
 
-    let mut reader = server
-        .client()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("start a reader");
-    let mut ask = reader.stdin.take().expect("a pipe");
-    writeln!(ask, "START TRANSACTION; SELECT COUNT(*) FROM app.a;").expect("ask");
-    pilotfish_harness::eventually(
-        "the reader holds the table",
-        pilotfish_harness::PATIENCE,
-        || {
-            server
-                .sql("SELECT COUNT(*) FROM information_schema.innodb_trx")
-                .trim()
-                .parse::<u32>()
-                .ok()
-                .filter(|open| *open > 0)
-        },
-    );
+    let reader = Holder::begin(&server, "SELECT COUNT(*) FROM app.a");
     let done = load(&server)
         .arg(&second)
         .args(["--into=app", "--swap-timeout=1s"])
         .run();
     let _ = done.fails_with(75, "end connection ");
     assert_eq!(release_no(&server), "1");
-    drop(ask);
-    reader.wait().expect("end the reader");
+    drop(reader);
     server.sql("INSERT INTO app.b VALUES (9999, 1)");
     assert_eq!(server.sql("SELECT COUNT(*) FROM app.log").trim(), "1");
     server.sql("DELETE FROM app.b WHERE id = 9999; DELETE FROM app.log");

@@ -1,59 +1,13 @@
 //! What others made, wrote or hold in the live database, up to the last moment.
 
-use std::io::Write as _;
-use std::process::{Child, ChildStdin, Stdio};
-
 use pilotfish_harness::{Finished, PATIENCE, Server, eventually, tool};
 
-use crate::{dump, load, mariadb, release_no, two_releases};
+use crate::{Holder, dump, load, mariadb, release_no, two_releases};
 
 fn rollback(server: &Server) -> Finished {
     tool!("load")
         .args(["rollback", "--url", &server.url()])
         .run()
-}
-
-/// A client in the middle of a transaction; it ends with the pipe.
-struct Holder {
-    client: Child,
-    ask: Option<ChildStdin>,
-}
-
-impl Holder {
-    fn begin(server: &Server, sql: &str) -> Self {
-        let mut client = server
-            .client()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("start a client");
-        let mut ask = client.stdin.take().expect("a pipe");
-        writeln!(ask, "START TRANSACTION; {sql};").expect("ask");
-        let open = || {
-            let open = server.sql("SELECT COUNT(*) FROM information_schema.innodb_trx");
-            open.trim().parse::<u32>().ok().filter(|open| *open > 0)
-        };
-        eventually("the transaction is open", PATIENCE, open);
-        Self {
-            client,
-            ask: Some(ask),
-        }
-    }
-
-    fn commit(mut self) {
-        let mut ask = self.ask.take().expect("a pipe");
-        writeln!(ask, "COMMIT;").expect("ask");
-        drop(ask);
-        self.client.wait().expect("end the client");
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        drop(self.ask.take());
-        // It may be gone already; nothing is left to report to.
-        let _ = self.client.wait();
-    }
 }
 
 #[test]
