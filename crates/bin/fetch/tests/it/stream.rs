@@ -132,10 +132,11 @@ fn a_signal_ends_a_stream_that_nobody_reads() {
         (server.requests().len() > 2).then_some(())
     });
     std::thread::sleep(std::time::Duration::from_millis(300));
-    let pid = child.id().to_string();
+    // The shell's own kill: a fresh Debian has no other.
+    let kill = format!("kill -TERM {}", child.id());
     assert!(
-        Command::new("kill")
-            .args(["-TERM", &pid])
+        Command::new("sh")
+            .args(["-c", &kill])
             .status()
             .unwrap()
             .success()
