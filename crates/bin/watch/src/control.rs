@@ -29,7 +29,8 @@ use ledger::LedgerRead;
 use run::{Ended, Run};
 use trouble::Said;
 
-/// How often the ledger is read: soon until a release is live, then to notice what others did.
+/// How often the ledger is read: soon until a release is live or while a load waits for it, then to
+/// notice what others did.
 const LEDGER_EARLY: Duration = Duration::from_secs(2);
 const LEDGER_LATER: Duration = Duration::from_secs(15);
 
@@ -105,8 +106,6 @@ struct Control {
     live: Vec<Status>,
     /// Whether the book of the processes before was read.
     adopted: bool,
-    /// Counts ended loads: a ledger read before an end says nothing about it.
-    epoch: u64,
     /// What the log said last of the loads, and of the server.
     said_of_loads: Said,
     said_of_server: Said,
@@ -152,7 +151,6 @@ impl Control {
             server: ServerView::default(),
             live: Vec::new(),
             adopted: false,
-            epoch: 0,
             said_of_loads: Said::default(),
             said_of_server: Said::default(),
             started_at,
@@ -172,6 +170,9 @@ impl Control {
         loop {
             self.remind();
             self.show();
+            if self.dispatcher.wants_reading() {
+                next_ledger = Instant::now();
+            }
             let wake = self
                 .dispatcher
                 .next_wake()
@@ -183,12 +184,11 @@ impl Control {
                     self.ended(ended);
                     next_ledger = Instant::now();
                 }
-                Some((epoch, result)) = ledger.recv() => {
+                Some((number, result)) = ledger.recv() => {
                     reading = false;
-                    let pause = if self.live.is_empty() { LEDGER_EARLY } else { LEDGER_LATER };
-                    next_ledger = Instant::now() + pause;
-                    if epoch == self.epoch {
-                        self.ledger(result).await;
+                    if self.dispatcher.is_current(number) {
+                        self.ledger(number, result).await;
+                        next_ledger = Instant::now() + self.ledger_pause();
                     } else {
                         next_ledger = Instant::now();
                     }
@@ -204,6 +204,14 @@ impl Control {
             }
         }
         self.close().await;
+    }
+
+    fn ledger_pause(&self) -> Duration {
+        if self.live.is_empty() || self.dispatcher.awaits_ledger() {
+            LEDGER_EARLY
+        } else {
+            LEDGER_LATER
+        }
     }
 
     /// Ends the running load safely; what was asked for is left for the next process.
@@ -308,7 +316,6 @@ impl Control {
     }
 
     fn ended(&mut self, ended: Ended) {
-        self.epoch += 1;
         let Ended {
             release,
             took,

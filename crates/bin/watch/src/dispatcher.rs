@@ -9,6 +9,8 @@
 //!   share one run.
 //! - A rolled-back release is left alone. Bad data is not tried again. What passes (server away,
 //!   busy, read-only) is tried again, ever more slowly. Someone who asks gets a try of their own.
+//! - A load that was asked for ends by a run, or by a ledger that was read after it was asked for:
+//!   what was live a while ago says nothing of a server that may be dead by now.
 
 mod obstacle;
 mod outcome;
@@ -36,8 +38,8 @@ const MOST_ASKED: usize = 64;
 pub(crate) enum Input {
     /// The volume was looked at and had settled.
     Looked { look: u64, release: Option<Release> },
-    /// The server's ledger was read.
-    Ledger(Vec<Live>),
+    /// The server's ledger was read, in the reading with this number.
+    Ledger { reading: u64, ledger: Vec<Live> },
     /// The server does not answer.
     ServerAway,
     /// The running load ended.
@@ -125,6 +127,9 @@ impl Rider {
 struct Batch {
     release: Release,
     riders: Vec<Rider>,
+    /// The last reading of the ledger that had begun when someone asked for it or its run failed:
+    /// only a later one may end it without a run.
+    known_by: u64,
 }
 
 /// The state behind the decisions.
@@ -139,6 +144,11 @@ pub(crate) struct Dispatcher {
     look: u64,
     seen: Option<Release>,
     ledger: Option<Vec<Live>>,
+    /// Readings of the ledger that have begun, and the number of the one in `ledger`.
+    readings: u64,
+    read: u64,
+    /// Readings up to this one began before the last run ended: they say nothing about its end.
+    outdated: u64,
     away: bool,
     was_live: bool,
     waiting: Vec<Rider>,
@@ -160,6 +170,9 @@ impl Dispatcher {
             look: 0,
             seen: None,
             ledger: None,
+            readings: 0,
+            read: 0,
+            outdated: 0,
             away: false,
             was_live: false,
             waiting: Vec::new(),
@@ -204,7 +217,10 @@ impl Dispatcher {
         let mut orders = Vec::new();
         match input {
             Input::Looked { look, release } => self.looked(look, release, &mut orders),
-            Input::Ledger(ledger) => self.ledger_read(now, ledger),
+            Input::Ledger { reading, ledger } => {
+                self.read = reading;
+                self.ledger_read(now, ledger);
+            }
             Input::ServerAway => self.away = true,
             Input::Ended(outcome) => self.ended(now, outcome, &mut orders),
             Input::Cancel(id) => self.cancel(&id, &mut orders),
@@ -239,6 +255,29 @@ impl Dispatcher {
         self.waiting
             .iter()
             .any(|rider| matches!(rider.wish, Wish::Named(_)))
+    }
+
+    /// The number of a reading of the ledger that begins now.
+    pub(crate) fn begin_reading(&mut self) -> u64 {
+        self.readings += 1;
+        self.readings
+    }
+
+    /// Whether no run has ended since this reading began.
+    pub(crate) fn is_current(&self, reading: u64) -> bool {
+        reading > self.outdated
+    }
+
+    /// Whether a load waits for the ledger to be read anew.
+    pub(crate) fn awaits_ledger(&self) -> bool {
+        let mut queued = self.queued.iter();
+        !self.draining && queued.any(|batch| self.read <= batch.known_by)
+    }
+
+    /// Whether a load waits for a reading that has not begun yet.
+    pub(crate) fn wants_reading(&self) -> bool {
+        let mut queued = self.queued.iter();
+        self.awaits_ledger() && queued.any(|batch| self.readings <= batch.known_by)
     }
 
     pub(crate) fn is_draining(&self) -> bool {

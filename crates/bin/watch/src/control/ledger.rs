@@ -19,12 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Entries of the server's book that are looked at after a restart.
 const MOST_ADOPTED: u32 = 50;
 
-/// A ledger, and the epoch in which reading it began.
+/// A ledger, and the number of the reading.
 pub(super) type LedgerRead = (u64, Result<Vec<Status>, Failure>);
 
 impl Control {
-    pub(super) fn read_ledger(&self, reply: mpsc::Sender<LedgerRead>) {
-        let (job, epoch) = (Arc::clone(&self.job), self.epoch);
+    pub(super) fn read_ledger(&mut self, reply: mpsc::Sender<LedgerRead>) {
+        let (job, reading) = (Arc::clone(&self.job), self.dispatcher.begin_reading());
         tokio::spawn(async move {
             let result = match tokio::time::timeout(PATIENCE, job.ledger()).await {
                 Ok(result) => result,
@@ -34,11 +34,11 @@ impl Control {
                 )),
             };
             // Nobody listens any more once the process ends.
-            let _ = reply.send((epoch, result)).await;
+            let _ = reply.send((reading, result)).await;
         });
     }
 
-    pub(super) async fn ledger(&mut self, result: Result<Vec<Status>, Failure>) {
+    pub(super) async fn ledger(&mut self, reading: u64, result: Result<Vec<Status>, Failure>) {
         match result {
             Err(failure) => {
                 let error = trouble::sentence(&failure);
@@ -80,7 +80,10 @@ impl Control {
                 self.live = live;
                 // Before anything starts: older loads come first, in the book as in time.
                 self.adopt().await;
-                self.input(Input::Ledger(known));
+                self.input(Input::Ledger {
+                    reading,
+                    ledger: known,
+                });
             }
         }
     }

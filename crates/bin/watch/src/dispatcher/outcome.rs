@@ -41,6 +41,7 @@ impl Dispatcher {
             return;
         };
         let stopping = self.stopping.take();
+        self.outdated = self.readings;
         let digest = batch.release.digest.clone();
         match outcome {
             Ok(()) => {
@@ -75,6 +76,7 @@ impl Dispatcher {
                     Batch {
                         release: batch.release,
                         riders: auto,
+                        known_by: batch.known_by,
                     },
                     kind,
                     &error,
@@ -111,7 +113,7 @@ impl Dispatcher {
     }
 
     /// Puts a failed batch back into the queue, unless the volume has moved on.
-    fn requeue(&mut self, batch: Batch, kind: Kind, error: &str, orders: &mut Vec<Order>) {
+    fn requeue(&mut self, mut batch: Batch, kind: Kind, error: &str, orders: &mut Vec<Order>) {
         if batch.riders.is_empty() {
             return;
         }
@@ -126,6 +128,7 @@ impl Dispatcher {
                     queued(&batch.release, Some(error.to_owned())),
                 ));
             }
+            batch.known_by = self.readings;
             self.queued = Some(batch);
             return;
         }

@@ -91,12 +91,17 @@ impl Dispatcher {
         }
         orders.push(mark(&rider.id, queued(release, None)));
         // The queue only ever holds the release on the volume: `looked` empties it otherwise.
+        let known_by = self.readings;
         match &mut self.queued {
-            Some(batch) => batch.riders.push(rider),
+            Some(batch) => {
+                batch.riders.push(rider);
+                batch.known_by = known_by;
+            }
             None => {
                 self.queued = Some(Batch {
                     release: release.clone(),
                     riders: vec![rider],
+                    known_by,
                 });
             }
         }
@@ -136,6 +141,7 @@ impl Dispatcher {
         self.queued = Some(Batch {
             release: seen,
             riders: vec![rider],
+            known_by: 0,
         });
     }
 
@@ -148,7 +154,7 @@ impl Dispatcher {
         let digest = &batch.release.digest;
         let tried = self.retry.as_ref().filter(|retry| retry.digest == *digest);
         // A replica never takes a load of its own: replication brought the release.
-        let arrived = tried.is_some() && self.is_live(digest);
+        let arrived = tried.is_some() && self.is_live(digest) && self.read > batch.known_by;
         if !arrived && tried.is_some_and(|retry| now < retry.not_before) {
             return;
         }

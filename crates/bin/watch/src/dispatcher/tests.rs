@@ -58,7 +58,14 @@ impl Bench {
     }
 
     fn ledger(&mut self, ledger: &[Live]) {
-        self.handle(Input::Ledger(ledger.to_vec()));
+        let reading = self.dispatcher.begin_reading();
+        self.reads(reading, ledger);
+    }
+
+    /// What a reading that began earlier found.
+    fn reads(&mut self, reading: u64, ledger: &[Live]) {
+        let ledger = ledger.to_vec();
+        self.handle(Input::Ledger { reading, ledger });
     }
 
     fn ends(&mut self, outcome: Result<(), Kind>) {
@@ -293,6 +300,30 @@ fn a_replica_gets_its_release_by_replication() {
     assert!(matches!(bench.mark("mine"), Mark::Succeeded { .. }));
     bench.passes(1000);
     bench.starts_nothing();
+}
+
+#[test]
+fn what_was_live_before_a_load_was_asked_for_is_no_success() {
+    let mut bench = Bench::with("a", &[live("a")]);
+    bench.ask("mine", None);
+    let early = bench.dispatcher.begin_reading();
+    bench.sees("a");
+    bench.starts("a");
+    bench.ends(Err(Kind::Unreachable));
+    assert!(matches!(
+        bench.mark("mine"),
+        Mark::Queued { error: Some(_), .. }
+    ));
+    assert!(bench.dispatcher.wants_reading());
+    assert!(!bench.dispatcher.is_current(early));
+    let failing = bench.dispatcher.begin_reading();
+    assert!(bench.dispatcher.is_current(failing));
+    bench.handle(Input::ServerAway);
+    bench.passes(600);
+    assert_eq!(bench.orders, []);
+    assert!(!bench.dispatcher.wants_reading() && bench.dispatcher.awaits_ledger());
+    bench.ledger(&[live("a")]);
+    assert!(matches!(bench.mark("mine"), Mark::Succeeded { .. }));
 }
 
 #[test]

@@ -49,6 +49,25 @@ fn readiness_stays_through_a_blip_of_the_server() {
 }
 
 #[test]
+fn a_load_of_what_is_live_is_no_success_while_the_server_is_dead() {
+    let bench = Bench::new();
+    bench.publish(1);
+    let watch = Watch::start(bench.watch());
+    watch.newest_is("succeeded");
+    watch.is_ready();
+    bench.server.kill9();
+    assert_eq!(watch.call("PUT", "/v1/loads/mine", "").status, 202);
+    eventually("the server to be missed", PATIENCE, || {
+        Some(()).filter(|()| watch.state()["server"]["reachable"] == Value::Bool(false))
+    });
+    let load = watch.load_is("mine", "queued");
+    assert_eq!(load["exit_code"], Value::Null, "{load:#}");
+    bench.server.restart();
+    watch.load_is("mine", "succeeded");
+    watch.ends_well();
+}
+
+#[test]
 fn sigterm_during_a_load_changes_nothing_live_and_ends_with_0() {
     let bench = Bench::new();
     bench.publish(1);
