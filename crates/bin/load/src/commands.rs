@@ -182,6 +182,11 @@ fn status_text(list: &[Status]) -> String {
         .map(str::to_owned),
     ];
     for status in list {
+        // Tables that were taken over from somebody else are a release without name.
+        let before = |digest: &String| match digest.as_str() {
+            "" => "yours".to_owned(),
+            _ => digest.chars().take(12).collect(),
+        };
         let short = |digest: &String| digest.chars().take(12).collect::<String>();
         let rejected: Vec<String> = status.rejected.iter().map(short).collect();
         rows.push([
@@ -193,7 +198,7 @@ fn status_text(list: &[Status]) -> String {
             status
                 .previous
                 .as_ref()
-                .map_or_else(|| "-".to_owned(), short),
+                .map_or_else(|| "-".to_owned(), before),
             if rejected.is_empty() {
                 "-".to_owned()
             } else {

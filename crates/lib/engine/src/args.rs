@@ -31,7 +31,7 @@ pub struct ServerArgs {
     #[arg(long, env = "PILOTFISH_HOST")]
     host: Option<String>,
     /// TCP port [default: 3306]
-    #[arg(long, hide_short_help = true, env = "PILOTFISH_PORT")]
+    #[arg(long, env = "PILOTFISH_PORT")]
     port: Option<u16>,
     /// Unix socket, instead of host and port
     #[arg(

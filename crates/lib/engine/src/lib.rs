@@ -103,7 +103,7 @@ pub struct LiveRelease {
     pub database: String,
     /// SHA-256 of the dump as it was published, hex.
     pub digest: String,
-    /// SHA-256 of the bytes that were read.
+    /// See [`load::Release::contents`].
     pub contents: String,
     /// When it became live, unix seconds.
     pub since: u64,

@@ -89,7 +89,7 @@ pub enum Definer {
 pub struct Release {
     /// SHA-256 of the dump as it was published, hex.
     pub digest: String,
-    /// SHA-256 of the bytes that were read: the same dump's other name, where it was stored compressed.
+    /// Digest of what the dump says: the same release's other name, whatever its bytes.
     #[serde(default)]
     pub contents: String,
     /// When it became live, unix seconds.
@@ -158,7 +158,8 @@ pub trait Target: Send + Sync {
     async fn rejected(&mut self) -> Result<BTreeSet<String>, Error>;
     /// Forgives the rejected release that has this name.
     async fn forgive(&mut self, digest: &str) -> Result<(), Error>;
-    /// Whether the server understands a statement; tables that are not there yet are no error.
+    /// Whether an assertion is a SELECT that the server understands; tables that are not there yet are no
+    /// error.
     async fn parse(&mut self, sql: &str) -> Result<(), Error>;
     /// Recorded tables that are not there any more; cheap.
     async fn missing(&mut self, live: &Release) -> Result<BTreeSet<String>, Error>;
@@ -345,7 +346,8 @@ pub trait Stage: Send + Sync {
     async fn foreign_keys(&mut self, release: &BTreeSet<String>) -> Result<(), Error>;
     /// The first foreign key with rows whose parent is not there; says which and how many.
     async fn orphans(&mut self) -> Result<Option<String>, Error>;
-    /// Runs an assertion against the staged release; `unchanged` live tables are seen through.
+    /// Runs an assertion against the staged release, which it cannot change; `unchanged` live tables are seen
+    /// through.
     /// Returns what came back when it is not true.
     async fn check(
         &mut self,

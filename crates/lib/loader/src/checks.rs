@@ -40,6 +40,16 @@ pub(crate) fn identity(
     Ok(())
 }
 
+/// As [`identity`], for a dump that is not read since it is live.
+pub(crate) fn wanted(options: &Options, read: &[String]) -> Result<(), Failure> {
+    match &options.sha256 {
+        Some(wanted) if !read.contains(wanted) => {
+            Err(mismatch("--sha256", wanted, &read.join(" or ")))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn mismatch(who: &str, wanted: &str, found: &str) -> Failure {
     Failure::new(
         Kind::BadData,
@@ -77,7 +87,7 @@ pub(crate) async fn orphans(stage: &mut dyn Stage, options: &Options) -> Result<
     match stage.orphans().await.context("look for rows without parent")? {
         None => Ok(()),
         Some(which) => Err(Failure::new(Kind::BadData, which).with_hint(
-            "dump with --single-transaction, or give --allow-orphans if the source is like that too",
+            "dump both tables at one moment (--single-transaction), or give --allow-orphans if the source is like that too",
         )),
     }
 }
@@ -153,9 +163,10 @@ pub(crate) fn shrink(
 /// A slip in an assertion shows before hours of loading, not after.
 pub(crate) async fn parses(target: &mut dyn Target, sql: &str) -> Result<(), Failure> {
     let parsed = target.parse(sql).await;
+    let doing = format!("read --check {sql}");
     parsed.map_err(|error| match error.kind() {
-        Kind::BadData => Failure::new(Kind::Config, format!("read --check {sql}: {error}")),
-        _ => Failure::from(error),
+        Kind::BadData => Failure::new(Kind::Config, format!("{doing}: {error}")),
+        _ => Failure::from(error).context(doing),
     })
 }
 

@@ -73,29 +73,21 @@ pub(crate) async fn decide(
         .await
         .context("follow the foreign keys")?;
     let drawn_in: BTreeSet<String> = set.intersection(&plan.kept).cloned().collect();
-    if let Some(table) = drawn_in
-        .iter()
-        .find(|table| !summary.tables.contains_key(*table))
-    {
+    if !drawn_in.is_empty() {
         return Err(Failure::new(
             Kind::Config,
             format!(
-                "a foreign key ties the live table {table} to the tables that are loaded, and the dump does not have it"
+                "foreign keys tie live tables that are not to be loaded to those that are: {}",
+                list(&drawn_in)
             ),
         )
-        .with_hint("load the whole dump, so that it goes too, or drop that foreign key"));
+        .with_hint("load these too, as the dump has them, or drop the foreign keys"));
     }
-    let drift = target
-        .drift(live, &drawn_in)
-        .await
-        .context("look at the live tables")?;
-    refuse_drift(&drift, &plan, options)?;
     plan.load.extend(
         set.into_iter()
             .filter(|table| summary.tables.contains_key(table)),
     );
     plan.unchanged.retain(|table| !plan.load.contains(table));
-    plan.kept.retain(|table| !plan.load.contains(table));
     Ok(plan)
 }
 
@@ -236,7 +228,7 @@ pub(crate) fn refuse_modified(drift: &Drift) -> Result<(), Failure> {
             tables.join(", ")
         ),
     )
-    .with_hint("--overwrite-modified replaces them all the same"))
+    .with_hint("--overwrite-modified drops what was written"))
 }
 
 fn list(names: &BTreeSet<String>) -> String {

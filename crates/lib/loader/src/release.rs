@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pilotfish_dump::Source;
+use pilotfish_dump::{Source, Summary};
 use pilotfish_failure::{Context as _, Failure, Kind};
 use pilotfish_volume::{FileEntry, MANIFEST, Manifest};
 use sha2::{Digest as _, Sha256};
@@ -117,15 +117,18 @@ pub(crate) fn published_sha256(pinned: &Pinned, ignored: &[String]) -> Option<St
     Some(sha256_hex(lines.as_bytes()))
 }
 
-/// The release's other name: the digest of the one file that was read, wherever it lay; `read` is that
-/// of all that was read.
-pub(crate) fn contents(pinned: &Pinned, ignored: &[String], read: &str) -> String {
-    let files = pinned.manifest.iter().flat_map(|manifest| &manifest.files);
-    let mut files = files.filter(|file| !ignored.contains(&file.name));
-    match (files.next(), files.next()) {
-        (Some(only), None) => only.sha256.clone(),
-        _ => read.to_owned(),
+/// The release's other name: a digest of what the dump says, whatever it was compressed with, whenever it
+/// was made and by which route it came. Statements that are not understood are part of it by their bytes.
+pub(crate) fn contents(summary: &Summary) -> String {
+    if summary.opaque {
+        return summary.sha256.clone();
     }
+    let tables = summary.tables.iter();
+    let tables = tables.map(|(name, table)| format!("table {name} {}\n", table.digest));
+    let objects = summary.objects.iter();
+    let objects = objects.map(|(key, digest)| format!("{key} {digest}\n"));
+    let lines: String = tables.chain(objects).collect();
+    sha256_hex(lines.as_bytes())
 }
 
 /// SHA-256 as 64 lower-case hex digits.

@@ -60,6 +60,8 @@ struct Ledger {
     rejected: BTreeSet<String>,
     /// The dump's own digest, where it can be known before the dump is read.
     dump: Option<String>,
+    /// Digests that `--sha256` may mean, as far as they are known then.
+    read: Vec<String>,
 }
 
 /// A load whose dump, server and database are known.
@@ -179,8 +181,11 @@ impl<'a> Opened<'a> {
         let live = self.target.live().await.context("read the ledger")?;
         let rejected = self.target.rejected().await.context("read the ledger")?;
         let asked_for = live.is_some() || !rejected.is_empty();
+        let dump = self.known_digest(asked_for).await?;
+        let stored = release::published_sha256(&self.pinned, &[]);
         Ok(Ledger {
-            dump: self.known_digest(asked_for).await?,
+            read: dump.iter().cloned().chain(stored).collect(),
+            dump: dump.map(|digest| self.selected(digest)),
             live,
             rejected,
         })
@@ -194,9 +199,10 @@ impl<'a> Opened<'a> {
         let (Some(digest), Some(live)) = (&ledger.dump, &ledger.live) else {
             return Ok(None);
         };
-        if *digest != live.digest && *digest != live.contents {
+        if *digest != live.digest {
             return Ok(None);
         }
+        checks::wanted(self.options, &ledger.read)?;
         let missing = self.target.missing(live).await;
         if !missing.context("look at the live tables")?.is_empty() {
             return Ok(None);
@@ -256,8 +262,7 @@ impl<'a> Opened<'a> {
         let digest = tokio::task::spawn_blocking(move || release::digest(&pinned))
             .await
             .map_err(|error| Failure::new(Kind::Bug, format!("read the dump: {error}")))??;
-        let digest = digest.or_else(|| self.options.sha256.clone());
-        Ok(digest.map(|digest| self.selected(digest)))
+        Ok(digest.or_else(|| self.options.sha256.clone()))
     }
 
     fn digest(&self, summary: &Summary) -> String {
@@ -267,8 +272,7 @@ impl<'a> Opened<'a> {
     }
 
     fn contents(&self, summary: &Summary) -> String {
-        let contents = release::contents(&self.pinned, &summary.ignored, &summary.sha256);
-        self.selected(contents)
+        self.selected(release::contents(summary))
     }
 
     /// A part of a dump is another release than the whole.

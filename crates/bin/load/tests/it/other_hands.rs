@@ -193,6 +193,46 @@ fn a_part_of_a_dump_leaves_no_child_with_the_old_parent() {
         .arg(&parent)
         .args(["--into=app", "--only=p"])
         .run()
-        .fails_with(78, "ties the live table c");
+        .fails_with(78, "not to be loaded to those that are: c");
     server.sql("INSERT INTO app.c VALUES (2, 1)");
+}
+
+#[test]
+fn an_assertion_can_change_nothing() {
+    let (world, server) = mariadb(&[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let function = world.write(
+        "function.sql",
+        "DELIMITER //\nCREATE FUNCTION emptied() RETURNS INT MODIFIES SQL DATA\n\
+         BEGIN DELETE FROM same; RETURN 1; END //\n",
+    );
+    server.sql_file("app", &function);
+    for check in ["DROP TABLE app.same", "DELETE FROM same"] {
+        let done = load(&server)
+            .arg(&second)
+            .args(["--into=app", "--check", check])
+            .run();
+        let _ = done.fails_with(78, "begins with SELECT");
+    }
+    let done = load(&server)
+        .arg(&second)
+        .args(["--into=app", "--check", "SELECT app.emptied()"])
+        .run();
+    let _ = done.fails_with(65, "READ ONLY");
+    assert_eq!(server.sql("SELECT COUNT(*) FROM app.same").trim(), "2");
+    assert_eq!(release_no(&server), "1");
+}
+
+#[test]
+fn a_wrong_digest_is_refused_also_where_the_dump_is_live() {
+    let (world, server) = mariadb(&[]);
+    let (first, _) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let wrong = "b".repeat(64);
+    let done = load(&server)
+        .arg(&first)
+        .args(["--into=app", "--sha256", &wrong])
+        .run();
+    let _ = done.fails_with(65, "--sha256 says bbbb");
 }

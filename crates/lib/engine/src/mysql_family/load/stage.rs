@@ -318,8 +318,11 @@ impl Stage for MysqlStage {
             ))
             .await?;
         }
+        // Whatever it calls: rows of live tables are within its reach.
+        conn.query_drop("START TRANSACTION READ ONLY").await?;
         let answer: Result<Option<mysql_async::Value>, Error> =
             conn.query_first(sql).await.map_err(Error::from);
+        conn.query_drop("ROLLBACK").await?;
         for table in seen_through {
             conn.query_drop(format!(
                 "DROP VIEW IF EXISTS {}",

@@ -60,10 +60,21 @@ pub(super) async fn forward(
         objects,
         todo,
     };
+    // The same tables and objects under another digest: the release before stays the previous one.
+    let same = renames_tables
+        && plan.swap.is_empty()
+        && plan.retire.is_empty()
+        && content.todo.is_empty()
+        && !before.release.digest.is_empty();
     ledger::create(&mut target.conn, &names, Marker::Next).await?;
     ledger::write(&mut target.conn, &names, Marker::Next, &content).await?;
 
-    let mut renames = make_room(target, &names).await?;
+    let mut renames = Vec::new();
+    if same {
+        ledger::drop(&mut target.conn, &names, Marker::Gone).await?;
+    } else {
+        renames = make_room(target, &names).await?;
+    }
     let mut moved = BTreeSet::new();
     if renames_tables {
         moved = plan.swap.union(&plan.retire).cloned().collect();
@@ -75,7 +86,7 @@ pub(super) async fn forward(
     }
     if ledger::exists(&mut target.conn, &names, Marker::Live).await? {
         // Without a swap the old tables are gone: there is nothing to go back to.
-        let kept = if renames_tables {
+        let kept = if renames_tables && !same {
             Marker::Previous
         } else {
             Marker::Gone

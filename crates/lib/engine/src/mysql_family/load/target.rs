@@ -11,9 +11,9 @@ use super::ledger::{self, Content};
 use super::names::{Marker, literal, qualified};
 use super::patience::Limit;
 use super::stage::MysqlStage;
-use super::{Access, journal, proof, rejected, swap, way_back};
+use super::{Access, journal, objects, proof, rejected, swap, way_back};
 use crate::Error;
-use crate::load::{Drift, Previous, Release, Stage, SwapMode, SwapPlan, Target};
+use crate::load::{Drift, Previous, Release, SessionState, Stage, SwapMode, SwapPlan, Target};
 
 /// What the control session works under, whatever the server's defaults are.
 const SETUP: &str = "SET SESSION sql_mode='', SESSION foreign_key_checks=0, SESSION autocommit=1, SESSION lock_wait_timeout=60";
@@ -23,6 +23,9 @@ const LOCK_WAIT: u8 = 2;
 
 /// `ER_NO_SUCH_TABLE`; rights are looked at before it.
 const NO_TABLE: u16 = 1146;
+
+/// Verbs of statements that look.
+const ASSERTIONS: &[&str] = &["SELECT", "WITH", "VALUES", "TABLE"];
 
 /// `ER_PARSE_ERROR`.
 const SYNTAX: u16 = 1064;
@@ -254,6 +257,13 @@ impl Target for MysqlTarget {
     }
 
     async fn parse(&mut self, sql: &str) -> Result<(), Error> {
+        let mode = objects::mode(self.access.flavour, &SessionState::default());
+        let verb = objects::first_word(sql.as_bytes(), mode);
+        if !ASSERTIONS.contains(&verb.as_str()) {
+            return Err(Error::Config(format!(
+                "an assertion looks and changes nothing: it begins with SELECT, not {verb}"
+            )));
+        }
         // A variable: MySQL's PREPARE takes no expression, such as a literal with a backslash is here.
         let text = format!("SET @assertion = {}", literal(sql));
         self.conn.query_drop(text).await?;
