@@ -32,7 +32,9 @@ use trouble::Said;
 /// How often the ledger is read: soon until a release is live or while a load waits for it, then to
 /// notice what others did.
 const LEDGER_EARLY: Duration = Duration::from_secs(2);
-const LEDGER_LATER: Duration = Duration::from_secs(15);
+/// What people do by hand, a rollback or a resume, must show while they still look. It costs the server
+/// one short query.
+const LEDGER_LATER: Duration = Duration::from_secs(5);
 
 /// How often the picture of a running load is renewed.
 const REFRESH: Duration = Duration::from_millis(500);

@@ -339,10 +339,10 @@ impl Dispatcher {
         let live = self.is_live(&digest);
         let rejected = self.is_rejected(&digest);
         // Gone from the server although loaded: its data was replaced. Rolled back: the ledger
-        // remembers that, and a resume must find no verdict of ours in its way.
+        // remembers that, and a resume must find no verdict of ours in its way, not even one that came
+        // between two readings: then all that is seen is that the release is live no more.
         let obsolete = match self.verdict_on(&digest) {
-            Some(Verdict::Done) => rejected || (self.was_live && !live),
-            Some(Verdict::Bad { .. }) => rejected,
+            Some(Verdict::Done | Verdict::Bad { .. }) => rejected || (self.was_live && !live),
             Some(Verdict::Held) | None => false,
         };
         if obsolete {

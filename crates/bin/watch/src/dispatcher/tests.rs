@@ -348,7 +348,16 @@ fn a_rolled_back_release_is_left_alone_until_it_is_resumed() {
     };
     let mut bench = Bench::with("b", std::slice::from_ref(&rejected));
     bench.starts_nothing();
+    let early = bench.dispatcher.begin_reading();
     bench.ask("b-please", Some("b"));
+    bench.reads(early, std::slice::from_ref(&rejected));
+    bench.starts_nothing();
+    assert_eq!(
+        bench.orders,
+        [],
+        "a resume may have come before the question"
+    );
+    bench.ledger(std::slice::from_ref(&rejected));
     bench.failed("b-please", Kind::BadData);
     bench.ledger(&[live("a")]);
     bench.starts("b");
@@ -359,6 +368,22 @@ fn a_rolled_back_release_is_left_alone_until_it_is_resumed() {
     bench.starts_nothing();
     bench.ledger(&[live("a")]);
     bench.starts("b");
+}
+
+#[test]
+fn a_refusal_of_what_was_rolled_back_does_not_outlive_the_resume() {
+    let mut bench = Bench::with("b", &[live("b")]);
+    // Rolled back, asked for and resumed between two readings of the ledger.
+    bench.ask("b-please", Some("b"));
+    bench.starts("b");
+    bench.ends(Err(Kind::BadData));
+    bench.failed("b-please", Kind::BadData);
+    bench.ledger(&[live("a")]);
+    bench.starts("b");
+    // What is bad in itself stays so.
+    bench.ends(Err(Kind::BadData));
+    bench.ledger(&[live("a")]);
+    bench.starts_nothing();
 }
 
 #[test]

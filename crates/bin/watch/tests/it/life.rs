@@ -188,6 +188,25 @@ fn a_rolled_back_release_is_left_alone_and_everyone_is_told() {
 }
 
 #[test]
+fn a_resume_counts_for_whoever_asks_right_after_it() {
+    let bench = Bench::new();
+    bench.publish(1);
+    let watch = Watch::start(bench.watch());
+    bench.becomes_live(1);
+    bench.publish(2);
+    bench.becomes_live(2);
+    bench.roll_back();
+    eventually("the rollback to be told", PATIENCE, || {
+        (watch.state()["obstacle"]["reason"] == "rolled_back").then_some(())
+    });
+    bench.resume();
+    assert_eq!(watch.call("PUT", "/v1/loads/please", "").status, 202);
+    watch.load_is("please", "succeeded");
+    assert_eq!(bench.live().as_deref(), Some("2"));
+    watch.ends_well();
+}
+
+#[test]
 fn a_server_that_refuses_the_account_is_told_everywhere_and_no_secret_is() {
     let bench = Bench::new();
     bench.publish(1);
