@@ -156,17 +156,8 @@ impl Digests {
     /// The SHA-256, when everything is as `expected` and as the storage keeps it.
     pub(crate) fn verify(self, object: &str, expected: Option<&str>) -> Result<String, Failure> {
         let sha256 = hex(&self.sha256.finalize());
-        let wrong = |what: &str, wanted: &str, found: &str| {
-            let message = format!("verify {object}: {what} is {found}, expected {wanted}");
-            Failure::new(Kind::BadData, message).with_hint(
-                "the object or its checksum is corrupt or of another version: upload both again",
-            )
-        };
-        if let Some(expected) = expected
-            && expected != sha256
-        {
-            return Err(wrong("its SHA-256", expected, &sha256));
-        }
+        let wrong = |what: &str, wanted: &str, found: &str| wrong(object, what, wanted, found);
+        agree(object, expected, &sha256)?;
         for kept in &self.kept {
             if let Checksum::Sha256(kept) = kept
                 && *kept != sha256
@@ -188,6 +179,20 @@ impl Digests {
         }
         Ok(sha256)
     }
+}
+
+/// Fails when the SHA-256 of an object is not the expected one, if there is one.
+pub(crate) fn agree(object: &str, expected: Option<&str>, sha256: &str) -> Result<(), Failure> {
+    match expected {
+        Some(expected) if expected != sha256 => Err(wrong(object, "its SHA-256", expected, sha256)),
+        _ => Ok(()),
+    }
+}
+
+fn wrong(object: &str, what: &str, wanted: &str, found: &str) -> Failure {
+    let message = format!("verify {object}: {what} is {found}, expected {wanted}");
+    Failure::new(Kind::BadData, message)
+        .with_hint("the object or its checksum is corrupt or of another version: upload both again")
 }
 
 /// Lower-case hex digits.

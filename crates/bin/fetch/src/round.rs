@@ -274,7 +274,9 @@ impl Rounds {
         let mut listed = self.config.address.is_folder();
         loop {
             if let Some(live) = live.filter(|live| self.is_live(&object, &address, live)) {
-                self.known = Some(object.version);
+                if self.agrees(&object, &address, live).await? {
+                    self.known = Some(object.version);
+                }
                 self.tidy().await;
                 return Ok(Tried::Live(live.clone()));
             }
@@ -326,6 +328,39 @@ impl Rounds {
                     let seen = retry.run(|| self.storage.head(&object.key, None)).await;
                     object = seen?.unwrap_or(object);
                 }
+            }
+        }
+    }
+
+    /// Whether the live release, which is this object, has the expected digest as far as anybody says;
+    /// looked up once for each version. Fails when it has another one. A checksum that cannot be read
+    /// now contradicts nothing: the release was verified when it came.
+    async fn agrees(
+        &self,
+        object: &Object,
+        address: &str,
+        live: &Manifest,
+    ) -> Result<bool, Failure> {
+        let label = object.version.label();
+        if (self.known.as_ref()).is_some_and(|known| known.label() == label) {
+            return Ok(true);
+        }
+        let once = Retry {
+            limit: 0,
+            ..self.retry()
+        };
+        let looked_up = checksum::expected(&self.config, &*self.storage, object, &once);
+        match Box::pin(looked_up).await {
+            Ok(expected) => {
+                checksum::agree(address, expected.as_deref(), &live.sha256).map(|()| true)
+            }
+            Err(failure) if failure.kind() == Kind::Cancelled => Err(failure),
+            Err(failure) => {
+                tracing::warn!(
+                    object = address, error = %failure, hint = failure.hint(),
+                    "no checksum to compare the live release with"
+                );
+                Ok(false)
             }
         }
     }

@@ -278,6 +278,27 @@ fn checksums_are_found_where_they_lie() {
         run(&["--checksum-from", &sums]).success().json()["outcome"],
         "nothing_to_do"
     );
+    // What is live is not what is wanted, although the source has nothing new.
+    let live = manifest(&world);
+    let sums = |digest: &str| {
+        let path = stored(&world, "theirs", format!("{digest}  dump.sql\n"));
+        format!("file://{}", path.display())
+    };
+    for args in [["--sha256", &wrong], ["--checksum-from", &sums(&wrong)]] {
+        let refused = run(&args).fails_with(65, "its SHA-256 is");
+        assert!(refused.stderr.contains(&wrong), "{refused}");
+        assert!(refused.stderr.contains(&digest), "{refused}");
+    }
+    let absent = format!("file://{}", world.join("absent").display());
+    let unread = run(&["--checksum-from", &absent]).success();
+    assert_eq!(unread.json()["outcome"], "nothing_to_do");
+    logged(
+        &unread.stderr,
+        "no checksum to compare the live release with",
+    );
+    let same = run(&["--checksum-from", &sums(&digest)]).success();
+    assert_eq!(same.json()["outcome"], "nothing_to_do");
+    assert_eq!(manifest(&world), live);
     // What is wanted is there: the source is not even looked at.
     fs::remove_file(&path).unwrap();
     assert_eq!(
