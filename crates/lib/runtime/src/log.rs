@@ -34,8 +34,8 @@ impl Log {
         };
         let bars = (terminal && !json).then(MultiProgress::new);
         let sink = Sink { bars };
-        let filter =
-            EnvFilter::try_new(&common.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
+        let filter = EnvFilter::try_new(directives(&common.log_level))
+            .unwrap_or_else(|_| EnvFilter::new("info"));
         let writer = sink.clone();
         let builder = tracing_subscriber::fmt()
             .with_env_filter(filter)
@@ -104,6 +104,20 @@ impl Log {
     }
 }
 
+/// The filter for `--log-level`. At its usual levels the AWS SDK tells the failures that it hands to
+/// us once more, as pages of its inner structures: that takes debug, or directives of its targets.
+fn directives(level: &str) -> String {
+    let all = level.split(',').any(|part| {
+        let part = part.trim();
+        part.eq_ignore_ascii_case("debug") || part.eq_ignore_ascii_case("trace")
+    });
+    if all {
+        return level.to_owned();
+    }
+    // Targets are compared by their beginning, and of two directives the longer one counts.
+    format!("aws_=error,{level}")
+}
+
 /// Standard error that gets along with the progress bars on it.
 #[derive(Clone)]
 struct Sink {
@@ -124,5 +138,40 @@ impl Write for Sink {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::subscriber::with_default;
+
+    use super::*;
+
+    /// Whether warnings of the SDK and of our own are shown at this level.
+    fn shown(level: &str) -> (bool, bool) {
+        let filter = EnvFilter::new(directives(level));
+        let log = tracing_subscriber::fmt().with_env_filter(filter).finish();
+        with_default(log, || {
+            (
+                enabled!(target: "aws_config::imds::region", Level::WARN),
+                enabled!(target: "pilotfish_fetch::round", Level::WARN),
+            )
+        })
+    }
+
+    #[test]
+    fn the_sdk_of_the_storage_warns_only_those_who_ask_for_it() {
+        for (level, expected) in [
+            ("info", (false, true)),
+            ("warn", (false, true)),
+            ("error", (false, false)),
+            ("off", (false, false)),
+            ("info,pilotfish_fetch=debug", (false, true)),
+            ("info,aws_config=warn", (true, true)),
+            ("debug", (true, true)),
+            ("TRACE", (true, true)),
+        ] {
+            assert_eq!(shown(level), expected, "{level}");
+        }
     }
 }

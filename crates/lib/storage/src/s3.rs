@@ -8,14 +8,18 @@ use std::ops::Range;
 use std::time::SystemTime;
 
 use aws_config::BehaviorVersion;
+use aws_config::ecs::EcsCredentialsProvider;
+use aws_config::environment::credentials::EnvironmentVariableCredentialsProvider;
 use aws_config::environment::region::EnvironmentVariableRegionProvider;
 use aws_config::imds::region::ImdsRegionProvider;
+use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
+use aws_config::web_identity_token::WebIdentityTokenCredentialsProvider;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{
     Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
@@ -28,6 +32,7 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder, Connector};
 use futures_util::stream;
+use reqwest::Url;
 
 use crate::args::Credentials as Account;
 use crate::object::with_patience;
@@ -59,9 +64,10 @@ impl Bucket {
             Some(region) => RegionProviderChain::first_try(Region::new(region.clone())),
             None => region_of_the_machine(&http),
         };
+        let region = region.region().await;
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
-            .region(region)
+            .http_client(http.clone())
+            .region(region.clone())
             // One request per call: retries are the caller's.
             .retry_config(RetryConfig::standard().with_max_attempts(1))
             .timeout_config(timeouts)
@@ -80,6 +86,8 @@ impl Bucket {
                 None,
                 "environment",
             ));
+        } else if options.endpoint.as_deref().is_some_and(is_ones_own) {
+            loader = loader.credentials_provider(accounts_given(&http, region));
         }
         let config = aws_sdk_s3::config::Builder::from(&loader.load().await)
             .force_path_style(options.path_style)
@@ -241,6 +249,31 @@ fn region_of_the_machine(http: &SharedHttpClient) -> RegionProviderChain {
         .or_else("us-east-1")
 }
 
+/// Whether this endpoint is none of the cloud's.
+fn is_ones_own(endpoint: &str) -> bool {
+    let host = Url::parse(endpoint)
+        .ok()
+        .and_then(|url| url.host_str().map(str::to_owned));
+    let domains = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"];
+    !host.is_some_and(|host| domains.iter().any(|domain| host.ends_with(domain)))
+}
+
+/// The SDK's own chain of accounts without the machine's role: the cloud's metadata service knows no
+/// account of a store of one's own, and is waited for in vain outside the cloud. A profile may name it.
+fn accounts_given(http: &SharedHttpClient, region: Option<Region>) -> CredentialsProviderChain {
+    let config = ProviderConfig::without_region()
+        .with_http_client(http.clone())
+        .with_region(region);
+    let profile = ProfileFileCredentialsProvider::builder().configure(&config);
+    let identity = WebIdentityTokenCredentialsProvider::builder().configure(&config);
+    let container = EcsCredentialsProvider::builder().configure(&config);
+    let environment = EnvironmentVariableCredentialsProvider::new();
+    CredentialsProviderChain::first_try("Environment", environment)
+        .or_else("Profile", profile.build())
+        .or_else("WebIdentityToken", identity.build())
+        .or_else("EcsContainer", container.build())
+}
+
 /// The HTTP client with ring, our certificate authorities and the environment's proxy.
 fn http_client(options: &Options) -> Result<SharedHttpClient, Error> {
     let mut roots = TrustStore::default();
@@ -360,5 +393,25 @@ where
             reason: format!("no usable credentials (or give --anonymous): {words}"),
         },
         (None, _) => crate::tls::unanswered(object, words),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clouds_endpoints_are_known_by_their_hosts() {
+        for (endpoint, own) in [
+            ("http://minio:9000", true),
+            ("http://127.0.0.1:9000", true),
+            ("https://s3.example.com/amazonaws.com", true),
+            ("https://notamazonaws.com", true),
+            ("https://s3.eu-west-1.amazonaws.com", false),
+            ("https://S3.cn-north-1.amazonaws.com.cn", false),
+            ("https://s3.eu-west-1.api.aws", false),
+        ] {
+            assert_eq!(is_ones_own(endpoint), own, "{endpoint}");
+        }
     }
 }

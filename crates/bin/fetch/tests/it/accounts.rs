@@ -36,7 +36,7 @@ fn a_profile_has_the_account() {
 fn a_machine_without_region_and_account_is_told_so() {
     let world = World::new();
     // Where a machine of the cloud has its metadata, nobody answers.
-    pilotfish_harness::tool!("fetch")
+    let told = pilotfish_harness::tool!("fetch")
         .args(["s3://dumps/dump.sql", "--retries", "0", "--to"])
         .arg(crate::volume(&world))
         .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1")
@@ -44,7 +44,30 @@ fn a_machine_without_region_and_account_is_told_so() {
         .env("AWS_SHARED_CREDENTIALS_FILE", world.join("absent"))
         .run()
         .fails_with(77, "no usable credentials");
+    assert!(!told.stderr.contains("aws_config"), "{told}");
     assert_untouched(&world);
+}
+
+#[test]
+fn a_store_of_ones_own_has_no_account_in_the_clouds_metadata() {
+    let world = World::new();
+    let metadata = HttpServer::start(Abilities::GOOD);
+    metadata.answer_calls(&[403; 20]);
+    let told = pilotfish_harness::tool!("fetch")
+        .args(["s3://dumps/dump.sql", "--retries", "0", "--to"])
+        .arg(crate::volume(&world))
+        .args(["--endpoint", "http://127.0.0.1:1"])
+        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata.url(""))
+        .env("AWS_CONFIG_FILE", world.join("absent"))
+        .env("AWS_SHARED_CREDENTIALS_FILE", world.join("absent"))
+        .run()
+        .fails_with(77, "no usable credentials");
+    assert!(!told.stderr.contains("WARN"), "{told}");
+    let asked = metadata.requests();
+    assert!(
+        asked.is_empty(),
+        "the metadata service was asked: {asked:?}"
+    );
 }
 
 #[test]
