@@ -111,7 +111,7 @@ impl Volume {
             config: &self.config,
             storage: &self.storage,
             publisher,
-            space: Space::new(&self.root, self.config.limits.reserve),
+            space: Space::new(&self.root, self.config.limits.reserve, object.size),
             retry: Retry {
                 limit: self.config.transfer.retries,
                 cancel: self.process.shutdown.clone(),

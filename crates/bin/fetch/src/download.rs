@@ -13,7 +13,7 @@ use crate::lane::on_own_thread;
 use crate::metrics::Metrics;
 use crate::partial::{Part, Partial};
 use crate::retry::{Retry, Retrying, cancelled, failed};
-use crate::space::Space;
+use crate::space::{Bytes, Space};
 
 /// Bytes gathered before a write, and the size at which another chunk may not fit. Each connection
 /// holds one such buffer besides the client's own, which is as large.
@@ -203,9 +203,8 @@ impl Download {
     /// Accounts for bytes that were written. This thread's own event loop waits for the disk: what
     /// the disk does not take, nobody needs to read from the network.
     fn written(&self, length: u64, outcome: std::io::Result<()>) -> Result<(), Failure> {
-        const WHAT: &str = "the download";
-        outcome.map_err(|error| self.space.ran_out(error, WHAT))?;
-        self.space.spend(length, WHAT)?;
+        outcome.map_err(|error| self.space.ran_out(error, "the download"))?;
+        self.space.spend(length, Bytes::Stored)?;
         self.progress.advance(length);
         self.metrics.received.inc_by(length);
         let length = i64::try_from(length).unwrap_or(0);

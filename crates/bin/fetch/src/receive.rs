@@ -56,7 +56,7 @@ impl Receiver<'_> {
         let name = self.name_of(object)?;
         let staging = self.stage(object, address).await?;
         let partial = self.partial(&staging, object, address).await?;
-        self.require_space(&partial, object, address).await?;
+        self.require_space(&partial, address).await?;
 
         let digest = self.digesting(&partial, object, address);
         let unpacking = self.unpacking(&partial, &staging, &name);
@@ -127,16 +127,11 @@ impl Receiver<'_> {
     }
 
     /// Room for what is still missing, before the first byte; and shows how much an earlier run left.
-    async fn require_space(
-        &self,
-        partial: &Partial,
-        object: &Object,
-        address: &str,
-    ) -> Result<(), Failure> {
-        self.progress.set(partial.have());
-        let missing = object.size.unwrap_or(0).saturating_sub(partial.have());
+    async fn require_space(&self, partial: &Partial, address: &str) -> Result<(), Failure> {
+        let had = partial.have();
+        self.progress.set(had);
         let (space, what) = (self.space.clone(), address.to_owned());
-        blocking(move || space.require(missing, &what)).await
+        blocking(move || space.begin(had, &what)).await
     }
 
     /// Starts to hash what arrives: the digests and the size, once all of it was seen.

@@ -21,7 +21,7 @@ use crate::checksum::hex;
 use crate::config::Limits;
 use crate::flush::Flusher;
 use crate::inflow::Tail;
-use crate::space::Space;
+use crate::space::{Bytes, Space};
 
 /// Bytes that travel at once from the decompressor to the writer, and how many such buffers.
 const CHUNK: usize = 256 << 10;
@@ -236,7 +236,7 @@ impl Writer<'_> {
             self.growth
                 .add(length)
                 .map_err(|problem| self.refuse(problem))?;
-            self.space.spend(length, "the unpacked files")?;
+            self.space.spend(length, Bytes::Unpacked)?;
             if !send(chunk) {
                 break;
             }

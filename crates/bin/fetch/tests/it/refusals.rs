@@ -221,8 +221,11 @@ fn a_full_disk_is_said_with_what_is_needed() {
             .run()
     };
     // Known before the first byte.
-    let large = run(&dump(9_000_000, 6), &[]).fails_with(73, "need 9000");
-    assert!(large.stderr.contains("have 7"), "{large}");
+    let large = run(&dump(9_000_000, 6), &[]).fails_with(73, "needs at least 9000");
+    assert!(
+        large.stderr.contains("of which 0 came so far; 7"),
+        "{large}"
+    );
     assert_untouched(&world);
     // Known only while it grows: 200 KiB become 20 MiB.
     let zeros = zstd::encode_all(&vec![b'x'; 20 << 20][..], 1).unwrap();
