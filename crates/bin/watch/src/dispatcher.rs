@@ -236,11 +236,15 @@ impl Dispatcher {
 
     /// When to call again with [`Input::Tick`], if nothing else happens.
     pub(crate) fn next_wake(&self) -> Option<Instant> {
-        let retry = self
-            .queued
-            .as_ref()
-            .and(self.retry.as_ref())
-            .map(|retry| retry.not_before);
+        // A pause that is over starts nothing where the server is away or a load runs: what ends that
+        // calls by itself, and a time that has passed would wake the caller without end.
+        let held = self.draining || self.away || self.running.is_some();
+        let retry = self.queued.as_ref().filter(|_| !held).and_then(|batch| {
+            let digest = &batch.release.digest;
+            let retry = self.retry.as_ref();
+            retry.filter(|retry| retry.digest == *digest && !self.is_rejected(digest))
+        });
+        let retry = retry.map(|retry| retry.not_before);
         let queued = self.queued.iter().flat_map(|batch| &batch.riders);
         self.waiting
             .iter()

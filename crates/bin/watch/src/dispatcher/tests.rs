@@ -291,6 +291,19 @@ fn a_server_that_comes_back_is_not_kept_waiting() {
 }
 
 #[test]
+fn a_pause_that_is_over_wakes_nobody_while_nothing_can_start() {
+    let mut bench = Bench::with("a", &[]);
+    bench.ends(Err(Kind::Unreachable));
+    bench.handle(Input::ServerAway);
+    bench.passes(60);
+    assert_eq!(bench.dispatcher.next_wake(), None);
+    bench.ledger(&[]);
+    bench.starts("a");
+    bench.sees("b");
+    assert_eq!(bench.dispatcher.next_wake(), None);
+}
+
+#[test]
 fn a_replica_gets_its_release_by_replication() {
     let mut bench = Bench::with("a", &[]);
     bench.ask("mine", Some("a"));
