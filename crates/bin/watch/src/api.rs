@@ -34,6 +34,7 @@ use crate::control::Message;
 use crate::dispatcher::Refusal;
 use crate::drain::HEADER;
 use crate::job::Job;
+use crate::page::page;
 use crate::view::{LoadView, View};
 use body::{id_mistake, new_id_mistake, wish};
 
@@ -71,7 +72,7 @@ pub(crate) fn routes(door: Door) -> Router {
     );
     let changing = bearer_only(changing, door.token_file.clone());
     Router::new()
-        .route("/", get(|| async { Html(include_str!("page.html")) }))
+        .route("/", get(index))
         .route("/v1/state", get(state))
         .route("/v1/loads", get(list))
         .route("/v1/loads/{id}", get(one))
@@ -315,6 +316,11 @@ async fn delete_load(
 async fn list(Extract(door): Extract<Door>) -> Response {
     let view = Arc::clone(&door.view.borrow());
     Json(serde_json::json!({"loads": view.loads})).into_response()
+}
+
+async fn index(Extract(door): Extract<Door>) -> Response {
+    let view = Arc::clone(&door.view.borrow());
+    ([(header::CACHE_CONTROL, "no-store")], Html(page(&view))).into_response()
 }
 
 async fn state(Extract(door): Extract<Door>) -> Response {

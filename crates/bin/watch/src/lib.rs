@@ -18,6 +18,7 @@ mod drain;
 mod job;
 mod metrics;
 mod neighbour;
+mod page;
 mod source;
 mod view;
 

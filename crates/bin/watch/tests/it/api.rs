@@ -286,6 +286,40 @@ fn the_page_needs_nothing_from_elsewhere() {
 }
 
 #[test]
+fn the_page_tells_the_state_without_a_script() {
+    let bench = Bench::new();
+    bench.publish(1);
+    let watch = Watch::start(bench.watch());
+    watch.newest_is("succeeded");
+    let digest = eventually("the release to be told", PATIENCE, || {
+        let digest = watch.state()["live"][0]["digest"].as_str()?.to_owned();
+        Some(digest[..12].to_owned())
+    });
+    let page = watch.get("/").body;
+    for part in [
+        "<p>Ready.</p>",
+        &format!("<p>Live in app: release {digest} since 2"),
+        "<p>Running: nothing.</p>",
+    ] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+    let folder = bench.publish(2);
+    std::fs::write(format!("{folder}/dump.sql"), "SELECT 1;").unwrap();
+    watch.newest_is("failed");
+    let page = watch.get("/").body;
+    for part in ["<p>In the way: release ", "<p>Last error: load auto-"] {
+        assert!(page.contains(part), "{part}\n{page}");
+    }
+    watch.ends_well();
+    bench.publish(3);
+    let watch = Watch::start(bench.watch().args(["--check", "SELECT SLEEP(30) = 0"]));
+    watch.newest_is("running");
+    let page = watch.get("/").body;
+    assert!(page.contains("<p>Running: release "), "{page}");
+    watch.ends_well();
+}
+
+#[test]
 fn fetch_is_told_when_a_release_is_waited_for() {
     use std::io::{Read, Write};
 
