@@ -104,13 +104,14 @@ async fn what_the_server_cannot_read_is_known_before_the_load(scene: &Scene) -> 
         target
             .parse("SELECT COUNT(*) FROM not_there_yet WHERE word = 'it''s'")
             .await?;
-        for wrong in ["SELEKT 1", "SELECT COUNT(* FROM t"] {
-            let refused = target.parse(wrong).await;
-            assert_eq!(
-                refusal(&refused),
-                Some(Kind::BadData),
-                "{wrong}: {refused:?}"
-            );
+        let wrong = [
+            ("SELECT COUNT(* FROM t", Kind::BadData),
+            ("SELEKT 1", Kind::Config),
+            ("DROP TABLE t", Kind::Config),
+        ];
+        for (sql, kind) in wrong {
+            let refused = target.parse(sql).await;
+            assert_eq!(refusal(&refused), Some(kind), "{sql}: {refused:?}");
         }
         assert_eq!(target.live().await?, None);
     }
