@@ -239,7 +239,7 @@ impl Dispatcher {
         // A pause that is over starts nothing where the server is away or a load runs: what ends that
         // calls by itself, and a time that has passed would wake the caller without end.
         let held = self.draining || self.away || self.running.is_some();
-        let retry = self.queued.as_ref().filter(|_| true || !held).and_then(|batch| {
+        let retry = self.queued.as_ref().filter(|_| !held).and_then(|batch| {
             let digest = &batch.release.digest;
             let retry = self.retry.as_ref();
             retry.filter(|retry| retry.digest == *digest && !self.is_rejected(digest))
@@ -346,8 +346,7 @@ impl Dispatcher {
         // remembers that, and a resume must find no verdict of ours in its way, not even one that came
         // between two readings: then all that is seen is that the release is live no more.
         let obsolete = match self.verdict_on(&digest) {
-            Some(Verdict::Done) => rejected || (self.was_live && !live),
-            Some(Verdict::Bad { .. }) => rejected,
+            Some(Verdict::Done | Verdict::Bad { .. }) => rejected || (self.was_live && !live),
             Some(Verdict::Held) | None => false,
         };
         if obsolete {

@@ -115,7 +115,7 @@ impl Dispatcher {
         let needed = self.needs_load(&seen.digest);
         if let Some(batch) = self.queued.take() {
             let idle = !needed && batch.riders.iter().all(Rider::is_auto);
-            if self.is_rejected(&seen.digest) {
+            if self.is_rejected(&seen.digest) && self.read > batch.known_by {
                 let error = Obstacle::RolledBack {
                     digest: seen.digest,
                 };
@@ -158,7 +158,7 @@ impl Dispatcher {
         }
         let tried = self.retry.as_ref().filter(|retry| retry.digest == *digest);
         // A replica never takes a load of its own: replication brought the release.
-        let arrived = tried.is_some() && self.is_live(digest);
+        let arrived = tried.is_some() && self.is_live(digest) && self.read > batch.known_by;
         if !arrived && tried.is_some_and(|retry| now < retry.not_before) {
             return;
         }
