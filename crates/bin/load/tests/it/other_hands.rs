@@ -56,16 +56,10 @@ fn a_row_committed_while_a_swap_waits_stays_with_the_previous_release() {
         .arg(&second)
         .args(["--into=app", "--keep-previous=false"])
         .spawn();
-    let staged = || {
-        let left = server.sql("SELECT COUNT(*) FROM pilotfish.next_app WHERE kind = 'release'");
-        left.trim().parse::<u32>().ok().filter(|rows| *rows > 0)
-    };
+    // Made right before the RENAME, for what it takes out of the way.
     let there = || {
-        let marker = server.sql(
-            "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'pilotfish' AND \
-             table_name = 'next_app'",
-        );
-        (marker.trim() == "1").then(staged).flatten()
+        let schema = server.sql("SHOW DATABASES LIKE 'pilotfish\\_gone\\_app'");
+        (!schema.is_empty()).then_some(())
     };
     eventually("the swap looks for its moment", PATIENCE, there);
     writer.commit();
