@@ -205,7 +205,7 @@ fn the_configuration_is_told_once_in_fields() {
     let output = run(&["succeed", "--log-format", "text", "--work", "1ms"]);
     let log = stderr(&output);
     let told =
-        "configuration tool=specimen version=0.1.0 config=[act=Succeed work=1ms stubborn=false]";
+        "configuration tool=specimen version=0.1.0 config=[act=Succeed work=1ms stubborn=false";
     assert_eq!(log.matches(told).count(), 1, "{log}");
     assert!(!log.contains('{'), "a dump: {log}");
 }
