@@ -195,10 +195,7 @@ async fn content(probe: &dyn Probe, conditions: &Conditions) -> Vec<Missing> {
     }
     if let Some(wanted) = &conditions.release {
         match probe.live_releases().await {
-            Ok(live) => match live
-                .iter()
-                .find(|release| wanted.means(&release.digest) || wanted.means(&release.contents))
-            {
+            Ok(live) => match live.iter().find(|release| wanted.means(&release.digest)) {
                 Some(release) if release.finishing => {
                     missing.push(Missing::new(format!("release {wanted} is being finished")));
                 }

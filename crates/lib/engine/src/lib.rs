@@ -103,8 +103,6 @@ pub struct LiveRelease {
     pub database: String,
     /// SHA-256 of the dump as it was published, hex.
     pub digest: String,
-    /// See [`load::Release::contents`].
-    pub contents: String,
     /// When it became live, unix seconds.
     pub since: u64,
     /// Objects that follow the swap are still being made.

@@ -67,14 +67,8 @@ impl Control {
                     .iter()
                     .map(|status| Live {
                         digest: status.digest.clone(),
-                        contents: status.contents.clone(),
                         finishing: status.finishing,
-                        rejected: [&status.rejected, &status.rejected_contents]
-                            .into_iter()
-                            .flatten()
-                            .filter(|name| !name.is_empty())
-                            .cloned()
-                            .collect(),
+                        rejected: status.rejected.clone(),
                     })
                     .collect();
                 self.live = live;

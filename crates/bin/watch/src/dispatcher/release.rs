@@ -41,10 +41,8 @@ impl Release {
 pub(crate) struct Live {
     /// Digest of the live release.
     pub(crate) digest: String,
-    /// Its other name: the digest of the bytes that were read.
-    pub(crate) contents: String,
     /// Objects that follow the swap are still being made.
     pub(crate) finishing: bool,
-    /// Both names of the releases that were rolled back.
+    /// Digests that were rolled back.
     pub(crate) rejected: Vec<String>,
 }

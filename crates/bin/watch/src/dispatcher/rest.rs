@@ -198,7 +198,7 @@ impl Dispatcher {
     /// Live and complete: a release whose objects are still being made needs a run to finish them.
     pub(super) fn is_live(&self, digest: &str) -> bool {
         let mut ledger = self.ledger.iter().flatten();
-        ledger.any(|live| (live.digest == digest || live.contents == digest) && !live.finishing)
+        ledger.any(|live| live.digest == digest && !live.finishing)
     }
 
     pub(super) fn is_rejected(&self, digest: &str) -> bool {

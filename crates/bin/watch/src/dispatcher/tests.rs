@@ -20,7 +20,6 @@ fn release(digest: &str) -> Release {
 fn live(digest: &str) -> Live {
     Live {
         digest: digest.to_owned(),
-        contents: String::new(),
         finishing: false,
         rejected: Vec::new(),
     }
@@ -355,7 +354,6 @@ fn missing_rights_fail_who_asked_and_the_level_is_tried_slowly() {
 fn a_rolled_back_release_is_left_alone_until_it_is_resumed() {
     let rejected = Live {
         digest: "a".to_owned(),
-        contents: String::new(),
         finishing: false,
         rejected: vec!["b".to_owned()],
     };

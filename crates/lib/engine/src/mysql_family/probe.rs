@@ -113,7 +113,6 @@ impl Probe for Family {
         let release = |status: Status| LiveRelease {
             database: status.database,
             digest: status.digest,
-            contents: status.contents,
             since: status.since,
             finishing: status.finishing,
         };
