@@ -8,10 +8,11 @@ use std::process::Command;
 
 use crate::world::cache_dir;
 
+// Not the link in `lib64`: bookworm's is absolute and would name the host's loader.
 #[cfg(target_arch = "x86_64")]
-const LOADER: (&str, &str) = ("lib64/ld-linux-x86-64.so.2", "usr/lib/x86_64-linux-gnu");
+const LOADER: (&str, &str) = ("usr/lib/x86_64-linux-gnu", "ld-linux-x86-64.so.2");
 #[cfg(target_arch = "aarch64")]
-const LOADER: (&str, &str) = ("lib/ld-linux-aarch64.so.1", "usr/lib/aarch64-linux-gnu");
+const LOADER: (&str, &str) = ("usr/lib/aarch64-linux-gnu", "ld-linux-aarch64.so.1");
 
 /// A file tree with programs in it: `/`, or a rootfs folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,12 +53,9 @@ impl Tree {
         let mut command = if self.root == Path::new("/") {
             Command::new(path)
         } else {
-            let (loader, libraries) = LOADER;
-            let mut command = Command::new(self.path(loader));
-            command
-                .arg("--library-path")
-                .arg(self.path(libraries))
-                .arg(path);
+            let libraries = self.path(LOADER.0);
+            let mut command = Command::new(libraries.join(LOADER.1));
+            command.arg("--library-path").arg(&libraries).arg(path);
             command
         };
         command
