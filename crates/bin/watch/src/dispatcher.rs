@@ -12,6 +12,7 @@
 //! - A load that was asked for ends by a run, or by a ledger that was read after it was asked for:
 //!   what was live a while ago says nothing of a server that may be dead by now.
 
+mod ledger;
 mod obstacle;
 mod outcome;
 mod release;
@@ -328,31 +329,6 @@ impl Dispatcher {
                 }
             }
         }
-    }
-
-    fn ledger_read(&mut self, now: Instant, ledger: Vec<Live>) {
-        self.ledger = Some(ledger);
-        if std::mem::take(&mut self.away)
-            && let Some(retry) = &mut self.retry
-        {
-            retry.not_before = now;
-        }
-        let Some(digest) = self.seen.as_ref().map(|seen| seen.digest.clone()) else {
-            return;
-        };
-        let live = self.is_live(&digest);
-        let rejected = self.is_rejected(&digest);
-        // Gone from the server although loaded: its data was replaced. Rolled back: the ledger
-        // remembers that, and a resume must find no verdict of ours in its way, not even one that came
-        // between two readings: then all that is seen is that the release is live no more.
-        let obsolete = match self.verdict_on(&digest) {
-            Some(Verdict::Done | Verdict::Bad { .. }) => rejected || (self.was_live && !live),
-            Some(Verdict::Held) | None => false,
-        };
-        if obsolete {
-            self.verdict = None;
-        }
-        self.was_live = live;
     }
 
     /// One load leaves; the run that it shares stops only when nobody else asked for it.

@@ -1,6 +1,6 @@
 //! What others made, wrote or hold in the live database, up to the last moment.
 
-use pilotfish_harness::{Finished, PATIENCE, Server, eventually, tool};
+use pilotfish_harness::{Finished, PATIENCE, Server, ServerKind, World, eventually, tool};
 
 use crate::{Holder, dump, load, mariadb, release_no, two_releases};
 
@@ -44,6 +44,49 @@ fn a_row_committed_while_a_rollback_waits_is_not_dropped() {
     server.sql("DELETE FROM app.a WHERE id = 7777");
     let _ = rollback(&server).success();
     assert_eq!(release_no(&server), "1");
+}
+
+/// MySQL waits a second for a lock, so that the RENAME of a loader that stands still goes on.
+#[test]
+fn a_row_committed_while_a_rollback_waited_survives_its_kill() {
+    let world = World::new();
+    let server = Server::start(ServerKind::MySql97, &world, &[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let _ = load(&server).arg(&second).arg("--into=app").run().success();
+    let writer = Holder::begin(&server, "INSERT INTO app.a VALUES (7777, 2, 'by hand')");
+    let killed = tool!("load")
+        .args(["rollback", "--url", &server.url()])
+        .spawn();
+    let renaming = || {
+        let waits = server.sql(
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'RENAME TABLE `app`%' \
+             AND time < 1 AND state LIKE 'Waiting%'",
+        );
+        (waits.trim() == "1").then_some(())
+    };
+    eventually("the RENAME waits on the server", PATIENCE, renaming);
+    killed.signal("STOP");
+    writer.commit();
+    let swapped = || (release_no(&server) == "1").then_some(());
+    eventually("the rollback's swap", PATIENCE, swapped);
+    killed.signal("KILL");
+    assert_eq!(killed.wait().signal, Some(9));
+    // The next loader sees what was written, and refuses to replace it.
+    let next = load(&server)
+        .arg(&first)
+        .arg("--into=app")
+        .arg("--retry-for=10s")
+        .run()
+        .fails_with(78, "written to");
+    assert!(next.stderr.contains("turned a rollback back"), "{next}");
+    let kept = server.sql("SELECT note FROM app.a WHERE id = 7777");
+    assert_eq!(kept.trim(), "by hand");
+    assert_eq!(release_no(&server), "2");
+    assert_eq!(
+        server.sql("SELECT COUNT(*) FROM pilotfish.rejected").trim(),
+        "0"
+    );
 }
 
 #[test]

@@ -195,19 +195,6 @@ impl Dispatcher {
         running.any(|batch| batch.release.digest == digest)
     }
 
-    /// Live and complete: a release whose objects are still being made needs a run to finish them.
-    pub(super) fn is_live(&self, digest: &str) -> bool {
-        let mut ledger = self.ledger.iter().flatten();
-        ledger.any(|live| live.digest == digest && !live.finishing)
-    }
-
-    pub(super) fn is_rejected(&self, digest: &str) -> bool {
-        self.ledger
-            .iter()
-            .flatten()
-            .any(|live| live.rejected.iter().any(|other| other == digest))
-    }
-
     pub(super) fn verdict_on(&self, digest: &str) -> Option<&Verdict> {
         self.verdict
             .as_ref()

@@ -398,6 +398,22 @@ fn a_refusal_of_what_was_rolled_back_does_not_outlive_the_resume() {
 }
 
 #[test]
+fn the_content_of_a_rolled_back_release_under_another_digest_comes_after_a_resume() {
+    let rejected = Live {
+        rejected: vec!["b".to_owned()],
+        ..live("a")
+    };
+    // The loader knows its content and refuses it; the ledger has no such digest.
+    let mut bench = Bench::with("twin", std::slice::from_ref(&rejected));
+    bench.starts("twin");
+    bench.ends(Err(Kind::BadData));
+    bench.ledger(&[rejected]);
+    bench.starts_nothing();
+    bench.ledger(&[live("a")]);
+    bench.starts("twin");
+}
+
+#[test]
 fn a_server_that_lost_its_data_is_loaded_again() {
     let mut bench = Bench::with("a", &[]);
     bench.ends(Ok(()));

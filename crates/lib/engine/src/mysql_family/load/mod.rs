@@ -25,6 +25,7 @@ mod stage;
 mod swap;
 mod target;
 mod triggers;
+mod unproven;
 mod way_back;
 mod worker;
 

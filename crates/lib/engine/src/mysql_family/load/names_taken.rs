@@ -32,14 +32,19 @@ pub(super) async fn refuse_foreign_objects(
                 object.name
             )));
         }
-        let ours = live.release.objects.contains_key(&key);
-        if there.contains(&key) && !ours && !plan.adopt {
+        if there.contains(&key) && !is_ours(live, &key) && !plan.adopt {
             return Err(Error::Config(format!(
                 "{database} has a {key} that no release brought: --adopt replaces it for good"
             )));
         }
     }
     Ok(())
+}
+
+/// Whether a release brought an object: the live one, or one before it whose object is still to be dropped.
+fn is_ours(live: &Content, key: &str) -> bool {
+    let dropping = format!("drop {key}");
+    live.release.objects.contains_key(key) || live.todo.iter().any(|open| open.key == dropping)
 }
 
 /// The live views, routines, events and triggers, by the ledger's keys.
@@ -77,7 +82,7 @@ pub(super) async fn views_in_the_way(
         .filter(|name| !there.contains_key(name));
     let mut aside = Vec::new();
     for (view, _) in there.iter().filter(in_the_way) {
-        if !live.release.objects.contains_key(&format!("view {view}")) {
+        if !is_ours(live, &format!("view {view}")) {
             return Err(Error::Config(format!(
                 "{database} has a view {view}, which no release brought, where a table comes: drop the view"
             )));

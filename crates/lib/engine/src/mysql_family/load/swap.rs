@@ -270,11 +270,15 @@ pub(super) fn follow(
     swapped: &BTreeSet<String>,
 ) -> Vec<Entry> {
     let keys: BTreeSet<&str> = objects.iter().map(|entry| entry.key.as_str()).collect();
+    let open = before.todo.iter();
+    let undropped = open.filter_map(|entry| entry.key.strip_prefix("drop "));
     let mut todo: Vec<Entry> = before
         .objects
         .iter()
-        .filter(|entry| !keys.contains(entry.key.as_str()))
-        .filter_map(|entry| objects::drop_entry(&entry.key))
+        .map(|entry| entry.key.as_str())
+        .chain(undropped)
+        .filter(|key| !keys.contains(key))
+        .filter_map(objects::drop_entry)
         .collect();
     let kind_of = |entry: &Entry| objects::split_key(&entry.key).map(|(kind, _)| kind);
     for kind in objects::ORDER {
@@ -298,18 +302,22 @@ pub(super) fn follow(
     todo
 }
 
-/// One RENAME of all.
-pub(super) async fn rename(
+async fn rename(
     target: &mut MysqlTarget,
     renames: &[(String, String)],
     limit: Limit,
 ) -> Result<(), Error> {
+    let swap = Entry::plain("swap the tables", rename_statement(renames));
+    patiently(target, &swap, limit).await
+}
+
+/// One RENAME of all.
+pub(super) fn rename_statement(renames: &[(String, String)]) -> String {
     let pairs: Vec<String> = renames
         .iter()
         .map(|(from, to)| format!("{from} TO {to}"))
         .collect();
-    let statement = format!("RENAME TABLE {}", pairs.join(", "));
-    patiently(target, &Entry::plain("swap the tables", statement), limit).await
+    format!("RENAME TABLE {}", pairs.join(", "))
 }
 
 #[cfg(test)]
@@ -328,6 +336,24 @@ mod tests {
             },
             sql: key.as_bytes().to_vec(),
         }
+    }
+
+    #[test]
+    fn what_the_swap_before_could_not_drop_is_dropped_unless_it_comes_again() {
+        let before = Content {
+            todo: [
+                objects::drop_entry("view old"),
+                objects::drop_entry("view back"),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
+            ..Content::default()
+        };
+        let new = [entry("view back", "1", None)];
+        let todo = follow(&before, &new, &BTreeSet::new());
+        let keys: Vec<&str> = todo.iter().map(|entry| entry.key.as_str()).collect();
+        assert_eq!(keys, ["drop view old", "view back"]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::ledger::{self, Content};
 use super::names::{Marker, literal, qualified};
 use super::patience::Limit;
 use super::stage::MysqlStage;
-use super::{Access, journal, objects, proof, rejected, swap, way_back};
+use super::{Access, journal, objects, proof, rejected, swap, unproven, way_back};
 use crate::Error;
 use crate::load::{Drift, Previous, Release, SessionState, Stage, SwapMode, SwapPlan, Target};
 
@@ -196,6 +196,11 @@ impl Target for MysqlTarget {
     async fn recover(&mut self) -> Result<Vec<String>, Error> {
         let mut did = Vec::new();
         let names = self.access.names.clone();
+        if let Some(table) = unproven::decide(self).await? {
+            did.push(format!(
+                "turned a rollback back, since somebody wrote to {table} while it waited"
+            ));
+        }
         let left = ledger::exists(&mut self.conn, &names, Marker::Next).await?;
         if self.drop_schema(&names.staging).await? || left {
             ledger::drop(&mut self.conn, &names, Marker::Next).await?;

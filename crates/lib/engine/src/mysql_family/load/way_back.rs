@@ -6,12 +6,11 @@ use std::time::Duration;
 use super::ledger;
 use super::names::Marker;
 use super::names_taken::{drop_aside, step_aside, views_in_the_way};
-use super::patience::Limit;
 use super::swap::{follow, moves};
 use super::target::MysqlTarget;
-use super::{rejected, swap};
+use super::{rejected, swap, unproven};
 use crate::Error;
-use crate::load::{Release, TableRecord, Target as _};
+use crate::load::{Release, TableRecord};
 
 /// Swaps the previous release back; returns (undone, live again).
 pub(super) async fn back(
@@ -53,14 +52,27 @@ pub(super) async fn back(
     renames.extend(moves(&kept, &names.previous, &names.live));
     renames.push((names.marker(Marker::Live), names.marker(Marker::Next)));
     renames.push((names.marker(Marker::Previous), names.marker(Marker::Live)));
+    let reversed: Vec<(String, String)> = renames
+        .iter()
+        .rev()
+        .map(|(from, to)| (to.clone(), from.clone()))
+        .collect();
+    let back = swap::rename_statement(&reversed);
+    unproven::note(target, (!overwrite_modified).then_some(&back)).await?;
     book(target, &now.release, true).await?;
-    let mut outcome = swap::switch(target, &now, &leaving, &renames, PATIENCE).await;
-    if outcome.is_ok() && !overwrite_modified {
-        outcome = turn_back(target, &now.release, &leaving, &renames).await;
-    }
-    if let Err(error) = outcome {
+    if let Err(error) = swap::switch(target, &now, &leaving, &renames, PATIENCE).await {
         book(target, &now.release, false).await?;
         return Err(error);
+    }
+    let turned_back = unproven::decide(target).await?;
+    if now.release.unlogged {
+        target.log_statements(false).await?;
+    }
+    if let Some(table) = turned_back {
+        book(target, &now.release, false).await?;
+        return Err(Error::Locked(format!(
+            "somebody wrote to {table} while the rollback waited for it, so that it was undone"
+        )));
     }
     ledger::drop(&mut target.conn, &names, Marker::Next).await?;
     target.drop_schema(&names.previous).await?;
@@ -112,31 +124,6 @@ async fn book(target: &mut MysqlTarget, release: &Release, reject: bool) -> Resu
         target.log_statements(false).await?;
     }
     Ok(())
-}
-
-/// Whoever held a table while the RENAME looked for its moment may have written to it. Afterwards nobody
-/// can: what was written is seen now, and the swap undone rather than the rows dropped.
-async fn turn_back(
-    target: &mut MysqlTarget,
-    now: &Release,
-    left: &BTreeSet<String>,
-    renames: &[(String, String)],
-) -> Result<(), Error> {
-    let staging = target.access.names.staging.clone();
-    let written = swap::written_to(target, &staging, now, left).await?;
-    let Some(table) = written.first() else {
-        return Ok(());
-    };
-    let reversed: Vec<(String, String)> = renames
-        .iter()
-        .rev()
-        .map(|(from, to)| (to.clone(), from.clone()))
-        .collect();
-    swap::rename(target, &reversed, Limit::stubborn(PATIENCE)).await?;
-    target.finish().await?;
-    Err(Error::Locked(format!(
-        "somebody wrote to {table} while the rollback waited for it, so that it was undone"
-    )))
 }
 
 /// How long a rollback looks for a moment without readers in the way.
