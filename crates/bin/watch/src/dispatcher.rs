@@ -243,7 +243,7 @@ impl Dispatcher {
         let retry = self.queued.as_ref().filter(|_| !held).and_then(|batch| {
             let digest = &batch.release.digest;
             let retry = self.retry.as_ref();
-            retry.filter(|retry| retry.digest == *digest && !self.is_rejected(digest))
+            retry.filter(|retry| retry.digest == *digest && !self.is_left_alone(digest))
         });
         let retry = retry.map(|retry| retry.not_before);
         let queued = self.queued.iter().flat_map(|batch| &batch.riders);

@@ -35,11 +35,25 @@ impl Job {
         Ok(engine.as_ref())
     }
 
-    /// What is live, by database.
+    /// What is live, by database; with `--into`, in that one.
     pub(crate) async fn ledger(&self) -> Result<Vec<Status>, Failure> {
         let mut ledger = pilotfish_loader::status(self.engine().await?).await?;
-        ledger.retain(|status| !status.rewriting);
+        let into = self.options.into.as_ref();
+        ledger.retain(|status| {
+            !status.rewriting && into.is_none_or(|database| *database == status.database)
+        });
         Ok(ledger)
+    }
+
+    /// Has the ledger speak of `release` as the volume does: a part of its dump has a digest of its own.
+    pub(crate) fn as_on_volume(&self, ledger: &mut [Status], release: &Release) {
+        let name = self.options.ledger_name(release.digest.clone());
+        for status in ledger {
+            let digests = std::iter::once(&mut status.digest).chain(&mut status.rejected);
+            for digest in digests.filter(|digest| **digest == name) {
+                digest.clone_from(&release.digest);
+            }
+        }
     }
 
     /// Loads a release, or finds that there is nothing to do.

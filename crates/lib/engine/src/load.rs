@@ -58,6 +58,8 @@ pub struct TargetOptions {
     pub definer: Definer,
     /// Keep the rows out of the binary log: replicas never see them.
     pub no_binlog: bool,
+    /// Rows that others wrote to live tables may go.
+    pub overwrite_modified: bool,
     /// Neither lock nor write: for plans.
     pub look_only: bool,
     /// Ends the search for a moment to swap.
@@ -178,24 +180,22 @@ pub trait Target: Send + Sync {
     ) -> Result<BTreeSet<String>, Error>;
     /// Makes an empty stage; an old one is dropped.
     async fn stage(&mut self) -> Result<Box<dyn Stage>, Error>;
-    /// Makes the staged release live; afterwards readers see it. Returns the replaced tables that somebody
-    /// wrote to in the last moment: their rows wait with the previous release.
-    async fn swap(
-        &mut self,
-        stage: Box<dyn Stage>,
-        plan: &SwapPlan,
-    ) -> Result<BTreeSet<String>, Error>;
+    /// Makes the staged release live; afterwards readers see it.
+    async fn swap(&mut self, stage: Box<dyn Stage>, plan: &SwapPlan) -> Result<(), Error>;
+    /// The tables that the last swap replaced and that somebody wrote to in the last moment: those rows wait
+    /// with the previous release. Where this was never asked, [`Self::recover`] says it.
+    async fn prove(&mut self) -> Result<BTreeSet<String>, Error>;
     /// Makes the objects that follow the swap; safe to repeat.
     async fn finish(&mut self) -> Result<(), Error>;
     /// Drops what the swap left over.
     async fn tidy(&mut self, keep_previous: bool) -> Result<(), Error>;
     /// Swaps the previous release back and rejects the live one; returns (undone, live again). A table that
-    /// somebody wrote to in the last moment turns it back, unless `overwrite_modified`; who wrote before
-    /// is the caller's question: see [`Self::drift`].
+    /// somebody wrote to in the last moment turns it back, unless `overwrite_modified` allows that; who
+    /// wrote before is the caller's question: see [`Self::drift`].
     ///
     /// # Errors
     /// `Config` when there is no previous release, `Locked` when it was turned back.
-    async fn rollback(&mut self, overwrite_modified: bool) -> Result<(Release, Release), Error>;
+    async fn rollback(&mut self) -> Result<(Release, Release), Error>;
 }
 
 /// The release before the live one, as long as it is kept.
@@ -231,7 +231,7 @@ pub struct SwapPlan {
     pub objects: Vec<Object>,
     /// A part of a dump: live objects that `objects` does not name stay.
     pub keep_objects: bool,
-    /// Live objects that no release brought may be replaced.
+    /// Live tables and objects that no release brought may be replaced.
     pub adopt: bool,
     /// How long to look for a moment without readers in the way.
     pub patience: std::time::Duration,

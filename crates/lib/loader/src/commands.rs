@@ -31,7 +31,7 @@ pub async fn rollback(
 ) -> Result<Report, Failure> {
     let started = Instant::now();
     let database = one_database(engine, database).await?;
-    let mut target = open_target(engine, &database, cancel).await?;
+    let mut target = open_target(engine, &database, overwrite_modified, cancel).await?;
     let notes = target
         .recover()
         .await
@@ -39,10 +39,7 @@ pub async fn rollback(
     if !overwrite_modified {
         refuse_lost_writes(target.as_mut()).await?;
     }
-    let (undone, live) = target
-        .rollback(overwrite_modified)
-        .await
-        .context("roll back")?;
+    let (undone, live) = target.rollback().await.context("roll back")?;
     target
         .finish()
         .await
@@ -96,7 +93,7 @@ pub async fn resume(
 ) -> Result<Vec<String>, Failure> {
     let database = one_database(engine, database).await?;
     let cancel = CancellationToken::new();
-    let mut target = open_target(engine, &database, &cancel).await?;
+    let mut target = open_target(engine, &database, false, &cancel).await?;
     let wanted = digest.unwrap_or_default();
     let here = status(engine).await?.into_iter();
     let here = here.filter(|status| status.database == database);
@@ -131,6 +128,7 @@ pub(crate) fn ability(engine: &dyn Engine) -> Result<&dyn Load, Failure> {
 async fn open_target(
     engine: &dyn Engine,
     database: &str,
+    overwrite_modified: bool,
     cancel: &CancellationToken,
 ) -> Result<Box<dyn Target>, Failure> {
     ability(engine)?
@@ -140,6 +138,7 @@ async fn open_target(
             swap: SwapMode::Rename,
             definer: Definer::Current,
             no_binlog: false,
+            overwrite_modified,
             look_only: false,
             cancel: cancel.clone(),
         })

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use pilotfish_engine::load::{Definer, SwapMode};
 
+use crate::release;
+
 /// Settings of one load; see the flags of [`crate::LoadArgs`].
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -51,6 +53,17 @@ impl Options {
     #[must_use]
     pub fn selects(&self, table: &str) -> bool {
         (self.only.is_empty() || self.only.contains(table)) && !self.skip.contains(table)
+    }
+
+    /// What the ledger calls the release whose dump has this digest: a part of a dump is another release
+    /// than the whole.
+    #[must_use]
+    pub fn ledger_name(&self, digest: String) -> String {
+        if self.selects_all() {
+            return digest;
+        }
+        let parts = format!("{digest} only {:?} skip {:?}", self.only, self.skip);
+        release::sha256_hex(parts.as_bytes())
     }
 
     /// Whether the whole dump takes part.

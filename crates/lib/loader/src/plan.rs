@@ -106,7 +106,24 @@ pub(crate) async fn still_holds(
         .drift(live, &leaving)
         .await
         .context("look at the live tables again")?;
-    refuse_drift(&drift, plan, options).map(drop)
+    refuse_drift(&drift, plan, options)?;
+    let known: BTreeSet<String> = plan.release().union(&plan.retire).cloned().collect();
+    let tied = target
+        .closure(&leaving, &known, &[])
+        .await
+        .context("follow the foreign keys again")?;
+    let tied: BTreeSet<String> = tied.difference(&leaving).cloned().collect();
+    if tied.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Kind::Config,
+        format!(
+            "somebody tied live tables by foreign keys to those that are replaced, while the dump was loaded: {}",
+            list(&tied)
+        ),
+    )
+    .with_hint("drop these foreign keys, or load again"))
 }
 
 /// A name that nobody knows is a typing error, not an empty choice.

@@ -108,6 +108,7 @@ impl<'a> Opened<'a> {
                 swap: options.swap,
                 definer: options.definer,
                 no_binlog: options.no_binlog,
+                overwrite_modified: options.overwrite_modified,
                 look_only: options.dry_run,
                 cancel: cancel.clone(),
             })
@@ -185,7 +186,7 @@ impl<'a> Opened<'a> {
         let stored = release::published_sha256(&self.pinned, &[]);
         Ok(Ledger {
             read: dump.iter().cloned().chain(stored).collect(),
-            dump: dump.map(|digest| self.selected(digest)),
+            dump: dump.map(|digest| self.options.ledger_name(digest)),
             live,
             rejected,
         })
@@ -266,25 +267,13 @@ impl<'a> Opened<'a> {
     }
 
     fn digest(&self, summary: &Summary) -> String {
-        self.selected(
+        self.options.ledger_name(
             release::published_digest(&self.pinned).unwrap_or_else(|| summary.sha256.clone()),
         )
     }
 
     fn contents(&self, summary: &Summary) -> String {
-        self.selected(release::contents(summary))
-    }
-
-    /// A part of a dump is another release than the whole.
-    fn selected(&self, digest: String) -> String {
-        if self.options.selects_all() {
-            return digest;
-        }
-        let parts = format!(
-            "{digest} only {:?} skip {:?}",
-            self.options.only, self.options.skip
-        );
-        release::sha256_hex(parts.as_bytes())
+        self.options.ledger_name(release::contents(summary))
     }
 
     fn nothing_to_do(&self, live: &Release) -> Report {
@@ -419,16 +408,20 @@ impl<'a> Opened<'a> {
             return Err(self.stopped());
         }
         let swapped = self.target.swap(stage, plan).await;
-        let written =
-            swapped
-                .context("swap the new release in")
-                .map_err(|failure| match failure.kind() {
-                    Kind::Busy => {
-                        failure.with_hint("--swap-timeout sets how long to look for a moment")
-                    }
-                    _ => failure,
-                })?;
+        swapped
+            .context("swap the new release in")
+            .map_err(|failure| match failure.kind() {
+                Kind::Busy => {
+                    failure.with_hint("--swap-timeout sets how long to look for a moment")
+                }
+                _ => failure,
+            })?;
         self.staged = false;
+        self.progress.enter(Phase::Finishing);
+        self.target.finish().await.context(FINISHING)?;
+        self.progress.enter(Phase::Tidying);
+        let written = self.target.prove().await;
+        let written = written.context("look at the replaced tables")?;
         let keep = self.options.keep_previous || !written.is_empty();
         for table in written {
             let note = format!(
@@ -437,9 +430,6 @@ impl<'a> Opened<'a> {
             tracing::warn!(note, "replaced rows that were written by hand");
             self.notes.push(note);
         }
-        self.progress.enter(Phase::Finishing);
-        self.target.finish().await.context(FINISHING)?;
-        self.progress.enter(Phase::Tidying);
         self.target
             .tidy(keep)
             .await

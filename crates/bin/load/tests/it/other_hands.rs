@@ -1,6 +1,10 @@
 //! What others made, wrote or hold in the live database, up to the last moment.
 
-use pilotfish_harness::{Finished, PATIENCE, Server, ServerKind, World, eventually, tool};
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::process::Command;
+
+use pilotfish_harness::{Finished, PATIENCE, Running, Server, ServerKind, World, eventually, tool};
 
 use crate::{Holder, dump, load, mariadb, release_no, two_releases};
 
@@ -46,6 +50,51 @@ fn a_row_committed_while_a_rollback_waits_is_not_dropped() {
     assert_eq!(release_no(&server), "1");
 }
 
+/// The moment in which others hold `app.a`: a loader stands still there until they let go.
+fn swap_of(server: &Server, words: &[&str]) -> Running {
+    let swap = tool!("load")
+        .args(words)
+        .args(["--url", &server.url()])
+        .spawn();
+    let renaming = || {
+        let waits = server.sql(
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'RENAME TABLE%`app`%' \
+             AND time < 1 AND state LIKE 'Waiting%'",
+        );
+        (waits.trim() == "1").then_some(())
+    };
+    eventually("the RENAME waits on the server", PATIENCE, renaming);
+    swap.signal("STOP");
+    swap
+}
+
+#[test]
+fn a_row_committed_while_a_swap_waited_is_told_by_the_next_run_after_a_kill() {
+    let world = World::new();
+    let server = Server::start(ServerKind::MySql97, &world, &[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let writer = Holder::begin(&server, "INSERT INTO app.a VALUES (7777, 1, 'by hand')");
+    let second_path = second.display().to_string();
+    let killed = swap_of(&server, &[&second_path, "--into=app"]);
+    writer.commit();
+    let swapped = || (release_no(&server) == "2").then_some(());
+    eventually("the swap", PATIENCE, swapped);
+    killed.signal("KILL");
+    assert_eq!(killed.wait().signal, Some(9));
+    let next = load(&server)
+        .arg(&second)
+        .args(["--into=app", "--retry-for=10s"])
+        .run()
+        .success();
+    assert!(next.stderr.contains("somebody wrote to a"), "{next}");
+    let kept = server.sql("SELECT note FROM pilotfish_prev_app.a WHERE id = 7777");
+    assert_eq!(kept.trim(), "by hand");
+    // It is said once.
+    let again = load(&server).arg(&second).arg("--into=app").run().success();
+    assert!(!again.stderr.contains("somebody wrote"), "{again}");
+}
+
 /// MySQL waits a second for a lock, so that the RENAME of a loader that stands still goes on.
 #[test]
 fn a_row_committed_while_a_rollback_waited_survives_its_kill() {
@@ -55,18 +104,7 @@ fn a_row_committed_while_a_rollback_waited_survives_its_kill() {
     let _ = load(&server).arg(&first).arg("--into=app").run().success();
     let _ = load(&server).arg(&second).arg("--into=app").run().success();
     let writer = Holder::begin(&server, "INSERT INTO app.a VALUES (7777, 2, 'by hand')");
-    let killed = tool!("load")
-        .args(["rollback", "--url", &server.url()])
-        .spawn();
-    let renaming = || {
-        let waits = server.sql(
-            "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'RENAME TABLE `app`%' \
-             AND time < 1 AND state LIKE 'Waiting%'",
-        );
-        (waits.trim() == "1").then_some(())
-    };
-    eventually("the RENAME waits on the server", PATIENCE, renaming);
-    killed.signal("STOP");
+    let killed = swap_of(&server, &["rollback"]);
     writer.commit();
     let swapped = || (release_no(&server) == "1").then_some(());
     eventually("the rollback's swap", PATIENCE, swapped);
@@ -79,7 +117,7 @@ fn a_row_committed_while_a_rollback_waited_survives_its_kill() {
         .arg("--retry-for=10s")
         .run()
         .fails_with(78, "written to");
-    assert!(next.stderr.contains("turned a rollback back"), "{next}");
+    assert!(next.stderr.contains("it was turned back"), "{next}");
     let kept = server.sql("SELECT note FROM app.a WHERE id = 7777");
     assert_eq!(kept.trim(), "by hand");
     assert_eq!(release_no(&server), "2");
@@ -272,4 +310,74 @@ fn a_wrong_digest_is_refused_also_where_the_dump_is_live() {
         .args(["--into=app", "--sha256", &wrong])
         .run();
     let _ = done.fails_with(65, "--sha256 says bbbb");
+}
+
+#[test]
+fn a_trigger_of_others_comes_back_with_its_table() {
+    let (world, server) = mariadb(&[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    server.sql(
+        "USE app; CREATE TABLE audit (n INT);
+         CREATE TRIGGER audited AFTER INSERT ON b FOR EACH ROW INSERT INTO audit VALUES (NEW.id)",
+    );
+    let _ = load(&server)
+        .arg(&second)
+        .args(["--into=app", "--overwrite-modified"])
+        .run()
+        .success();
+    let triggers = || {
+        server.sql(
+            "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = 'app'",
+        )
+    };
+    assert_eq!(triggers().trim(), "");
+    let _ = rollback(&server).success();
+    assert_eq!(triggers().trim(), "audited");
+}
+
+#[test]
+fn a_foreign_key_of_others_is_not_left_behind_by_a_rollback() {
+    let (world, server) = mariadb(&[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let _ = load(&server).arg(&second).arg("--into=app").run().success();
+    server.sql(
+        "CREATE DATABASE app_other; USE app_other;
+         CREATE TABLE child (id INT, FOREIGN KEY theirs (id) REFERENCES app.a (id))",
+    );
+    let _ = rollback(&server).fails_with(78, "foreign key");
+    assert_eq!(release_no(&server), "2");
+    server.sql("DROP TABLE app_other.child");
+    let _ = rollback(&server).success();
+    assert_eq!(release_no(&server), "1");
+}
+
+#[test]
+fn a_loader_whose_lock_was_taken_away_writes_nothing_more() {
+    let (world, server) = mariadb(&[]);
+    let (first, _) = two_releases(&world, &server);
+    let dump = std::fs::read(&first).expect("read the dump");
+    let text = String::from_utf8_lossy(&dump);
+    let half = text.find("INSERT INTO `b`").expect("rows of b");
+    let pipe = world.join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("run mkfifo").success());
+    // Both ends, or each would wait for the other.
+    let feed = OpenOptions::new().read(true).write(true).open(&pipe);
+    let mut feed = feed.expect("open the pipe");
+    let loader = load(&server)
+        .args(["-", "--into=app"])
+        .stdin_file(&pipe)
+        .spawn();
+    feed.write_all(&dump[..half]).expect("feed");
+    let holder = || {
+        let id = server.sql("SELECT IS_USED_LOCK('pilotfish.app')");
+        id.trim().parse::<u32>().ok()
+    };
+    let holder = eventually("the loader's lock", PATIENCE, holder);
+    server.sql(&format!("KILL {holder}"));
+    feed.write_all(&dump[half..]).expect("feed");
+    drop(feed);
+    let _ = loader.wait().fails_with(75, "load again");
 }

@@ -52,7 +52,7 @@ impl Control {
                 self.metrics.server_away();
                 self.input(Input::ServerAway);
             }
-            Ok(live) => {
+            Ok(mut live) => {
                 if self.server.reachable == Some(false) {
                     info!("the server answers again");
                     self.said_of_server = Said::default();
@@ -61,7 +61,11 @@ impl Control {
                     reachable: Some(true),
                     error: None,
                 };
-                let seen = self.dispatcher.seen().map(|seen| seen.digest.as_str());
+                let seen = self.dispatcher.seen();
+                if let Some(seen) = seen {
+                    self.job.as_on_volume(&mut live, seen);
+                }
+                let seen = seen.map(|seen| seen.digest.as_str());
                 self.metrics.ledger(&live, seen);
                 let known = live
                     .iter()

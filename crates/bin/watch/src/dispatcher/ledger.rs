@@ -26,11 +26,15 @@ impl Dispatcher {
         // remembers that, and a resume must find no verdict of ours in its way, not even one that came
         // between two readings: then all that is seen is that the release is live no more. The same
         // content stored otherwise is refused under a digest that the ledger does not know.
+        let replaced = self.was_live && !live;
         let obsolete = match self.verdict_on(&digest) {
-            Some(Verdict::Done) => rejected || (self.was_live && !live),
-            Some(Verdict::Bad { .. }) => rejected || resumed || (self.was_live && !live),
+            Some(Verdict::Done) => rejected || replaced,
+            Some(Verdict::Bad { .. }) => resumed || replaced,
             Some(Verdict::Held) | None => false,
         };
+        if resumed {
+            self.retry = None;
+        }
         if obsolete {
             self.verdict = None;
         }
@@ -43,10 +47,18 @@ impl Dispatcher {
         ledger.any(|live| live.digest == digest && !live.finishing)
     }
 
+    /// Rolled back. What is live is not: a rollback that was killed before its swap has booked it.
     pub(super) fn is_rejected(&self, digest: &str) -> bool {
-        self.ledger
-            .as_deref()
-            .is_some_and(|ledger| rejects(ledger, digest))
+        let Some(ledger) = self.ledger.as_deref() else {
+            return false;
+        };
+        rejects(ledger, digest) && ledger.iter().all(|live| live.digest != digest)
+    }
+
+    /// Rejected, and nothing is to be done: a loader also finishes what a rollback that was killed left.
+    pub(super) fn is_left_alone(&self, digest: &str) -> bool {
+        let mut ledger = self.ledger.iter().flatten();
+        self.is_rejected(digest) && !ledger.any(|live| live.finishing)
     }
 }
 

@@ -62,6 +62,11 @@ impl Dispatcher {
                 self.pause(now, digest, error.clone(), false);
                 self.requeue(batch, kind, &error, orders);
             }
+            // The loader has finished, or tried to, what a rollback left; the release itself stays away.
+            Err((Kind::BadData, error)) if self.is_rejected(&digest) => {
+                self.pause(now, digest, error.clone(), true);
+                fail(batch.riders, Kind::BadData, &error, orders);
+            }
             Err((Kind::BadData, error)) => {
                 self.retry = None;
                 fail(batch.riders, Kind::BadData, &error, orders);

@@ -115,7 +115,7 @@ impl Dispatcher {
         let needed = self.needs_load(&seen.digest);
         if let Some(batch) = self.queued.take() {
             let idle = !needed && batch.riders.iter().all(Rider::is_auto);
-            if self.is_rejected(&seen.digest) && self.read > batch.known_by {
+            if self.is_left_alone(&seen.digest) && self.read > batch.known_by {
                 let error = Obstacle::RolledBack {
                     digest: seen.digest,
                 };
@@ -153,7 +153,7 @@ impl Dispatcher {
         let Some(batch) = &self.queued else { return };
         let digest = &batch.release.digest;
         // It may have been resumed since: the next reading decides.
-        if self.is_rejected(digest) {
+        if self.is_left_alone(digest) {
             return;
         }
         let tried = self.retry.as_ref().filter(|retry| retry.digest == *digest);
@@ -186,7 +186,7 @@ impl Dispatcher {
     fn needs_load(&self, digest: &str) -> bool {
         self.ledger.is_some()
             && !self.is_live(digest)
-            && !self.is_rejected(digest)
+            && !self.is_left_alone(digest)
             && self.verdict_on(digest).is_none()
     }
 

@@ -414,6 +414,37 @@ fn the_content_of_a_rolled_back_release_under_another_digest_comes_after_a_resum
 }
 
 #[test]
+fn a_rollback_that_was_killed_is_finished() {
+    let rejected = |digest: &str, finishing| Live {
+        digest: digest.to_owned(),
+        finishing,
+        rejected: vec!["b".to_owned()],
+    };
+    // Killed before its swap: what is booked as rejected is live.
+    let mut bench = Bench::with("b", &[rejected("b", true)]);
+    bench.starts("b");
+    bench.ends(Ok(()));
+    bench.ledger(&[live("b")]);
+    bench.starts_nothing();
+    // Killed after its swap: the loader finishes that, and refuses the release.
+    let mut bench = Bench::with("b", &[rejected("a", true)]);
+    bench.starts("b");
+    bench.ends(Err(Kind::BadData));
+    bench.starts_nothing();
+    bench.ledger(&[rejected("a", true)]);
+    bench.starts_nothing();
+    bench.passes(120);
+    bench.starts("b");
+    bench.ends(Err(Kind::BadData));
+    bench.ledger(&[rejected("a", false)]);
+    bench.passes(120);
+    bench.starts_nothing();
+    // A resume is not kept waiting.
+    bench.ledger(&[live("a")]);
+    bench.starts("b");
+}
+
+#[test]
 fn a_server_that_lost_its_data_is_loaded_again() {
     let mut bench = Bench::with("a", &[]);
     bench.ends(Ok(()));

@@ -47,6 +47,7 @@ impl Scene {
             swap: SwapMode::Rename,
             definer: Definer::Current,
             no_binlog: false,
+            overwrite_modified: true,
             look_only: false,
             cancel: CancellationToken::new(),
         }
@@ -180,6 +181,20 @@ impl Scene {
         self.go_live(target, stage, &plan).await
     }
 
+    /// As [`Self::publish`], over tables of others too.
+    pub(super) async fn adopt(
+        &self,
+        target: &mut dyn Target,
+        draft: &Draft,
+    ) -> Result<Release, Error> {
+        let (stage, plan) = self.staged(target, draft).await?;
+        let adopting = SwapPlan {
+            adopt: true,
+            ..plan
+        };
+        self.go_live(target, stage, &adopting).await
+    }
+
     /// Swap, finish, tidy.
     pub(super) async fn go_live(
         &self,
@@ -197,7 +212,7 @@ impl Scene {
 
     /// As a person who does not mind what was written since.
     pub(super) async fn rollback(target: &mut dyn Target) -> Result<(Release, Release), Error> {
-        target.rollback(true).await
+        target.rollback().await
     }
 
     async fn objects(&self, stage: &mut dyn Stage, draft: &Draft) -> Result<Vec<Object>, Error> {

@@ -145,7 +145,11 @@ async fn tables_that_somebody_else_made_come_back_too(scene: &Scene) -> Result<(
     }
     let mut target = scene.target().await?;
     let draft = Draft::new(1).table("a", &["ours"]).table("new", &["ours"]);
-    scene.publish(&mut *target, &draft).await?;
+    let (stage, unasked) = scene.staged(&mut *target, &draft).await?;
+    let refused = target.swap(stage, &unasked).await;
+    assert_eq!(refusal(&refused), Some(Kind::Config));
+    assert_eq!(scene.rows("a"), rows(&["theirs"]));
+    scene.adopt(&mut *target, &draft).await?;
     assert_eq!(scene.rows("a"), rows(&["ours"]));
     let (undone, again) = Scene::rollback(&mut *target).await?;
     assert_eq!(undone.digest, digest(1));
@@ -187,7 +191,7 @@ async fn a_rejected_release_stays_rejected_where_what_is_live_has_no_name(
     scene.ask(&scene.fixture.table("a"));
     let mut target = scene.target().await?;
     let draft = Draft::new(1).table("a", &["ours"]);
-    scene.publish(&mut *target, &draft).await?;
+    scene.adopt(&mut *target, &draft).await?;
     Scene::rollback(&mut *target).await?;
     target.finish().await?;
     target.tidy(true).await?;

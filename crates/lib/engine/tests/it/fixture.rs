@@ -22,6 +22,10 @@ pub(crate) struct MysqlFamily {
 
 impl MysqlFamily {
     pub(crate) async fn start(kind: ServerKind, local_infile: bool) -> Arc<dyn Fixture> {
+        Arc::new(Self::open(kind, local_infile).await)
+    }
+
+    pub(crate) async fn open(kind: ServerKind, local_infile: bool) -> Self {
         let world = World::new();
         let local_infile = format!("--local-infile={}", u8::from(local_infile));
         let server_flags = [
@@ -34,11 +38,15 @@ impl MysqlFamily {
         let server = Server::start(kind, &world, &server_flags);
         let flags = ["--url", &server.url(), "--connect-timeout=60s"];
         let engine = open(&settings(&flags)).await.unwrap();
-        Arc::new(Self {
+        Self {
             engine,
             server,
             _world: world,
-        })
+        }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.server.url()
     }
 
     fn list(&self, sql: &str) -> BTreeSet<String> {

@@ -7,6 +7,7 @@
 mod connect;
 mod fixture;
 mod load;
+mod matrix;
 mod probe;
 mod tls;
 

@@ -32,6 +32,13 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// As [`Self::plain`], of one table: open as long as that stays.
+    pub(super) fn of_table(key: &str, table: &str, sql: String) -> Self {
+        let mut entry = Self::plain(key, sql);
+        entry.detail.table = Some(table.to_owned());
+        entry
+    }
+
     /// A statement that needs nothing of its session.
     pub(super) fn plain(key: &str, sql: String) -> Self {
         Self {
@@ -48,7 +55,7 @@ pub(super) struct Detail {
     /// Digest of the definition, of objects.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(super) digest: String,
-    /// The table of a trigger.
+    /// The table that it changes, or whose trigger it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) table: Option<String>,
     /// The session it runs under.
@@ -345,7 +352,7 @@ pub(crate) async fn status(conn: &mut Conn) -> Result<Vec<Status>, Error> {
         let Some(head) = head else { continue };
         let head: Head = parse(&head)?;
         let counts: Option<(u64, u64)> = conn
-            .query_first(format!("SELECT COALESCE(SUM(kind = 'table'), 0), COALESCE(SUM(kind = 'todo'), 0) FROM {table}"))
+            .query_first(format!("SELECT COALESCE(SUM(kind = 'table'), 0), COALESCE(SUM(kind = 'todo' OR (kind = 'unproven' AND name = 'rollback')), 0) FROM {table}"))
             .await?;
         let (tables, todo) = counts.unwrap_or_default();
         let names = Names::of(&head.database);
@@ -389,11 +396,11 @@ pub(super) fn now() -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
-fn json(value: &impl Serialize) -> Result<String, Error> {
+pub(super) fn json(value: &impl Serialize) -> Result<String, Error> {
     serde_json::to_string(value)
         .map_err(|error| Error::Protocol(format!("write the ledger: {error}")))
 }
 
-fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Error> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Error> {
     serde_json::from_str(text).map_err(|error| Error::Protocol(format!("read the ledger: {error}")))
 }

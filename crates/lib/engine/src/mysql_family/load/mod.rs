@@ -11,6 +11,7 @@ mod history;
 mod journal;
 mod keys;
 mod ledger;
+mod lock;
 mod names;
 mod names_taken;
 mod objects;

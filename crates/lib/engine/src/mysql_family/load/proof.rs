@@ -54,7 +54,8 @@ async fn hash(conn: &mut Conn, schema: &str, table: &str) -> Result<String, Erro
         .collect();
     let answer: Option<String> = conn
         .query_first(format!(
-            "SELECT CONCAT('rows ', COUNT(*), ' hash ', COALESCE(SUM(CRC32(CONCAT_WS(',', {}))), 0)) FROM {}",
+            // A TIMESTAMP reads as the session's time zone says.
+            "SELECT /*+ SET_VAR(time_zone='+00:00') */ CONCAT('rows ', COUNT(*), ' hash ', COALESCE(SUM(CRC32(CONCAT_WS(',', {}))), 0)) FROM {}",
             fields.join(", "),
             qualified(schema, table)
         ))

@@ -5,6 +5,7 @@ use mysql_async::{Conn, params};
 
 use super::ledger::ABSENT;
 use super::names::LEDGER;
+use super::target::MysqlTarget;
 use crate::Error;
 use crate::load::Release;
 
@@ -36,8 +37,29 @@ pub(super) async fn list(conn: &mut Conn, database: &str) -> Result<Vec<(String,
     }
 }
 
+/// Notes that a release is rejected, or not: also on replicas that never had it.
+pub(super) async fn book(
+    target: &mut MysqlTarget,
+    release: &Release,
+    reject: bool,
+) -> Result<(), Error> {
+    if release.unlogged {
+        target.log_statements(true).await?;
+    }
+    let live = target.access.names.live.clone();
+    if reject {
+        add(&mut target.conn, &live, release).await?;
+    } else {
+        forgive(&mut target.conn, &live, &release.digest).await?;
+    }
+    if release.unlogged {
+        target.log_statements(false).await?;
+    }
+    Ok(())
+}
+
 /// Notes that a release was rolled back, by both of its names.
-pub(super) async fn add(conn: &mut Conn, database: &str, release: &Release) -> Result<(), Error> {
+async fn add(conn: &mut Conn, database: &str, release: &Release) -> Result<(), Error> {
     conn.exec_drop(
         format!(
             "REPLACE INTO {LEDGER}.rejected (db, digest, contents) VALUES (:db, :digest, :contents)"

@@ -4,7 +4,7 @@
 use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::quote;
 
-use super::ledger::{Detail, Entry};
+use super::ledger::Entry;
 use super::names::{Names, qualified};
 use super::target::MysqlTarget;
 use crate::Error;
@@ -30,7 +30,7 @@ pub(super) async fn point_at_live(
     for table in plan
         .swap
         .iter()
-        .filter(|table| staged.get(*table).is_some_and(|kind| kind == "BASE TABLE"))
+        .filter(|table| staged.get(*table).is_some_and(|kind| kind != "SEQUENCE"))
     {
         let definition: Option<(String, String)> = target
             .conn
@@ -52,11 +52,11 @@ pub(super) async fn point_at_live(
                 .query_drop(alter_defaults(&names.staging, table, &clauses))
                 .await?;
         } else {
-            todo.push(Entry {
-                key: format!("defaults of {table}"),
-                detail: Detail::default(),
-                sql: alter_defaults(&names.live, table, &clauses).into_bytes(),
-            });
+            todo.push(Entry::of_table(
+                &format!("defaults of {table}"),
+                table,
+                alter_defaults(&names.live, table, &clauses),
+            ));
         }
     }
     Ok(todo)

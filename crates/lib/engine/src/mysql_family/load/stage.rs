@@ -10,6 +10,7 @@ use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::{self, Mode, quote};
 
 use super::keys::Deferred;
+use super::lock::Lock;
 use super::names::{literal, qualified};
 use super::session::{self, Carried};
 use super::worker::{self, MysqlWorker, Table, Tables};
@@ -21,6 +22,7 @@ use crate::load::{Loaded, RowBatch, SessionState, Stage, SwapMode, Worker};
 #[derive(Debug)]
 pub(super) struct MysqlStage {
     access: Access,
+    lock: Lock,
     /// The dump's own session, in the stage.
     conn: Conn,
     schema: String,
@@ -43,7 +45,7 @@ const OPAQUE_VERBS: &[&str] = &[
 
 impl MysqlStage {
     /// Opens the dump's session in an existing, empty schema.
-    pub(super) async fn open(access: Access) -> Result<Self, Error> {
+    pub(super) async fn open(access: Access, lock: Lock) -> Result<Self, Error> {
         let schema = match access.options.swap {
             SwapMode::Rename => access.names.staging.clone(),
             SwapMode::None => access.names.live.clone(),
@@ -55,6 +57,7 @@ impl MysqlStage {
         let (local_infile, packet) = server.unwrap_or((false, 1 << 20));
         Ok(Self {
             access,
+            lock,
             conn,
             schema,
             tables: Arc::default(),
@@ -162,12 +165,18 @@ impl Stage for MysqlStage {
     async fn execute(&mut self, sql: &[u8]) -> Result<(), Error> {
         let sql = self.staged(sql).await?;
         self.session = None;
+        self.lock.held(&mut self.conn).await?;
         Ok(self.conn.query_drop(sql).await?)
     }
 
     async fn execute_opaque(&mut self, sql: &[u8]) -> Result<(), Error> {
         let mode = self.mode().await?;
         let verb = objects::first_word(sql, mode);
+        if self.access.options.swap == SwapMode::None {
+            return Err(Error::Refused(format!(
+                "{verb}: without a stage it could reach tables that are not in the dump; load with --swap rename"
+            )));
+        }
         if !OPAQUE_VERBS.contains(&verb.as_str()) {
             return Err(Error::Refused(format!(
                 "{verb}: a load does not follow such a statement"
@@ -187,6 +196,7 @@ impl Stage for MysqlStage {
             )));
         }
         self.session = None;
+        self.lock.held(&mut self.conn).await?;
         Ok(self.conn.query_drop(staged).await?)
     }
 
@@ -206,6 +216,7 @@ impl Stage for MysqlStage {
             ledger::claim(&mut self.conn, &self.access.names, name).await?;
         }
         let sql = self.staged(sql).await?;
+        self.lock.held(&mut self.conn).await?;
         self.conn.query_drop(sql).await?;
         // CREATE TABLE IF NOT EXISTS on a table that is there: its keys may wait already.
         if there && self.tables.get(name).is_some() {
@@ -230,7 +241,7 @@ impl Stage for MysqlStage {
     }
 
     async fn insert(&mut self, batch: &RowBatch) -> Result<Loaded, Error> {
-        worker::insert(&mut self.conn, &self.schema, batch, self.packet).await
+        worker::insert(&mut self.conn, &self.lock, &self.schema, batch, self.packet).await
     }
 
     async fn worker(&self) -> Result<Box<dyn Worker>, Error> {
@@ -238,6 +249,7 @@ impl Stage for MysqlStage {
         conn.query_drop(SETUP).await?;
         Ok(Box::new(MysqlWorker {
             conn,
+            lock: self.lock.clone(),
             schema: self.schema.clone(),
             tables: Arc::clone(&self.tables),
             mariadb: self.access.flavour.mariadb,

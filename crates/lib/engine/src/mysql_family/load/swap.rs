@@ -13,19 +13,16 @@ use super::names::{Marker, Names, qualified};
 use super::names_taken::{drop_aside, refuse_foreign_objects, step_aside, views_in_the_way};
 use super::patience::{Limit, patiently};
 use super::target::MysqlTarget;
-use super::{journal, objects, proof, rehearsal, sequences, triggers};
+use super::unproven::{self, Note};
+use super::{journal, objects, rehearsal, sequences, triggers};
 use crate::Error;
 use crate::load::{Object, Release, SwapMode, SwapPlan};
 
 /// How long each trigger is tried again after a swap that failed.
 const RESTORING: Duration = Duration::from_secs(5);
 
-/// Makes the staged release live; returns the replaced tables that were written to while it looked for its
-/// moment.
-pub(super) async fn forward(
-    target: &mut MysqlTarget,
-    plan: &SwapPlan,
-) -> Result<BTreeSet<String>, Error> {
+/// Makes the staged release live; whether somebody wrote to what it replaced is still to be proven.
+pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result<(), Error> {
     let names = target.access.names.clone();
     let renames_tables = target.access.options.swap == SwapMode::Rename;
     let mut todo = Vec::new();
@@ -39,7 +36,8 @@ pub(super) async fn forward(
     if plan.keep_objects {
         objects.extend(kept_objects(&before, &objects, &plan.swap));
     }
-    todo.extend(follow(&before, &objects, &plan.swap));
+    let moved: BTreeSet<String> = plan.swap.union(&plan.retire).cloned().collect();
+    todo.extend(follow(&before, &objects, &moved));
     let mut aside = Vec::new();
     if renames_tables {
         aside = views_in_the_way(target, &before, &plan.swap).await?;
@@ -47,7 +45,7 @@ pub(super) async fn forward(
     } else {
         todo.extend(plan.retire.iter().map(|table| {
             let drop = format!("DROP TABLE IF EXISTS {}", qualified(&names.live, table));
-            Entry::plain(&format!("drop table {table}"), drop)
+            Entry::of_table(&format!("drop table {table}"), table, drop)
         }));
     }
     let release = Release {
@@ -75,10 +73,9 @@ pub(super) async fn forward(
     } else {
         renames = make_room(target, &names).await?;
     }
-    let mut moved = BTreeSet::new();
     if renames_tables {
-        moved = plan.swap.union(&plan.retire).cloned().collect();
         let outgoing = outgoing(target, &moved).await?;
+        refuse_foreign_tables(&outgoing, &before, plan)?;
         adopt(target, &names, &outgoing).await?;
         renames.extend(step_aside(&aside, &names.live));
         renames.extend(moves(&outgoing, &names.live, &names.previous));
@@ -95,31 +92,18 @@ pub(super) async fn forward(
     }
     renames.push((names.marker(Marker::Next), names.marker(Marker::Live)));
     ledger::stamp(&mut target.conn, &names, Marker::Next, &content.release).await?;
-    switch(target, &before, &moved, &renames, plan.patience).await?;
-    written_to(target, &names.previous, &before.release, &moved).await
-}
-
-/// Of the tables that moved to `schema`: those that are not what the ledger says any more. Nobody writes to
-/// them there.
-pub(super) async fn written_to(
-    target: &mut MysqlTarget,
-    schema: &str,
-    release: &Release,
-    moved: &BTreeSet<String>,
-) -> Result<BTreeSet<String>, Error> {
-    let mariadb = target.access.flavour.mariadb;
-    let there = target.tables_of(schema).await?;
-    let mut written = BTreeSet::new();
-    for table in moved.iter().filter(|table| there.contains_key(*table)) {
-        let Some(loaded) = release.tables.get(table).and_then(|it| it.proof.as_ref()) else {
-            continue;
-        };
-        let found = proof::of(&mut target.conn, schema, table, mariadb).await?;
-        if found.as_ref() != Some(loaded) {
-            written.insert(table.clone());
-        }
-    }
-    Ok(written)
+    let note = Note {
+        unlogged: content.release.unlogged,
+        turn_back: None,
+    };
+    let proves = renames_tables && !same;
+    unproven::leave(target, Marker::Next, proves.then_some(&note)).await?;
+    let moved = if renames_tables {
+        moved
+    } else {
+        BTreeSet::new()
+    };
+    switch(target, &before, &moved, &renames, plan.patience).await
 }
 
 /// Takes the triggers off the tables that move, and moves them; where that fails, the triggers are made
@@ -219,6 +203,22 @@ async fn outgoing(
     Ok(there.into_keys().collect())
 }
 
+/// A table that came since the plan was made is not replaced unasked.
+fn refuse_foreign_tables(
+    outgoing: &BTreeSet<String>,
+    before: &Content,
+    plan: &SwapPlan,
+) -> Result<(), Error> {
+    let foreign = |table: &&String| !before.release.tables.contains_key(*table);
+    match outgoing.iter().find(foreign) {
+        Some(table) if !plan.adopt => Err(Error::Config(format!(
+            "somebody made a table {table}, which the dump brings too, while it was loaded: drop or rename it, \
+             or --adopt replaces it"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Each table from one schema to another.
 pub(super) fn moves(tables: &BTreeSet<String>, from: &str, to: &str) -> Vec<(String, String)> {
     tables
@@ -263,7 +263,8 @@ fn kept_objects(before: &Content, objects: &[Entry], swapped: &BTreeSet<String>)
 }
 
 /// What must be made and dropped after the swap from `before` to a release with `objects`; triggers
-/// on swapped tables are always made again, other unchanged objects stay untouched.
+/// on swapped tables are always made again, other unchanged objects stay untouched, and what an earlier
+/// swap left open for tables that stay is still open.
 pub(super) fn follow(
     before: &Content,
     objects: &[Entry],
@@ -299,25 +300,29 @@ pub(super) fn follow(
                 }),
         );
     }
+    let known: BTreeSet<String> = todo.iter().map(|entry| entry.key.clone()).collect();
+    let open = before.todo.iter().filter(|open| {
+        let stays = open.detail.table.as_ref();
+        stays.is_some_and(|table| !swapped.contains(table))
+            && !known.contains(&open.key)
+            && !before.release.objects.contains_key(&open.key)
+    });
+    todo.extend(open.cloned());
     todo
 }
 
-async fn rename(
+/// One RENAME of all.
+pub(super) async fn rename(
     target: &mut MysqlTarget,
     renames: &[(String, String)],
     limit: Limit,
 ) -> Result<(), Error> {
-    let swap = Entry::plain("swap the tables", rename_statement(renames));
-    patiently(target, &swap, limit).await
-}
-
-/// One RENAME of all.
-pub(super) fn rename_statement(renames: &[(String, String)]) -> String {
     let pairs: Vec<String> = renames
         .iter()
         .map(|(from, to)| format!("{from} TO {to}"))
         .collect();
-    format!("RENAME TABLE {}", pairs.join(", "))
+    let statement = format!("RENAME TABLE {}", pairs.join(", "));
+    patiently(target, &Entry::plain("swap the tables", statement), limit).await
 }
 
 #[cfg(test)]

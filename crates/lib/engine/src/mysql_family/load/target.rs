@@ -8,6 +8,7 @@ use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::quote;
 
 use super::ledger::{self, Content};
+use super::lock::Lock;
 use super::names::{Marker, literal, qualified};
 use super::patience::Limit;
 use super::stage::MysqlStage;
@@ -18,9 +19,6 @@ use crate::load::{Drift, Previous, Release, SessionState, Stage, SwapMode, SwapP
 /// What the control session works under, whatever the server's defaults are.
 const SETUP: &str = "SET SESSION sql_mode='', SESSION foreign_key_checks=0, SESSION autocommit=1, SESSION lock_wait_timeout=60";
 
-/// Seconds for the connection of a loader that has just ended to be gone.
-const LOCK_WAIT: u8 = 2;
-
 /// `ER_NO_SUCH_TABLE`; rights are looked at before it.
 const NO_TABLE: u16 = 1146;
 
@@ -30,35 +28,25 @@ const ASSERTIONS: &[&str] = &["SELECT", "WITH", "VALUES", "TABLE"];
 /// `ER_PARSE_ERROR`.
 const SYNTAX: u16 = 1064;
 
-/// See the module. Holds the user lock for as long as its connection lives.
+/// See the module.
 #[derive(Debug)]
 pub(super) struct MysqlTarget {
     pub(super) access: Access,
     pub(super) conn: Conn,
+    /// `None` for those who only look.
+    lock: Option<Lock>,
 }
 
 impl MysqlTarget {
     pub(super) async fn open(access: Access) -> Result<Self, Error> {
         let mut conn = access.connect().await?;
         conn.query_drop(SETUP).await?;
-        if access.options.look_only {
-            return Ok(Self { access, conn });
+        let mut lock = None;
+        if !access.options.look_only {
+            lock = Some(Lock::take(&mut conn, &access.names).await?);
+            ledger::prepare(&mut conn).await?;
         }
-        let name = literal(&access.names.lock);
-        let answer: Option<(Option<u8>, Option<u64>)> = conn
-            .query_first(format!(
-                "SELECT GET_LOCK({name}, {LOCK_WAIT}), IS_USED_LOCK({name})"
-            ))
-            .await?;
-        if !matches!(answer, Some((Some(1), _))) {
-            let holder = answer.and_then(|(_, holder)| holder).unwrap_or(0);
-            return Err(Error::Locked(format!(
-                "another loader is at work on {} (connection {holder}): wait for it, or end it",
-                access.names.live
-            )));
-        }
-        ledger::prepare(&mut conn).await?;
-        Ok(Self { access, conn })
+        Ok(Self { access, conn, lock })
     }
 
     /// The marker of the live release, whole.
@@ -196,10 +184,15 @@ impl Target for MysqlTarget {
     async fn recover(&mut self) -> Result<Vec<String>, Error> {
         let mut did = Vec::new();
         let names = self.access.names.clone();
-        if let Some(table) = unproven::decide(self).await? {
-            did.push(format!(
-                "turned a rollback back, since somebody wrote to {table} while it waited"
-            ));
+        let note = unproven::left(self).await?;
+        let unlogged = note.as_ref().is_some_and(|note| note.unlogged);
+        if unlogged {
+            self.log_statements(false).await?;
+        }
+        if let Some(note) = &note
+            && (note.turn_back.is_none() || !self.access.options.overwrite_modified)
+        {
+            did.extend(unproven::decide(self, note).await?.notes());
         }
         let left = ledger::exists(&mut self.conn, &names, Marker::Next).await?;
         if self.drop_schema(&names.staging).await? || left {
@@ -213,20 +206,21 @@ impl Target for MysqlTarget {
         };
         // A rollback that was killed before its swap: what is live was not undone.
         self.forgive(&live.release.digest).await?;
-        let open = live.todo.len();
-        if open == 0 {
-            return Ok(did);
-        }
         if live.release.unlogged {
             self.log_statements(false).await?;
         }
+        let open = live.todo.len();
         // What cannot be made must not keep the next release, or a rollback, from coming.
         match self.finish().await {
+            Ok(()) if open == 0 => {}
             Ok(()) => did.push(format!("finished {open} statements of the last swap")),
             Err(error @ (Error::Unreachable(_) | Error::Protocol(_))) => return Err(error),
             Err(error) => did.push(format!("the last swap is still not finished: {error}")),
         }
-        if live.release.unlogged {
+        if note.is_some() {
+            unproven::leave(self, Marker::Live, None).await?;
+        }
+        if unlogged || live.release.unlogged {
             self.log_statements(true).await?;
         }
         Ok(did)
@@ -387,6 +381,9 @@ impl Target for MysqlTarget {
 
     async fn stage(&mut self) -> Result<Box<dyn Stage>, Error> {
         let names = self.access.names.clone();
+        let Some(lock) = self.lock.clone() else {
+            return Err(Error::Config("a plan has no stage".to_owned()));
+        };
         self.drop_schema(&names.staging).await?;
         // The live one first: without rights on it nothing is left behind.
         self.create_live().await?;
@@ -395,14 +392,10 @@ impl Target for MysqlTarget {
         if self.access.options.swap == SwapMode::None {
             swap::begin_rewriting(self).await?;
         }
-        Ok(Box::new(MysqlStage::open(self.access.clone()).await?))
+        Ok(Box::new(MysqlStage::open(self.access.clone(), lock).await?))
     }
 
-    async fn swap(
-        &mut self,
-        stage: Box<dyn Stage>,
-        plan: &SwapPlan,
-    ) -> Result<BTreeSet<String>, Error> {
+    async fn swap(&mut self, stage: Box<dyn Stage>, plan: &SwapPlan) -> Result<(), Error> {
         // Its session may hold locks on staged tables.
         drop(stage);
         swap::forward(self, plan).await
@@ -412,8 +405,17 @@ impl Target for MysqlTarget {
         journal::finish(self, Limit::of, journal::PATIENCE).await
     }
 
+    async fn prove(&mut self) -> Result<BTreeSet<String>, Error> {
+        let note = unproven::left(self).await?;
+        match note.filter(|note| note.turn_back.is_none()) {
+            Some(note) => Ok(unproven::decide(self, &note).await?.written),
+            None => Ok(BTreeSet::new()),
+        }
+    }
+
     async fn tidy(&mut self, keep_previous: bool) -> Result<(), Error> {
         let names = self.access.names.clone();
+        unproven::leave(self, Marker::Live, None).await?;
         self.drop_schema(&names.staging).await?;
         self.drop_schema(&names.gone).await?;
         ledger::drop(&mut self.conn, &names, Marker::Gone).await?;
@@ -425,7 +427,7 @@ impl Target for MysqlTarget {
         Ok(())
     }
 
-    async fn rollback(&mut self, overwrite_modified: bool) -> Result<(Release, Release), Error> {
-        way_back::back(self, overwrite_modified).await
+    async fn rollback(&mut self) -> Result<(Release, Release), Error> {
+        way_back::back(self).await
     }
 }

@@ -8,10 +8,11 @@ use mysql_async::prelude::Queryable as _;
 
 use super::ledger::{self, Content, Detail, Entry};
 use super::names::{Marker, qualified};
+use super::objects;
 use super::patience::{Limit, patiently};
 use super::target::MysqlTarget;
 use crate::Error;
-use crate::load::SessionState;
+use crate::load::{ObjectKind, SessionState};
 
 /// Drops the triggers of tables that are about to move.
 pub(super) async fn set_aside(
@@ -76,6 +77,7 @@ async fn definition(target: &mut MysqlTarget, trigger: &str, table: &str) -> Res
         detail: Detail {
             table: Some(table.to_owned()),
             session: SessionState(session.into_iter().collect()),
+            before: Some(objects::drop_statement(ObjectKind::Trigger, trigger)),
             ..Detail::default()
         },
         sql: statement.into_bytes(),

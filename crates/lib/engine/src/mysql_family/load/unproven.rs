@@ -1,112 +1,202 @@
-//! A rollback between its RENAME and its proof.
+//! A swap between its RENAME and its proof.
 //!
 //! Whoever held a table while the RENAME looked for its moment may have written to it. Afterwards nobody
-//! can: what was written is seen then, and the rollback turned back rather than the rows dropped. Until
-//! that is decided the marker that came live carries the RENAME that turns it back: where the loader is
-//! killed, or others keep it from the tables, the next one decides.
+//! can: what was written is seen then. A load leaves those rows with the previous release and says so; a
+//! rollback is turned back rather than the rows dropped. Until that is decided the marker that came live
+//! carries a note of it: where the loader is killed, or others keep it from the tables, the next one
+//! decides.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mysql_async::params;
 use mysql_async::prelude::Queryable as _;
+use serde::{Deserialize, Serialize};
 
-use super::ledger::{self, Entry};
+use super::ledger::{self, Content};
 use super::names::Marker;
-use super::patience::{Limit, patiently};
-use super::swap;
+use super::patience::Limit;
 use super::target::MysqlTarget;
+use super::{proof, rejected, swap, triggers};
 use crate::Error;
 use crate::load::{Release, Target as _};
 
 /// How long turning back looks for a moment without readers in the way.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Notes in the marker of the previous release how its rollback is turned back; `None` where nobody minds
-/// what is written meanwhile.
-pub(super) async fn note(target: &mut MysqlTarget, back: Option<&str>) -> Result<(), Error> {
-    let marker = target.access.names.marker(Marker::Previous);
+/// What is to be decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Note {
+    /// Replicas did not see the swap.
+    pub(super) unlogged: bool,
+    /// How it is turned back: a rollback. A load stands, whatever was written.
+    pub(super) turn_back: Option<TurnBack>,
+}
+
+/// What brings the release again that a rollback undid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct TurnBack {
+    /// In the order of the statement.
+    pub(super) renames: Vec<(String, String)>,
+    /// Tables that the rollback brought and that go again.
+    pub(super) leaving: BTreeSet<String>,
+}
+
+/// What was decided.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Decision {
+    /// Replaced tables that somebody wrote to in the last moment.
+    pub(super) written: BTreeSet<String>,
+    /// The rollback was turned back for that.
+    pub(super) turned_back: bool,
+    /// Tables that somebody wrote to between a rollback and its end: those rows are with the previous release.
+    pub(super) written_between: BTreeSet<String>,
+}
+
+impl Decision {
+    /// For people; empty where nobody wrote.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let right_before = |table| match self.turned_back {
+            true => {
+                format!("somebody wrote to {table} right before a rollback: it was turned back")
+            }
+            false => written_right_before(table),
+        };
+        let between = |table| {
+            format!(
+                "somebody wrote to {table} between a rollback and its end: those rows are in the previous release"
+            )
+        };
+        let before = self.written.iter().map(right_before);
+        before
+            .chain(self.written_between.iter().map(between))
+            .collect()
+    }
+}
+
+fn written_right_before(table: &String) -> String {
+    format!(
+        "somebody wrote to {table} right before the swap: those rows are in the previous release"
+    )
+}
+
+/// Leaves a note in a marker that is about to go live, in place of an older one.
+pub(super) async fn leave(
+    target: &mut MysqlTarget,
+    marker: Marker,
+    note: Option<&Note>,
+) -> Result<(), Error> {
+    let table = target.access.names.marker(marker);
     target
         .conn
-        .query_drop(format!("DELETE FROM {marker} WHERE kind = 'turn back'"))
+        .query_drop(format!("DELETE FROM {table} WHERE kind = 'unproven'"))
         .await?;
-    let Some(back) = back else { return Ok(()) };
+    let Some(note) = note else { return Ok(()) };
     target
         .conn
         .exec_drop(
             format!(
-                "INSERT INTO {marker} (kind, seq, name, detail, body) VALUES ('turn back', 0, '', '', :back)"
+                "INSERT INTO {table} (kind, seq, name, detail, body) VALUES ('unproven', 0, :swap, :note, '')"
             ),
-            params! { "back" => back },
+            params! {
+                "swap" => if note.turn_back.is_some() { "rollback" } else { "load" },
+                "note" => ledger::json(note)?,
+            },
         )
         .await?;
     Ok(())
 }
 
-/// Decides a rollback that is not proven, where there is one; returns the table that somebody wrote to,
-/// when it was turned back.
-///
-/// # Errors
-/// `Locked` when others keep the tables; everything stays as it is then.
-pub(super) async fn decide(target: &mut MysqlTarget) -> Result<Option<String>, Error> {
-    let Some(back) = noted(target).await? else {
-        return Ok(None);
-    };
-    let names = target.access.names.clone();
-    let undone = ledger::read(&mut target.conn, &names, Marker::Next).await?;
-    let undone = undone.unwrap_or_default().release;
-    if !undone.unlogged {
-        return prove(target, back, &undone).await;
-    }
-    // Replicas never had it.
-    target.log_statements(false).await?;
-    let outcome = prove(target, back, &undone).await;
-    target.log_statements(true).await?;
-    outcome
-}
-
-async fn noted(target: &mut MysqlTarget) -> Result<Option<Vec<u8>>, Error> {
+/// The live marker's note, where there is one.
+pub(super) async fn left(target: &mut MysqlTarget) -> Result<Option<Note>, Error> {
     let names = target.access.names.clone();
     if !ledger::exists(&mut target.conn, &names, Marker::Live).await? {
         return Ok(None);
     }
     let live = names.marker(Marker::Live);
-    let noted = format!("SELECT body FROM {live} WHERE kind = 'turn back'");
-    Ok(target.conn.query_first(noted).await?)
+    let note: Option<String> = target
+        .conn
+        .query_first(format!("SELECT detail FROM {live} WHERE kind = 'unproven'"))
+        .await?;
+    note.map(|note| ledger::parse(&note)).transpose()
 }
 
-async fn prove(
-    target: &mut MysqlTarget,
-    back: Vec<u8>,
-    undone: &Release,
-) -> Result<Option<String>, Error> {
+/// Decides what the note says; the note stays, so that it is safe to repeat.
+///
+/// # Errors
+/// `Locked` when others keep the tables of a rollback that goes back: everything stays as it is then.
+pub(super) async fn decide(target: &mut MysqlTarget, note: &Note) -> Result<Decision, Error> {
     let names = target.access.names.clone();
-    let left = target.tables_of(&names.staging).await?;
-    let left = left.into_keys().collect();
-    let written = swap::written_to(target, &names.staging, undone, &left).await?;
-    let Some(table) = written.into_iter().next() else {
-        let live = names.marker(Marker::Live);
-        target
-            .conn
-            .query_drop(format!("DELETE FROM {live} WHERE kind = 'turn back'"))
-            .await?;
-        return Ok(None);
+    let Some(way) = &note.turn_back else {
+        let before = release_of(target, Marker::Previous).await?;
+        let written = written_to(target, &names.previous, &before).await?;
+        return Ok(Decision {
+            written,
+            ..Decision::default()
+        });
     };
-    let entry = Entry {
-        sql: back,
-        ..Entry::plain("turn the rollback back", String::new())
+    // The marker is gone once the rollback was decided.
+    let undone = release_of(target, Marker::Next).await?;
+    let written = written_to(target, &names.staging, &undone).await?;
+    let Some(table) = written.first().cloned() else {
+        return Ok(Decision::default());
     };
-    patiently(target, &entry, Limit::stubborn(PATIENCE))
+    renamed_back(target, way)
         .await
         .map_err(|error| still_open(&table, error))?;
+    rejected::book(target, &undone, false).await?;
     target.finish().await?;
-    Ok(Some(table))
+    let then = release_of(target, Marker::Previous).await?;
+    Ok(Decision {
+        written,
+        turned_back: true,
+        written_between: written_to(target, &names.previous, &then).await?,
+    })
+}
+
+async fn release_of(target: &mut MysqlTarget, marker: Marker) -> Result<Release, Error> {
+    let names = target.access.names.clone();
+    let content = ledger::read(&mut target.conn, &names, marker).await?;
+    Ok(content.unwrap_or_default().release)
+}
+
+async fn renamed_back(target: &mut MysqlTarget, way: &TurnBack) -> Result<(), Error> {
+    let limit = Limit::of(PATIENCE);
+    let live: Content = target.live_content().await?.unwrap_or_default();
+    triggers::set_aside(target, &live, &way.leaving, limit).await?;
+    swap::rename(target, &way.renames, limit).await
+}
+
+/// Of the tables that a RENAME took to `schema`, where nobody writes to them: those that are not what the
+/// ledger says any more.
+async fn written_to(
+    target: &mut MysqlTarget,
+    schema: &str,
+    release: &Release,
+) -> Result<BTreeSet<String>, Error> {
+    let mariadb = target.access.flavour.mariadb;
+    let mut written = BTreeSet::new();
+    for table in target.tables_of(schema).await?.into_keys() {
+        let Some(loaded) = release.tables.get(&table).and_then(|it| it.proof.as_ref()) else {
+            continue;
+        };
+        let found = proof::of(&mut target.conn, schema, &table, mariadb).await?;
+        if found.as_ref() != Some(loaded) {
+            written.insert(table);
+        }
+    }
+    Ok(written)
 }
 
 fn still_open(table: &str, error: Error) -> Error {
+    let what =
+        format!("somebody wrote to {table} right before a rollback, which must go back for that");
     match error {
         Error::Locked(who) => Error::Locked(format!(
-            "somebody wrote to {table} while a rollback waited for it; nothing is lost, and the next load or \
-             rollback goes on: {who}"
+            "{what}; nothing is lost, and the next load or rollback goes on: {who}"
+        )),
+        error @ Error::Sql { .. } => Error::Config(format!(
+            "{what}, and cannot: {error}; mend that, or give the rows up with `load rollback --overwrite-modified`"
         )),
         error => error,
     }

@@ -3,20 +3,18 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::ledger;
+use super::ledger::{self, Content, Entry};
 use super::names::Marker;
 use super::names_taken::{drop_aside, step_aside, views_in_the_way};
 use super::swap::{follow, moves};
 use super::target::MysqlTarget;
+use super::unproven::{Note, TurnBack};
 use super::{rejected, swap, unproven};
 use crate::Error;
-use crate::load::{Release, TableRecord};
+use crate::load::{Release, TableRecord, Target as _};
 
 /// Swaps the previous release back; returns (undone, live again).
-pub(super) async fn back(
-    target: &mut MysqlTarget,
-    overwrite_modified: bool,
-) -> Result<(Release, Release), Error> {
+pub(super) async fn back(target: &mut MysqlTarget) -> Result<(Release, Release), Error> {
     let names = target.access.names.clone();
     let nothing = || {
         Error::Config(format!(
@@ -42,8 +40,7 @@ pub(super) async fn back(
     }
     target.drop_schema(&names.staging).await?;
     target.create_schema(&names.staging).await?;
-    let mut todo = follow(&now, &then.objects, &kept);
-    drop_aside(&mut todo, &aside);
+    let todo = what_follows(&now, &then, &leaving, &kept, &aside);
     ledger::write_todo(&mut target.conn, &names, Marker::Previous, &todo).await?;
     ledger::drop(&mut target.conn, &names, Marker::Next).await?;
 
@@ -52,31 +49,62 @@ pub(super) async fn back(
     renames.extend(moves(&kept, &names.previous, &names.live));
     renames.push((names.marker(Marker::Live), names.marker(Marker::Next)));
     renames.push((names.marker(Marker::Previous), names.marker(Marker::Live)));
-    let reversed: Vec<(String, String)> = renames
-        .iter()
-        .rev()
-        .map(|(from, to)| (to.clone(), from.clone()))
-        .collect();
-    let back = swap::rename_statement(&reversed);
-    unproven::note(target, (!overwrite_modified).then_some(&back)).await?;
-    book(target, &now.release, true).await?;
+    let note = note(target, &now.release, &renames, kept);
+    unproven::leave(target, Marker::Previous, Some(&note)).await?;
+    rejected::book(target, &now.release, true).await?;
     if let Err(error) = swap::switch(target, &now, &leaving, &renames, PATIENCE).await {
-        book(target, &now.release, false).await?;
+        if let Err(second) = rejected::book(target, &now.release, false).await {
+            tracing::warn!(%second, "the live release is still booked as rejected; the next run puts that right");
+        }
         return Err(error);
     }
-    let turned_back = unproven::decide(target).await?;
-    if now.release.unlogged {
-        target.log_statements(false).await?;
-    }
-    if let Some(table) = turned_back {
-        book(target, &now.release, false).await?;
-        return Err(Error::Locked(format!(
-            "somebody wrote to {table} while the rollback waited for it, so that it was undone"
-        )));
+    let decision = unproven::decide(target, &note).await?;
+    if decision.turned_back {
+        return Err(Error::Locked(decision.notes().join("; ")));
     }
     ledger::drop(&mut target.conn, &names, Marker::Next).await?;
     target.drop_schema(&names.previous).await?;
     Ok((now.release, then.release))
+}
+
+/// What is decided after the RENAME, also by another process.
+fn note(
+    target: &MysqlTarget,
+    now: &Release,
+    renames: &[(String, String)],
+    kept: BTreeSet<String>,
+) -> Note {
+    let reversed = renames.iter().rev();
+    let turn_back = TurnBack {
+        renames: reversed
+            .map(|(from, to)| (to.clone(), from.clone()))
+            .collect(),
+        leaving: kept,
+    };
+    Note {
+        unlogged: now.unlogged,
+        turn_back: (!target.access.options.overwrite_modified).then_some(turn_back),
+    }
+}
+
+/// What is made and dropped after the RENAME.
+fn what_follows(
+    now: &Content,
+    then: &Content,
+    leaving: &BTreeSet<String>,
+    kept: &BTreeSet<String>,
+    aside: &[(String, String)],
+) -> Vec<Entry> {
+    let mut todo = follow(now, &then.objects, &leaving.union(kept).cloned().collect());
+    // Triggers of others on tables that come back: they exist nowhere else.
+    let known: BTreeSet<String> = todo.iter().map(|entry| entry.key.clone()).collect();
+    let open = then.todo.iter().filter(|open| {
+        let of_kept = open.detail.table.as_ref();
+        of_kept.is_some_and(|table| kept.contains(table)) && !known.contains(&open.key)
+    });
+    todo.extend(open.cloned());
+    drop_aside(&mut todo, aside);
+    todo
 }
 
 /// The live tables that make room for the previous release.
@@ -103,27 +131,20 @@ async fn leaving(
         )));
     }
     let recorded = now.tables.keys().filter(|table| there.contains_key(*table));
-    Ok(recorded
+    let leaving: BTreeSet<String> = recorded
         .filter(|table| kept.contains(*table) || !then.tables.contains_key(*table))
         .cloned()
-        .collect())
-}
-
-/// Notes that the release is rejected, or not: also on replicas that never had it.
-async fn book(target: &mut MysqlTarget, release: &Release, reject: bool) -> Result<(), Error> {
-    if release.unlogged {
-        target.log_statements(true).await?;
+        .collect();
+    let known = now.tables.keys().chain(then.tables.keys());
+    let tied = target
+        .closure(&leaving, &known.cloned().collect(), &[])
+        .await?;
+    match tied.difference(&leaving).next() {
+        None => Ok(leaving),
+        Some(table) => Err(Error::Config(format!(
+            "a foreign key that no release brought ties {table}, which stays, to a table that goes: drop it"
+        ))),
     }
-    let live = target.access.names.live.clone();
-    if reject {
-        rejected::add(&mut target.conn, &live, release).await?;
-    } else {
-        rejected::forgive(&mut target.conn, &live, &release.digest).await?;
-    }
-    if release.unlogged {
-        target.log_statements(false).await?;
-    }
-    Ok(())
 }
 
 /// How long a rollback looks for a moment without readers in the way.

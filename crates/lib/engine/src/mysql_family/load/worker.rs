@@ -13,6 +13,7 @@ use pilotfish_sql::mysql::{Tuples, quote};
 use super::columns::Column;
 use super::convert;
 use super::keys::Deferred;
+use super::lock::Lock;
 use super::names::qualified;
 use super::proof;
 use super::session::Carried;
@@ -102,6 +103,7 @@ impl Tables {
 #[derive(Debug)]
 pub(super) struct MysqlWorker {
     pub(super) conn: Conn,
+    pub(super) lock: Lock,
     pub(super) schema: String,
     pub(super) tables: Arc<Tables>,
     pub(super) mariadb: bool,
@@ -129,10 +131,11 @@ impl Worker for MysqlWorker {
             );
             table.insert_only.store(true, Ordering::Relaxed);
         }
-        insert(&mut self.conn, &self.schema, batch, self.packet).await
+        insert(&mut self.conn, &self.lock, &self.schema, batch, self.packet).await
     }
 
     async fn restore_keys(&mut self, table: &str) -> Result<(), Error> {
+        self.lock.held(&mut self.conn).await?;
         let adds = self.table(table)?.take_keys();
         for clauses in adds {
             let table = qualified(&self.schema, table);
@@ -243,6 +246,7 @@ impl MysqlWorker {
         }
         let exact = self.conn.get_warnings() == 0
             && LoadInfo::parse(&self.conn.info()).is_some_and(|info| info.is_exactly(batch.rows));
+        self.lock.held(&mut self.conn).await?;
         self.conn
             .query_drop(if exact { "COMMIT" } else { "ROLLBACK" })
             .await?;
@@ -334,11 +338,17 @@ fn load_statement(table: &str, charset: &str, columns: &[&Column]) -> String {
 /// Sends a batch as INSERT statements that fit the server's packets, in one transaction.
 pub(super) async fn insert(
     conn: &mut Conn,
+    lock: &Lock,
     schema: &str,
     batch: &RowBatch,
     packet: usize,
 ) -> Result<Loaded, Error> {
-    let outcome = insert_all(conn, schema, batch, packet).await;
+    let mut outcome = insert_all(conn, schema, batch, packet).await;
+    if outcome.is_ok()
+        && let Err(error) = lock.held(conn).await
+    {
+        outcome = Err(error);
+    }
     conn.query_drop(if outcome.is_ok() {
         "COMMIT"
     } else {

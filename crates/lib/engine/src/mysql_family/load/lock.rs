@@ -1,0 +1,65 @@
+//! One loader at a time: a user lock of the control session, gone with that session.
+
+use mysql_async::Conn;
+use mysql_async::prelude::Queryable as _;
+
+use super::names::{Names, literal};
+use crate::Error;
+
+/// Seconds for the connection of a loader that has just ended to be gone.
+const LOCK_WAIT: u8 = 2;
+
+/// The lock, as the other sessions of its loader see it.
+#[derive(Debug, Clone)]
+pub(super) struct Lock {
+    name: String,
+    /// The control session's connection id.
+    holder: u32,
+}
+
+impl Lock {
+    /// Takes the lock of a live database for this session.
+    ///
+    /// # Errors
+    /// `Locked` when another loader has it.
+    pub(super) async fn take(conn: &mut Conn, names: &Names) -> Result<Self, Error> {
+        let name = literal(&names.lock);
+        let answer: Option<(Option<u8>, Option<u64>)> = conn
+            .query_first(format!(
+                "SELECT GET_LOCK({name}, {LOCK_WAIT}), IS_USED_LOCK({name})"
+            ))
+            .await?;
+        if !matches!(answer, Some((Some(1), _))) {
+            let holder = answer.and_then(|(_, holder)| holder).unwrap_or(0);
+            return Err(Error::Locked(format!(
+                "another loader is at work on {} (connection {holder}): wait for it, or end it",
+                names.live
+            )));
+        }
+        Ok(Self {
+            name,
+            holder: conn.id(),
+        })
+    }
+
+    /// Asked before each write to the stage: whoever ended the control session may have started another
+    /// loader, and this one's rows must not end up among its rows.
+    ///
+    /// # Errors
+    /// `Locked` when the control session is gone.
+    pub(super) async fn held(&self, conn: &mut Conn) -> Result<(), Error> {
+        let held: Option<Option<bool>> = conn
+            .query_first(format!(
+                "SELECT IS_USED_LOCK({}) = {}",
+                self.name, self.holder
+            ))
+            .await?;
+        if held.flatten() == Some(true) {
+            return Ok(());
+        }
+        Err(Error::Locked(format!(
+            "the server ended the session that holds the loader's lock (connection {}): load again",
+            self.holder
+        )))
+    }
+}
