@@ -130,6 +130,27 @@ fn the_papers_name_every_room() {
 }
 
 #[test]
+fn every_promise_names_tests_that_exist() {
+    let sources: Vec<String> = sources().map(|(_, text)| text).collect();
+    let promises = text(Path::new("docs/guarantees.md")).unwrap_or_default();
+    let rows = promises.lines().filter(|line| line.starts_with('|'));
+    let held_by = rows.filter_map(|row| row.split('|').nth(2));
+    // Between backticks.
+    let names = held_by.flat_map(|tests| tests.split('`').skip(1).step_by(2));
+    let mut complaints: Vec<String> = names
+        .filter(|name| {
+            let test = format!("fn {name}(");
+            !sources.iter().any(|text| text.contains(&test))
+        })
+        .map(str::to_owned)
+        .collect();
+    if promises.is_empty() {
+        complaints.push("docs/guarantees.md is missing".to_owned());
+    }
+    assert_none("a promise without a test is a wish", &complaints);
+}
+
+#[test]
 fn every_source_file_is_compiled() {
     let metadata = metadata();
     let roots: BTreeSet<PathBuf> = metadata

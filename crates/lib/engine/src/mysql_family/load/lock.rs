@@ -13,8 +13,8 @@ const LOCK_WAIT: u8 = 2;
 #[derive(Debug, Clone)]
 pub(super) struct Lock {
     name: String,
-    /// The control session's connection id.
-    holder: u32,
+    /// The control session's id on the server.
+    holder: u64,
 }
 
 impl Lock {
@@ -24,22 +24,22 @@ impl Lock {
     /// `Locked` when another loader has it.
     pub(super) async fn take(conn: &mut Conn, names: &Names) -> Result<Self, Error> {
         let name = literal(&names.lock);
-        let answer: Option<(Option<u8>, Option<u64>)> = conn
+        // Behind a proxy the greeting has another id than the server.
+        let answer: Option<(Option<u8>, Option<u64>, u64)> = conn
             .query_first(format!(
-                "SELECT GET_LOCK({name}, {LOCK_WAIT}), IS_USED_LOCK({name})"
+                "SELECT GET_LOCK({name}, {LOCK_WAIT}), IS_USED_LOCK({name}), CONNECTION_ID()"
             ))
             .await?;
-        if !matches!(answer, Some((Some(1), _))) {
-            let holder = answer.and_then(|(_, holder)| holder).unwrap_or(0);
-            return Err(Error::Locked(format!(
-                "another loader is at work on {} (connection {holder}): wait for it, or end it",
-                names.live
-            )));
+        match answer {
+            Some((Some(1), _, holder)) => Ok(Self { name, holder }),
+            answer => {
+                let holder = answer.and_then(|(_, holder, _)| holder).unwrap_or(0);
+                Err(Error::Locked(format!(
+                    "another loader is at work on {} (connection {holder}): wait for it, or end it",
+                    names.live
+                )))
+            }
         }
-        Ok(Self {
-            name,
-            holder: conn.id(),
-        })
     }
 
     /// Asked before each write to the stage: whoever ended the control session may have started another
