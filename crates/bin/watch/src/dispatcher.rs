@@ -202,6 +202,10 @@ impl Dispatcher {
         if self.waiting.len() + riders(&self.queued) + riders(&self.running) >= MOST_ASKED {
             return Err(Refusal::Full);
         }
+        // Whoever asks may have mended what was in the way.
+        if let Some(retry) = &mut self.retry {
+            retry.not_before = now;
+        }
         let wish = release.map_or(Wish::Latest { look }, Wish::Named);
         let mut orders = vec![mark(&id, Mark::Waiting)];
         self.waiting.push(Rider {

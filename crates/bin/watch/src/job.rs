@@ -78,16 +78,21 @@ impl Job {
         pilotfish_loader::load(engine, &source, &options, progress, cancel).await
     }
 
+    /// Whose loads these are: a server may have a watch for each of its databases.
+    fn asker(&self) -> &str {
+        self.options.into.as_deref().unwrap_or_default()
+    }
+
     pub(crate) async fn record(&self, entry: &LoadRecord) -> Result<(), Failure> {
-        pilotfish_loader::record(self.engine().await?, entry).await
+        pilotfish_loader::record(self.engine().await?, self.asker(), entry).await
     }
 
     pub(crate) async fn record_of(&self, id: &str) -> Result<Option<LoadRecord>, Failure> {
-        pilotfish_loader::record_of(self.engine().await?, id).await
+        pilotfish_loader::record_of(self.engine().await?, self.asker(), id).await
     }
 
     pub(crate) async fn recent(&self, limit: u32) -> Result<Vec<LoadRecord>, Failure> {
-        pilotfish_loader::recent(self.engine().await?, limit).await
+        pilotfish_loader::recent(self.engine().await?, self.asker(), limit).await
     }
 }
 

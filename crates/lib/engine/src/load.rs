@@ -34,15 +34,16 @@ pub trait Load: Send + Sync {
     fn history(&self) -> &dyn History;
 }
 
-/// The book of loads asked for by people and schedulers; ids survive restarts.
+/// The book of loads asked for by people and schedulers; ids survive restarts. Each `asker` sees its own
+/// entries only: several may share a server, with ids of their own.
 #[async_trait]
 pub trait History: Send + Sync {
     /// Writes or replaces the entry of `id`; `body` is the caller's JSON.
-    async fn put(&self, id: &str, body: &str) -> Result<(), Error>;
+    async fn put(&self, asker: &str, id: &str, body: &str) -> Result<(), Error>;
     /// The entry of `id`.
-    async fn get(&self, id: &str) -> Result<Option<String>, Error>;
+    async fn get(&self, asker: &str, id: &str) -> Result<Option<String>, Error>;
     /// The `limit` newest entries, newest first.
-    async fn recent(&self, limit: u32) -> Result<Vec<String>, Error>;
+    async fn recent(&self, asker: &str, limit: u32) -> Result<Vec<String>, Error>;
 }
 
 /// What a loader may do to a live database.
@@ -72,7 +73,7 @@ pub struct TargetOptions {
 pub enum SwapMode {
     /// Stage aside, swap in with one RENAME: readers see the old release, then the new one.
     Rename,
-    /// Straight into the live database: readers see tables come and go.
+    /// Straight into the LIVE tables: readers see them come and go; no way back.
     None,
 }
 
@@ -163,7 +164,7 @@ pub trait Target: Send + Sync {
     /// Whether an assertion is a SELECT that the server understands; tables that are not there yet are no
     /// error.
     async fn parse(&mut self, sql: &str) -> Result<(), Error>;
-    /// Recorded tables that are not there any more; cheap.
+    /// Recorded tables and objects (`view v`) that are not there any more; cheap.
     async fn missing(&mut self, live: &Release) -> Result<BTreeSet<String>, Error>;
     /// Of these live tables: which somebody else made, which were written to since the load.
     async fn drift(&mut self, live: &Release, tables: &BTreeSet<String>) -> Result<Drift, Error>;
@@ -182,9 +183,9 @@ pub trait Target: Send + Sync {
     async fn stage(&mut self) -> Result<Box<dyn Stage>, Error>;
     /// Makes the staged release live; afterwards readers see it.
     async fn swap(&mut self, stage: Box<dyn Stage>, plan: &SwapPlan) -> Result<(), Error>;
-    /// The tables that the last swap replaced and that somebody wrote to in the last moment: those rows wait
-    /// with the previous release. Where this was never asked, [`Self::recover`] says it.
-    async fn prove(&mut self) -> Result<BTreeSet<String>, Error>;
+    /// What others did to replaced tables in the last moment before the swap, in words: rows that they wrote
+    /// wait with the previous release. Where this was never asked, [`Self::recover`] says it.
+    async fn prove(&mut self) -> Result<Vec<String>, Error>;
     /// Makes the objects that follow the swap; safe to repeat.
     async fn finish(&mut self) -> Result<(), Error>;
     /// Drops what the swap left over.

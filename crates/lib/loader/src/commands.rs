@@ -31,11 +31,22 @@ pub async fn rollback(
 ) -> Result<Report, Failure> {
     let started = Instant::now();
     let database = one_database(engine, database).await?;
+    let seen = live_digest(engine, &database).await?;
     let mut target = open_target(engine, &database, overwrite_modified, cancel).await?;
     let notes = target
         .recover()
         .await
         .context("finish what an earlier load left")?;
+    let live = target.live().await.context("read the ledger")?;
+    if live.map(|live| live.digest) != seen {
+        return Err(Failure::new(
+            Kind::Busy,
+            format!(
+                "another release went live in {database} while the rollback waited for its turn"
+            ),
+        )
+        .with_hint("look at `load status`: it would be that one that is rolled back"));
+    }
     if !overwrite_modified {
         refuse_lost_writes(target.as_mut()).await?;
     }
@@ -62,6 +73,12 @@ pub async fn rollback(
         seconds: started.elapsed().as_secs_f64(),
         notes,
     })
+}
+
+async fn live_digest(engine: &dyn Engine, database: &str) -> Result<Option<String>, Failure> {
+    let all = status(engine).await?.into_iter();
+    let mut here = all.filter(|status| status.database == database);
+    Ok(here.next().map(|status| status.digest))
 }
 
 /// A rollback drops the live tables that it replaces, with whatever was written to them.

@@ -58,41 +58,49 @@ pub struct LoadRecord {
     pub report: Option<Report>,
 }
 
-/// Writes or replaces an entry.
+/// Writes or replaces an entry of `asker`.
 ///
 /// # Errors
 /// When the server cannot be reached or written to.
-pub async fn record(engine: &dyn Engine, entry: &LoadRecord) -> Result<(), Failure> {
+pub async fn record(engine: &dyn Engine, asker: &str, entry: &LoadRecord) -> Result<(), Failure> {
     let body = serde_json::to_string(entry)
         .map_err(|error| Failure::new(Kind::Bug, format!("write a load's record: {error}")))?;
     ability(engine)?
         .history()
-        .put(&entry.id, &body)
+        .put(asker, &entry.id, &body)
         .await
         .context("write the book of loads")
 }
 
-/// The entry of an id.
+/// The entry of an id, of those of `asker`.
 ///
 /// # Errors
 /// When the server cannot be reached.
-pub async fn record_of(engine: &dyn Engine, id: &str) -> Result<Option<LoadRecord>, Failure> {
+pub async fn record_of(
+    engine: &dyn Engine,
+    asker: &str,
+    id: &str,
+) -> Result<Option<LoadRecord>, Failure> {
     let body = ability(engine)?
         .history()
-        .get(id)
+        .get(asker, id)
         .await
         .context("read the book of loads")?;
     Ok(body.and_then(|body| parse(&body)))
 }
 
-/// The newest entries, newest first.
+/// The newest entries of `asker`, newest first.
 ///
 /// # Errors
 /// When the server cannot be reached.
-pub async fn recent(engine: &dyn Engine, limit: u32) -> Result<Vec<LoadRecord>, Failure> {
+pub async fn recent(
+    engine: &dyn Engine,
+    asker: &str,
+    limit: u32,
+) -> Result<Vec<LoadRecord>, Failure> {
     let bodies = ability(engine)?
         .history()
-        .recent(limit)
+        .recent(asker, limit)
         .await
         .context("read the book of loads")?;
     Ok(bodies.iter().filter_map(|body| parse(body)).collect())

@@ -420,14 +420,11 @@ impl<'a> Opened<'a> {
         self.progress.enter(Phase::Finishing);
         self.target.finish().await.context(FINISHING)?;
         self.progress.enter(Phase::Tidying);
-        let written = self.target.prove().await;
-        let written = written.context("look at the replaced tables")?;
-        let keep = self.options.keep_previous || !written.is_empty();
-        for table in written {
-            let note = format!(
-                "somebody wrote to {table} right before the swap: those rows are in the previous release"
-            );
-            tracing::warn!(note, "replaced rows that were written by hand");
+        let others = self.target.prove().await;
+        let others = others.context("look at the replaced tables")?;
+        let keep = self.options.keep_previous || !others.is_empty();
+        for note in others {
+            tracing::warn!(note, "others were at work in the last moment");
             self.notes.push(note);
         }
         self.target

@@ -354,6 +354,53 @@ fn a_foreign_key_of_others_is_not_left_behind_by_a_rollback() {
 }
 
 #[test]
+fn views_and_routines_that_somebody_dropped_come_back() {
+    let (world, server) = mariadb(&[]);
+    let dump = world.write(
+        "objects.sql",
+        "CREATE TABLE a (id INT PRIMARY KEY);\nINSERT INTO a VALUES (1);\n\
+         CREATE VIEW report AS SELECT id FROM a;\nDELIMITER ;;\nCREATE PROCEDURE p() SELECT 'here';;\n",
+    );
+    let again = || {
+        load(&server)
+            .arg(&dump)
+            .args(["--into=app", "--no-trailer"])
+            .run()
+            .success()
+    };
+    let whole = || server.sql("SELECT id FROM app.report; CALL app.p()");
+    let _ = again();
+    assert_eq!(whole(), "1\nhere\n");
+    server.sql("DROP VIEW app.report; DROP PROCEDURE app.p");
+    let _ = again();
+    assert_eq!(whole(), "1\nhere\n");
+    server.sql("DROP DATABASE app");
+    let _ = again();
+    assert_eq!(whole(), "1\nhere\n");
+}
+
+#[test]
+fn half_written_tables_are_nothing_to_go_back_to() {
+    let (world, server) = mariadb(&[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let broken = world.write(
+        "broken.sql",
+        "DROP TABLE IF EXISTS a;\nCREATE TABLE a (id INT PRIMARY KEY, release_no INT, note VARCHAR(20));\n\
+         INSERT INTO a VALUES (1, 9, 'half');\nINSERT INTO a VALUES (1, 9, 'again');\n",
+    );
+    let _ = load(&server)
+        .arg(&broken)
+        .args(["--into=app", "--no-trailer", "--swap=none"])
+        .run()
+        .fails_with(65, "Duplicate");
+    let _ = load(&server).arg(&second).arg("--into=app").run().success();
+    assert_eq!(release_no(&server), "2");
+    let _ = rollback(&server).fails_with(78, "no previous release");
+    assert_eq!(release_no(&server), "2");
+}
+
+#[test]
 fn a_loader_whose_lock_was_taken_away_writes_nothing_more() {
     let (world, server) = mariadb(&[]);
     let (first, _) = two_releases(&world, &server);
@@ -371,6 +418,13 @@ fn a_loader_whose_lock_was_taken_away_writes_nothing_more() {
         .stdin_file(&pipe)
         .spawn();
     feed.write_all(&dump[..half]).expect("feed");
+    let staged = || {
+        let tables = server.sql(
+            "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'pilotfish_next_app'",
+        );
+        (tables.trim() == "2").then_some(())
+    };
+    eventually("both tables on the stage", PATIENCE, staged);
     let holder = || {
         let id = server.sql("SELECT IS_USED_LOCK('pilotfish.app')");
         id.trim().parse::<u32>().ok()
@@ -380,4 +434,5 @@ fn a_loader_whose_lock_was_taken_away_writes_nothing_more() {
     feed.write_all(&dump[half..]).expect("feed");
     drop(feed);
     let _ = loader.wait().fails_with(75, "load again");
+    assert_eq!(server.sql("SHOW TABLES FROM app").trim(), "");
 }

@@ -20,8 +20,8 @@ async fn nothing_is_known_of_a_server_that_was_never_loaded_into(
     let before = scene.fixture.databases();
     let load = scene.load()?;
     assert!(load.status().await?.is_empty());
-    assert_eq!(load.history().get("id").await?, None);
-    assert!(load.history().recent(10).await?.is_empty());
+    assert_eq!(load.history().get("app", "id").await?, None);
+    assert!(load.history().recent("app", 10).await?.is_empty());
     assert_eq!(scene.fixture.databases(), before, "asking writes nothing");
     Ok(())
 }
@@ -36,13 +36,17 @@ async fn entries_come_back_as_they_were_put(scene: &Scene) -> Result<(), Error> 
         ("long", &long),
     ];
     for (id, body) in entries {
-        assert_eq!(history.get(id).await?, None, "{id}");
-        history.put(id, body).await?;
+        assert_eq!(history.get("app", id).await?, None, "{id}");
+        history.put("app", id, body).await?;
     }
     for (id, body) in entries {
-        assert_eq!(history.get(id).await?.as_deref(), Some(body), "{id}");
+        assert_eq!(history.get("app", id).await?.as_deref(), Some(body), "{id}");
     }
-    assert_eq!(history.get("unknown").await?, None);
+    assert_eq!(history.get("app", "unknown").await?, None);
+    assert_eq!(history.get("other", "id").await?, None, "of another asker");
+    history.put("other", "id", "\"other's\"").await?;
+    assert_eq!(history.get("app", "id").await?.as_deref(), Some("{}"));
+    assert_eq!(history.recent("other", 9).await?, ["\"other's\""]);
     let status = scene.load()?.status().await?;
     assert!(status.is_empty(), "an entry is no release: {status:?}");
     Ok(())
@@ -51,17 +55,20 @@ async fn entries_come_back_as_they_were_put(scene: &Scene) -> Result<(), Error> 
 async fn entries_come_newest_first_and_keep_their_place(scene: &Scene) -> Result<(), Error> {
     let history = scene.load()?.history();
     for id in ["c", "a", "b"] {
-        history.put(id, &format!("\"{id} 1\"")).await?;
+        history.put("app", id, &format!("\"{id} 1\"")).await?;
     }
-    assert_eq!(history.recent(3).await?, ["\"b 1\"", "\"a 1\"", "\"c 1\""]);
-    history.put("c", "\"c 2\"").await?;
-    history.put("c", "\"c 2\"").await?;
-    history.put("d", "\"d 1\"").await?;
+    assert_eq!(
+        history.recent("app", 3).await?,
+        ["\"b 1\"", "\"a 1\"", "\"c 1\""]
+    );
+    history.put("app", "c", "\"c 2\"").await?;
+    history.put("app", "c", "\"c 2\"").await?;
+    history.put("app", "d", "\"d 1\"").await?;
     let newest = ["\"d 1\"", "\"b 1\"", "\"a 1\"", "\"c 2\""];
-    assert_eq!(history.recent(4).await?, newest);
-    assert_eq!(history.recent(1).await?, newest[..1]);
-    assert!(history.recent(0).await?.is_empty());
-    assert_eq!(history.get("c").await?.as_deref(), Some("\"c 2\""));
+    assert_eq!(history.recent("app", 4).await?, newest);
+    assert_eq!(history.recent("app", 1).await?, newest[..1]);
+    assert!(history.recent("app", 0).await?.is_empty());
+    assert_eq!(history.get("app", "c").await?.as_deref(), Some("\"c 2\""));
     Ok(())
 }
 
@@ -106,12 +113,12 @@ async fn the_books_survive_a_restart(scene: &Scene) -> Result<(), Error> {
     scene
         .publish(&mut *target, &Draft::new(1).table("a", &["one"]))
         .await?;
-    load.history().put("before", "\"here\"").await?;
+    load.history().put("app", "before", "\"here\"").await?;
     let live = target.live().await?;
     drop(target);
     scene.fixture.restart();
     assert_eq!(
-        load.history().get("before").await?.as_deref(),
+        load.history().get("app", "before").await?.as_deref(),
         Some("\"here\"")
     );
     assert_eq!(scene.target().await?.live().await?, live);

@@ -100,9 +100,9 @@ async fn a_read_only_server_is_left_alone(scene: &Scene) -> Result<(), Error> {
     drop(target);
     scene.fixture.read_only(true);
     let refused = scene.load()?.target(scene.options()).await;
-    let written = load.history().put("id", "{}").await;
+    let written = load.history().put("app", "id", "{}").await;
     let status = load.status().await;
-    let read = load.history().get("id").await;
+    let read = load.history().get("app", "id").await;
     scene.fixture.read_only(false);
     assert_eq!(refusal(&refused), Some(Kind::Busy), "{:?}", refused.err());
     assert_eq!(refusal(&written), Some(Kind::Busy), "{written:?}");

@@ -15,14 +15,15 @@ const KEPT: u32 = 1000;
 
 #[async_trait]
 impl History for Family {
-    async fn put(&self, id: &str, body: &str) -> Result<(), Error> {
+    async fn put(&self, asker: &str, id: &str, body: &str) -> Result<(), Error> {
         // A row written on a replica stops its replication once the primary writes the same number.
         self.refuse_replica().await?;
         let mut conn = self.session(None).await?;
         let statement = format!(
-            "INSERT INTO {LEDGER}.loads (id, body) VALUES (:id, :body) ON DUPLICATE KEY UPDATE body = :again"
+            "INSERT INTO {LEDGER}.loads (asker, id, body) VALUES (:asker, :id, :body) ON DUPLICATE KEY UPDATE \
+             body = :again"
         );
-        let values = || params! { "id" => id, "body" => body, "again" => body };
+        let values = || params! { "asker" => asker, "id" => id, "body" => body, "again" => body };
         match conn
             .exec_drop(&statement, values())
             .await
@@ -47,12 +48,12 @@ impl History for Family {
         Ok(())
     }
 
-    async fn get(&self, id: &str) -> Result<Option<String>, Error> {
+    async fn get(&self, asker: &str, id: &str) -> Result<Option<String>, Error> {
         let mut conn = self.session(None).await?;
         let found = conn
             .exec_first(
-                format!("SELECT body FROM {LEDGER}.loads WHERE id = :id"),
-                params! { "id" => id },
+                format!("SELECT body FROM {LEDGER}.loads WHERE asker = :asker AND id = :id"),
+                params! { "asker" => asker, "id" => id },
             )
             .await
             .map_err(Error::from);
@@ -64,12 +65,15 @@ impl History for Family {
         Ok(found)
     }
 
-    async fn recent(&self, limit: u32) -> Result<Vec<String>, Error> {
+    async fn recent(&self, asker: &str, limit: u32) -> Result<Vec<String>, Error> {
         let mut conn = self.session(None).await?;
         let found = conn
-            .query(format!(
-                "SELECT body FROM {LEDGER}.loads ORDER BY seq DESC LIMIT {limit}"
-            ))
+            .exec(
+                format!(
+                    "SELECT body FROM {LEDGER}.loads WHERE asker = :asker ORDER BY seq DESC LIMIT {limit}"
+                ),
+                params! { "asker" => asker },
+            )
             .await
             .map_err(Error::from);
         let found = match found {
@@ -88,9 +92,10 @@ fn absent(error: &Error) -> bool {
 async fn prepare(conn: &mut Conn) -> Result<(), Error> {
     super::ledger::prepare(conn).await?;
     conn.query_drop(format!(
-        "CREATE TABLE IF NOT EXISTS {LEDGER}.loads (seq BIGINT UNSIGNED NOT NULL AUTO_INCREMENT, id \
-         VARCHAR(128) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, body LONGTEXT CHARACTER SET \
-         utf8mb4 NOT NULL, PRIMARY KEY (seq), UNIQUE KEY id (id)) ENGINE=InnoDB"
+        "CREATE TABLE IF NOT EXISTS {LEDGER}.loads (seq BIGINT UNSIGNED NOT NULL AUTO_INCREMENT, \
+         asker VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL, id VARCHAR(128) CHARACTER SET \
+         utf8mb4 COLLATE utf8mb4_bin NOT NULL, body LONGTEXT CHARACTER SET utf8mb4 NOT NULL, PRIMARY KEY \
+         (seq), UNIQUE KEY id (asker, id)) ENGINE=InnoDB"
     ))
     .await?;
     Ok(())

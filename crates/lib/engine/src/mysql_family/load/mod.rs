@@ -7,6 +7,7 @@
 
 mod columns;
 mod convert;
+mod follow_up;
 mod history;
 mod journal;
 mod keys;

@@ -48,7 +48,7 @@ fn is_ours(live: &Content, key: &str) -> bool {
 }
 
 /// The live views, routines, events and triggers, by the ledger's keys.
-async fn objects_of(target: &mut MysqlTarget) -> Result<BTreeSet<String>, Error> {
+pub(super) async fn objects_of(target: &mut MysqlTarget) -> Result<BTreeSet<String>, Error> {
     let live = literal(&target.access.names.live);
     let rows: Vec<(String, String)> = target
         .conn

@@ -8,102 +8,150 @@ use std::time::Duration;
 
 use mysql_async::prelude::Queryable as _;
 
+use super::follow_up::{entries, follow, kept_objects};
 use super::ledger::{self, Content, Entry};
 use super::names::{Marker, Names, qualified};
-use super::names_taken::{drop_aside, refuse_foreign_objects, step_aside, views_in_the_way};
+use super::names_taken::{
+    drop_aside, objects_of, refuse_foreign_objects, step_aside, views_in_the_way,
+};
 use super::patience::{Limit, patiently};
 use super::target::MysqlTarget;
 use super::unproven::{self, Note};
-use super::{journal, objects, rehearsal, sequences, triggers};
+use super::{journal, rehearsal, sequences, triggers};
 use crate::Error;
-use crate::load::{Object, Release, SwapMode, SwapPlan};
+use crate::load::{Release, SwapMode, SwapPlan};
+
+/// Trigger in wrong schema, table exists, no such table: not so when the swap was planned.
+const CHANGED: &[u16] = &[1435, 1050, 1146];
 
 /// How long each trigger is tried again after a swap that failed.
 const RESTORING: Duration = Duration::from_secs(5);
 
 /// Makes the staged release live; whether somebody wrote to what it replaced is still to be proven.
 pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result<(), Error> {
-    let names = target.access.names.clone();
-    let renames_tables = target.access.options.swap == SwapMode::Rename;
-    let mut todo = Vec::new();
-    if renames_tables {
+    let straight = target.access.options.swap == SwapMode::None;
+    if !straight {
         rehearsal::rehearse(target, plan).await?;
-        todo.extend(sequences::point_at_live(target, &names, plan).await?);
     }
     let before = target.live_content().await?.unwrap_or_default();
     refuse_foreign_objects(target, &before, plan).await?;
+    let there = objects_of(target).await?;
+    let mut next = next_release(target, &before, plan, &there);
+    if straight {
+        next.todo.extend(drops(target, plan));
+        return change_markers(target, &before, &next, plan.patience).await;
+    }
+    let names = target.access.names.clone();
+    let defaults = sequences::point_at_live(target, &names, plan).await?;
+    next.todo.splice(0..0, defaults);
+    let aside = views_in_the_way(target, &before, &plan.swap).await?;
+    drop_aside(&mut next.todo, &aside);
+    // The same tables and objects under another digest: the release before stays the previous one.
+    let nothing_moves = plan.swap.is_empty() && plan.retire.is_empty();
+    if nothing_moves && next.todo.is_empty() && !before.release.digest.is_empty() {
+        return change_markers(target, &before, &next, plan.patience).await;
+    }
+    change_tables(target, &before, &next, plan, &aside).await
+}
+
+/// The release to come, with what must follow its RENAME.
+fn next_release(
+    target: &MysqlTarget,
+    before: &Content,
+    plan: &SwapPlan,
+    there: &BTreeSet<String>,
+) -> Content {
     let mut objects = entries(target, &plan.objects);
     if plan.keep_objects {
-        objects.extend(kept_objects(&before, &objects, &plan.swap));
+        objects.extend(kept_objects(before, &objects, &plan.swap));
     }
-    let moved: BTreeSet<String> = plan.swap.union(&plan.retire).cloned().collect();
-    todo.extend(follow(&before, &objects, &moved));
-    let mut aside = Vec::new();
-    if renames_tables {
-        aside = views_in_the_way(target, &before, &plan.swap).await?;
-        drop_aside(&mut todo, &aside);
-    } else {
-        todo.extend(plan.retire.iter().map(|table| {
-            let drop = format!("DROP TABLE IF EXISTS {}", qualified(&names.live, table));
-            Entry::of_table(&format!("drop table {table}"), table, drop)
-        }));
-    }
-    let release = Release {
-        unlogged: target.access.options.no_binlog,
-        rewriting: false,
-        ..plan.release.clone()
-    };
-    let content = Content {
-        release,
+    Content {
+        release: Release {
+            unlogged: target.access.options.no_binlog,
+            rewriting: false,
+            ..plan.release.clone()
+        },
+        todo: follow(before, &objects, &moved(plan), there),
         objects,
-        todo,
-    };
-    // The same tables and objects under another digest: the release before stays the previous one.
-    let same = renames_tables
-        && plan.swap.is_empty()
-        && plan.retire.is_empty()
-        && content.todo.is_empty()
-        && !before.release.digest.is_empty();
-    ledger::create(&mut target.conn, &names, Marker::Next).await?;
-    ledger::write(&mut target.conn, &names, Marker::Next, &content).await?;
+    }
+}
 
+/// Without a stage, tables that the release no longer has go afterwards.
+fn drops(target: &MysqlTarget, plan: &SwapPlan) -> Vec<Entry> {
+    let live = &target.access.names.live;
+    let drop = |table: &String| {
+        let sql = format!("DROP TABLE IF EXISTS {}", qualified(live, table));
+        Entry::of_table(&format!("drop table {table}"), table, sql)
+    };
+    plan.retire.iter().map(drop).collect()
+}
+
+/// All tables are where they belong: another release is live from now on, and there is none to go back to
+/// that was not there before.
+async fn change_markers(
+    target: &mut MysqlTarget,
+    before: &Content,
+    next: &Content,
+    patience: Duration,
+) -> Result<(), Error> {
+    let names = target.access.names.clone();
+    write_next(target, next).await?;
+    ledger::drop(&mut target.conn, &names, Marker::Gone).await?;
     let mut renames = Vec::new();
-    if same {
-        ledger::drop(&mut target.conn, &names, Marker::Gone).await?;
-    } else {
-        renames = make_room(target, &names).await?;
-    }
-    if renames_tables {
-        let outgoing = outgoing(target, &moved).await?;
-        refuse_foreign_tables(&outgoing, &before, plan)?;
-        adopt(target, &names, &outgoing).await?;
-        renames.extend(step_aside(&aside, &names.live));
-        renames.extend(moves(&outgoing, &names.live, &names.previous));
-        renames.extend(moves(&plan.swap, &names.staging, &names.live));
-    }
     if ledger::exists(&mut target.conn, &names, Marker::Live).await? {
-        // Without a swap the old tables are gone: there is nothing to go back to.
-        let kept = if renames_tables && !same {
-            Marker::Previous
-        } else {
-            Marker::Gone
-        };
-        renames.push((names.marker(Marker::Live), names.marker(kept)));
+        renames.push((names.marker(Marker::Live), names.marker(Marker::Gone)));
     }
     renames.push((names.marker(Marker::Next), names.marker(Marker::Live)));
-    ledger::stamp(&mut target.conn, &names, Marker::Next, &content.release).await?;
+    ledger::stamp(&mut target.conn, &names, Marker::Next, &next.release).await?;
+    switch(target, before, &BTreeSet::new(), &renames, patience).await
+}
+
+/// Staged tables and the marker take the live ones' places, and those the previous ones'.
+async fn change_tables(
+    target: &mut MysqlTarget,
+    before: &Content,
+    next: &Content,
+    plan: &SwapPlan,
+    aside: &[(String, String)],
+) -> Result<(), Error> {
+    let names = target.access.names.clone();
+    let moved = moved(plan);
+    write_next(target, next).await?;
+    let mut renames = make_room(target, &names).await?;
+    let outgoing = outgoing(target, &moved).await?;
+    refuse_foreign_tables(&outgoing, before, plan)?;
+    adopt(target, &names, &outgoing).await?;
+    renames.extend(step_aside(aside, &names.live));
+    // What a load without swap left half-written is nothing to go back to.
+    let (schema, marker) = if before.release.rewriting {
+        (&names.gone, Marker::Gone)
+    } else {
+        (&names.previous, Marker::Previous)
+    };
+    renames.extend(moves(&outgoing, &names.live, schema));
+    renames.extend(moves(&plan.swap, &names.staging, &names.live));
+    if ledger::exists(&mut target.conn, &names, Marker::Live).await? {
+        renames.push((names.marker(Marker::Live), names.marker(marker)));
+    }
+    renames.push((names.marker(Marker::Next), names.marker(Marker::Live)));
+    ledger::stamp(&mut target.conn, &names, Marker::Next, &next.release).await?;
     let note = Note {
-        unlogged: content.release.unlogged,
+        unlogged: next.release.unlogged,
         turn_back: None,
     };
-    let proves = renames_tables && !same;
-    unproven::leave(target, Marker::Next, proves.then_some(&note)).await?;
-    let moved = if renames_tables {
-        moved
-    } else {
-        BTreeSet::new()
-    };
-    switch(target, &before, &moved, &renames, plan.patience).await
+    unproven::leave(target, Marker::Next, Some(&note)).await?;
+    switch(target, before, &moved, &renames, plan.patience).await
+}
+
+/// The live tables that are replaced or retired, and those that come.
+fn moved(plan: &SwapPlan) -> BTreeSet<String> {
+    plan.swap.union(&plan.retire).cloned().collect()
+}
+
+async fn write_next(target: &mut MysqlTarget, next: &Content) -> Result<(), Error> {
+    let names = target.access.names.clone();
+    ledger::create(&mut target.conn, &names, Marker::Next).await?;
+    ledger::write(&mut target.conn, &names, Marker::Next, next).await
 }
 
 /// Takes the triggers off the tables that move, and moves them; where that fails, the triggers are made
@@ -227,90 +275,6 @@ pub(super) fn moves(tables: &BTreeSet<String>, from: &str, to: &str) -> Vec<(Str
         .collect()
 }
 
-fn entries(target: &MysqlTarget, objects: &[Object]) -> Vec<Entry> {
-    let access = &target.access;
-    objects
-        .iter()
-        .map(|object| {
-            objects::entry(
-                object,
-                access.flavour,
-                &access.dump_database(),
-                &access.names.live,
-                access.options.definer,
-            )
-        })
-        .collect()
-}
-
-/// The live objects that a part of a dump leaves as they are.
-fn kept_objects(before: &Content, objects: &[Entry], swapped: &BTreeSet<String>) -> Vec<Entry> {
-    let replaced = |entry: &&Entry| {
-        let named = objects.iter().any(|new| new.key == entry.key);
-        named
-            || entry
-                .detail
-                .table
-                .as_ref()
-                .is_some_and(|table| swapped.contains(table))
-    };
-    before
-        .objects
-        .iter()
-        .filter(|entry| !replaced(entry))
-        .cloned()
-        .collect()
-}
-
-/// What must be made and dropped after the swap from `before` to a release with `objects`; triggers
-/// on swapped tables are always made again, other unchanged objects stay untouched, and what an earlier
-/// swap left open for tables that stay is still open.
-pub(super) fn follow(
-    before: &Content,
-    objects: &[Entry],
-    swapped: &BTreeSet<String>,
-) -> Vec<Entry> {
-    let keys: BTreeSet<&str> = objects.iter().map(|entry| entry.key.as_str()).collect();
-    let open = before.todo.iter();
-    let undropped = open.filter_map(|entry| entry.key.strip_prefix("drop "));
-    let mut todo: Vec<Entry> = before
-        .objects
-        .iter()
-        .map(|entry| entry.key.as_str())
-        .chain(undropped)
-        .filter(|key| !keys.contains(key))
-        .filter_map(objects::drop_entry)
-        .collect();
-    let kind_of = |entry: &Entry| objects::split_key(&entry.key).map(|(kind, _)| kind);
-    for kind in objects::ORDER {
-        todo.extend(
-            objects
-                .iter()
-                .filter(|entry| kind_of(entry) == Some(*kind))
-                .filter_map(|entry| {
-                    let made = !before.todo.iter().any(|open| open.key == entry.key);
-                    let same = made
-                        && before.release.objects.get(&entry.key) == Some(&entry.detail.digest);
-                    let on_swapped = entry
-                        .detail
-                        .table
-                        .as_ref()
-                        .is_some_and(|table| swapped.contains(table));
-                    (!same || on_swapped).then(|| entry.clone())
-                }),
-        );
-    }
-    let known: BTreeSet<String> = todo.iter().map(|entry| entry.key.clone()).collect();
-    let open = before.todo.iter().filter(|open| {
-        let stays = open.detail.table.as_ref();
-        stays.is_some_and(|table| !swapped.contains(table))
-            && !known.contains(&open.key)
-            && !before.release.objects.contains_key(&open.key)
-    });
-    todo.extend(open.cloned());
-    todo
-}
-
 /// One RENAME of all.
 pub(super) async fn rename(
     target: &mut MysqlTarget,
@@ -322,70 +286,12 @@ pub(super) async fn rename(
         .map(|(from, to)| format!("{from} TO {to}"))
         .collect();
     let statement = format!("RENAME TABLE {}", pairs.join(", "));
-    patiently(target, &Entry::plain("swap the tables", statement), limit).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::load::{ObjectKind, SessionState};
-
-    fn entry(key: &str, digest: &str, table: Option<&str>) -> Entry {
-        Entry {
-            key: key.to_owned(),
-            detail: ledger::Detail {
-                digest: digest.to_owned(),
-                table: table.map(str::to_owned),
-                session: SessionState::default(),
-                before: None,
-            },
-            sql: key.as_bytes().to_vec(),
+    let swap = Entry::plain("swap the tables", statement);
+    patiently(target, &swap, limit).await.map_err(|error| {
+        if error.code().is_some_and(|code| CHANGED.contains(&code)) {
+            let what = format!("somebody changed live tables while the swap waited: {error}");
+            return Error::Locked(what);
         }
-    }
-
-    #[test]
-    fn what_the_swap_before_could_not_drop_is_dropped_unless_it_comes_again() {
-        let before = Content {
-            todo: [
-                objects::drop_entry("view old"),
-                objects::drop_entry("view back"),
-            ]
-            .into_iter()
-            .flatten()
-            .collect(),
-            ..Content::default()
-        };
-        let new = [entry("view back", "1", None)];
-        let todo = follow(&before, &new, &BTreeSet::new());
-        let keys: Vec<&str> = todo.iter().map(|entry| entry.key.as_str()).collect();
-        assert_eq!(keys, ["drop view old", "view back"]);
-    }
-
-    #[test]
-    fn unchanged_objects_stay_but_triggers_of_swapped_tables_are_made_again() {
-        let old = vec![
-            entry("view v", "1", None),
-            entry("view gone", "1", None),
-            entry("trigger a", "1", Some("moved")),
-            entry("trigger b", "1", Some("stays")),
-        ];
-        let mut before = Content {
-            objects: old.clone(),
-            ..Content::default()
-        };
-        before.release.objects = old
-            .iter()
-            .map(|entry| (entry.key.clone(), entry.detail.digest.clone()))
-            .collect();
-        let new = vec![
-            old[0].clone(),
-            old[2].clone(),
-            old[3].clone(),
-            entry("function f", "1", None),
-        ];
-        let todo = follow(&before, &new, &BTreeSet::from(["moved".to_owned()]));
-        let keys: Vec<&str> = todo.iter().map(|entry| entry.key.as_str()).collect();
-        assert_eq!(keys, ["drop view gone", "function f", "trigger a"]);
-        assert_eq!(objects::split_key("view v"), Some((ObjectKind::View, "v")));
-    }
+        error
+    })
 }

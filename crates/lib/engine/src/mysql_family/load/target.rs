@@ -7,9 +7,11 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::quote;
 
+use super::follow_up::is_there;
 use super::ledger::{self, Content};
 use super::lock::Lock;
 use super::names::{Marker, literal, qualified};
+use super::names_taken::objects_of;
 use super::patience::Limit;
 use super::stage::MysqlStage;
 use super::{Access, journal, objects, proof, rejected, swap, unproven, way_back};
@@ -276,11 +278,14 @@ impl Target for MysqlTarget {
 
     async fn missing(&mut self, live: &Release) -> Result<BTreeSet<String>, Error> {
         let database = self.access.names.live.clone();
-        let there = self.tables_of(&database).await?;
+        let tables = self.tables_of(&database).await?;
+        let objects = objects_of(self).await?;
+        let gone = live.objects.keys().filter(|key| !is_there(&objects, key));
         Ok(live
             .tables
             .keys()
-            .filter(|name| !there.contains_key(*name))
+            .filter(|name| !tables.contains_key(*name))
+            .chain(gone)
             .cloned()
             .collect())
     }
@@ -405,11 +410,11 @@ impl Target for MysqlTarget {
         journal::finish(self, Limit::of, journal::PATIENCE).await
     }
 
-    async fn prove(&mut self) -> Result<BTreeSet<String>, Error> {
+    async fn prove(&mut self) -> Result<Vec<String>, Error> {
         let note = unproven::left(self).await?;
         match note.filter(|note| note.turn_back.is_none()) {
-            Some(note) => Ok(unproven::decide(self, &note).await?.written),
-            None => Ok(BTreeSet::new()),
+            Some(note) => Ok(unproven::decide(self, &note).await?.notes()),
+            None => Ok(Vec::new()),
         }
     }
 

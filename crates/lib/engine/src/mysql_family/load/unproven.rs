@@ -14,7 +14,7 @@ use mysql_async::prelude::Queryable as _;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{self, Content};
-use super::names::Marker;
+use super::names::{Marker, literal};
 use super::patience::Limit;
 use super::target::MysqlTarget;
 use super::{proof, rejected, swap, triggers};
@@ -51,33 +51,36 @@ pub(super) struct Decision {
     pub(super) turned_back: bool,
     /// Tables that somebody wrote to between a rollback and its end: those rows are with the previous release.
     pub(super) written_between: BTreeSet<String>,
+    /// Tables of others whose foreign keys went along with a replaced table.
+    pub(super) tied: BTreeSet<String>,
 }
 
 impl Decision {
-    /// For people; empty where nobody wrote.
+    /// For people; empty where nobody was at work.
     pub(super) fn notes(&self) -> Vec<String> {
-        let right_before = |table| match self.turned_back {
-            true => {
-                format!("somebody wrote to {table} right before a rollback: it was turned back")
-            }
-            false => written_right_before(table),
+        let right_before = |table| {
+            let then = if self.turned_back {
+                "the rollback: it was turned back"
+            } else {
+                "the swap: those rows are in the previous release"
+            };
+            format!("somebody wrote to {table} right before {then}")
         };
         let between = |table| {
             format!(
                 "somebody wrote to {table} between a rollback and its end: those rows are in the previous release"
             )
         };
-        let before = self.written.iter().map(right_before);
-        before
-            .chain(self.written_between.iter().map(between))
-            .collect()
+        let tied = |table| {
+            format!(
+                "somebody made a foreign key of {table} right before the swap: it points at the previous release, \
+                 make it again"
+            )
+        };
+        let notes = self.written.iter().map(right_before);
+        let notes = notes.chain(self.written_between.iter().map(between));
+        notes.chain(self.tied.iter().map(tied)).collect()
     }
-}
-
-fn written_right_before(table: &String) -> String {
-    format!(
-        "somebody wrote to {table} right before the swap: those rows are in the previous release"
-    )
 }
 
 /// Leaves a note in a marker that is about to go live, in place of an older one.
@@ -132,6 +135,7 @@ pub(super) async fn decide(target: &mut MysqlTarget, note: &Note) -> Result<Deci
         let written = written_to(target, &names.previous, &before).await?;
         return Ok(Decision {
             written,
+            tied: tied_to(target, &names.previous).await?,
             ..Decision::default()
         });
     };
@@ -151,6 +155,7 @@ pub(super) async fn decide(target: &mut MysqlTarget, note: &Note) -> Result<Deci
         written,
         turned_back: true,
         written_between: written_to(target, &names.previous, &then).await?,
+        tied: BTreeSet::new(),
     })
 }
 
@@ -186,6 +191,20 @@ async fn written_to(
         }
     }
     Ok(written)
+}
+
+/// Tables elsewhere with a foreign key into `schema`.
+async fn tied_to(target: &mut MysqlTarget, schema: &str) -> Result<BTreeSet<String>, Error> {
+    let schema = literal(schema);
+    let tables: Vec<String> = target
+        .conn
+        .query(format!(
+            "SELECT CONCAT(constraint_schema, '.', table_name) FROM \
+             information_schema.referential_constraints WHERE unique_constraint_schema = {schema} AND \
+             constraint_schema <> {schema}"
+        ))
+        .await?;
+    Ok(tables.into_iter().collect())
 }
 
 fn still_open(table: &str, error: Error) -> Error {

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::follow_up::follow;
 use super::ledger::{self, Content, Entry};
 use super::names::Marker;
-use super::names_taken::{drop_aside, step_aside, views_in_the_way};
-use super::swap::{follow, moves};
+use super::names_taken::{drop_aside, objects_of, step_aside, views_in_the_way};
+use super::swap::moves;
 use super::target::MysqlTarget;
 use super::unproven::{Note, TurnBack};
 use super::{rejected, swap, unproven};
@@ -40,7 +41,8 @@ pub(super) async fn back(target: &mut MysqlTarget) -> Result<(Release, Release),
     }
     target.drop_schema(&names.staging).await?;
     target.create_schema(&names.staging).await?;
-    let todo = what_follows(&now, &then, &leaving, &kept, &aside);
+    let there = objects_of(target).await?;
+    let todo = what_follows(&now, &then, &leaving, &kept, &aside, &there);
     ledger::write_todo(&mut target.conn, &names, Marker::Previous, &todo).await?;
     ledger::drop(&mut target.conn, &names, Marker::Next).await?;
 
@@ -94,8 +96,10 @@ fn what_follows(
     leaving: &BTreeSet<String>,
     kept: &BTreeSet<String>,
     aside: &[(String, String)],
+    there: &BTreeSet<String>,
 ) -> Vec<Entry> {
-    let mut todo = follow(now, &then.objects, &leaving.union(kept).cloned().collect());
+    let moved = leaving.union(kept).cloned().collect();
+    let mut todo = follow(now, &then.objects, &moved, there);
     // Triggers of others on tables that come back: they exist nowhere else.
     let known: BTreeSet<String> = todo.iter().map(|entry| entry.key.clone()).collect();
     let open = then.todo.iter().filter(|open| {
