@@ -3,6 +3,7 @@
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::process::Command;
+use std::time::Duration;
 
 use pilotfish_harness::{Finished, PATIENCE, Running, Server, ServerKind, World, eventually, tool};
 
@@ -168,19 +169,23 @@ fn a_rollback_that_is_stopped_while_it_waits_leaves_everything_as_it_was() {
     let waits = tool!("load")
         .args(["rollback", "--url", &server.url()])
         .spawn();
-    let dropped = || {
-        let left = server
-            .sql("SELECT COUNT(*) FROM information_schema.triggers WHERE trigger_schema = 'app'");
-        (left.trim() == "0").then_some(())
+    let looks = || {
+        let booked = server.sql("SELECT COUNT(*) FROM pilotfish.rejected");
+        (booked.trim() == "1").then_some(())
     };
-    eventually("the rollback has set the trigger aside", PATIENCE, dropped);
+    eventually("the rollback looks for its moment", PATIENCE, looks);
+    std::thread::sleep(Duration::from_millis(300));
+    let triggers = || {
+        server.sql(
+            "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = 'app'",
+        )
+    };
+    assert_eq!(triggers().trim(), "logged", "off while nothing can move");
     waits.terminate();
     let ended = waits.wait();
     assert_eq!(ended.code, Some(143), "{ended}");
     drop(reader);
-    let triggers = server
-        .sql("SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = 'app'");
-    assert_eq!(triggers.trim(), "logged");
+    assert_eq!(triggers().trim(), "logged");
     assert_eq!(release_no(&server), "2");
     assert_eq!(
         server.sql("SELECT COUNT(*) FROM pilotfish.rejected").trim(),

@@ -35,6 +35,16 @@ impl Limit {
         }
     }
 
+    /// The same, and no longer than this.
+    pub(super) fn at_most(self, longest: Duration) -> Self {
+        let deadline = self.deadline.min(Instant::now() + longest);
+        Self { deadline, ..self }
+    }
+
+    pub(super) fn is_over(self) -> bool {
+        Instant::now() >= self.deadline
+    }
+
     /// So long, whatever happens.
     pub(super) fn stubborn(patience: Duration) -> Self {
         Self {

@@ -24,6 +24,9 @@ use crate::load::{Release, SwapMode, SwapPlan};
 /// Trigger in wrong schema, table exists, no such table: not so when the swap was planned.
 const CHANGED: &[u16] = &[1435, 1050, 1146];
 
+/// How long live tables may be without their triggers before these are made again.
+const WITHOUT_TRIGGERS: Duration = Duration::from_secs(1);
+
 /// How long each trigger is tried again after a swap that failed.
 const RESTORING: Duration = Duration::from_secs(5);
 
@@ -155,7 +158,7 @@ async fn write_next(target: &mut MysqlTarget, next: &Content) -> Result<(), Erro
 }
 
 /// Takes the triggers off the tables that move, and moves them; where that fails, the triggers are made
-/// again at once.
+/// again at once. They are off for a moment only: it is sought while they are still there.
 pub(super) async fn switch(
     target: &mut MysqlTarget,
     live: &Content,
@@ -164,16 +167,50 @@ pub(super) async fn switch(
     patience: Duration,
 ) -> Result<(), Error> {
     let limit = Limit::of(patience);
-    let mut outcome = triggers::set_aside(target, live, moved, limit).await;
-    if outcome.is_ok() {
-        outcome = rename(target, renames, limit).await;
+    if !triggers::any(target, moved).await? {
+        return rename(target, renames, limit).await;
     }
-    if let Err(error) = &outcome
-        && let Err(second) = journal::finish(target, Limit::stubborn, RESTORING).await
-    {
-        tracing::warn!(%error, %second, "triggers of live tables could not be made again; the next run tries");
+    loop {
+        wait_for_a_moment(target, moved, limit).await?;
+        let moment = limit.at_most(WITHOUT_TRIGGERS);
+        let mut outcome = triggers::set_aside(target, live, moved, moment).await;
+        if outcome.is_ok() {
+            outcome = rename(target, renames, moment).await;
+        }
+        let Err(error) = outcome else { return Ok(()) };
+        if let Err(second) = journal::finish(target, Limit::stubborn, RESTORING).await {
+            tracing::warn!(%error, %second, "triggers of live tables could not be made again; the next run tries");
+            return Err(error);
+        }
+        if !matches!(error, Error::Locked(_)) || limit.is_over() {
+            return Err(error);
+        }
     }
-    outcome
+}
+
+/// Until nobody holds the tables that move.
+async fn wait_for_a_moment(
+    target: &mut MysqlTarget,
+    moved: &BTreeSet<String>,
+    limit: Limit,
+) -> Result<(), Error> {
+    let names = target.access.names.clone();
+    let tables: Vec<String> = outgoing(target, moved)
+        .await?
+        .iter()
+        .map(|table| format!("{} WRITE", qualified(&names.live, table)))
+        .collect();
+    let lock = format!("LOCK TABLES {}", tables.join(", "));
+    let outcome = patiently(target, &Entry::plain("swap the tables", lock), limit).await;
+    target.conn.query_drop("UNLOCK TABLES").await?;
+    match outcome {
+        // A trigger over a table that is gone, a right that is not there: the RENAME will tell.
+        Err(error @ Error::Sql { .. }) => {
+            tracing::debug!(%error, "cannot look for a moment before the triggers are off");
+            Ok(())
+        }
+        outcome => outcome,
+    }
 }
 
 /// The renames that take the release before the last one out of the way, in the swap itself: until

@@ -14,6 +14,12 @@ use super::target::MysqlTarget;
 use crate::Error;
 use crate::load::{ObjectKind, SessionState};
 
+/// Whether tables that are about to move have triggers.
+pub(super) async fn any(target: &mut MysqlTarget, moved: &BTreeSet<String>) -> Result<bool, Error> {
+    let triggers = target.live_triggers().await?;
+    Ok(triggers.iter().any(|(_, table)| moved.contains(table)))
+}
+
 /// Drops the triggers of tables that are about to move.
 pub(super) async fn set_aside(
     target: &mut MysqlTarget,
