@@ -424,7 +424,7 @@ impl<'a> Opened<'a> {
         let others = others.context("look at the replaced tables")?;
         let keep = self.options.keep_previous || !others.is_empty();
         for note in others {
-            tracing::warn!(note, "others were at work in the last moment");
+            tracing::warn!(note, "others were at work");
             self.notes.push(note);
         }
         self.target

@@ -64,7 +64,7 @@ impl Decision {
             } else {
                 "the swap: those rows are in the previous release"
             };
-            format!("somebody wrote to {table} right before {then}")
+            format!("somebody wrote to {table} before {then}")
         };
         let between = |table| {
             format!(
