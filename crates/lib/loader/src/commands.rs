@@ -37,13 +37,14 @@ pub async fn rollback(
         .recover()
         .await
         .context("finish what an earlier load left")?;
+    for note in &notes {
+        tracing::info!(note, "recovered");
+    }
     let live = target.live().await.context("read the ledger")?;
     if live.map(|live| live.digest) != seen {
         return Err(Failure::new(
             Kind::Busy,
-            format!(
-                "another release went live in {database} while the rollback waited for its turn"
-            ),
+            format!("another release is live in {database} than when the rollback began"),
         )
         .with_hint("look at `load status`: it would be that one that is rolled back"));
     }

@@ -374,11 +374,27 @@ fn views_and_routines_that_somebody_dropped_come_back() {
             .success()
     };
     let whole = || server.sql("SELECT id FROM app.report; CALL app.p()");
+    let before = world.write(
+        "before.sql",
+        "CREATE TABLE a (id INT PRIMARY KEY);\nINSERT INTO a VALUES (0);\n",
+    );
+    let _ = load(&server)
+        .arg(&before)
+        .args(["--into=app", "--no-trailer"])
+        .run()
+        .success();
     let _ = again();
     assert_eq!(whole(), "1\nhere\n");
     server.sql("DROP VIEW app.report; DROP PROCEDURE app.p");
     let _ = again();
     assert_eq!(whole(), "1\nhere\n");
+    // The way back is still there.
+    let _ = rollback(&server).success();
+    assert_eq!(server.sql("SELECT id FROM app.a").trim(), "0");
+    let _ = tool!("load")
+        .args(["resume", "--url", &server.url()])
+        .run()
+        .success();
     server.sql("DROP DATABASE app");
     let _ = again();
     assert_eq!(whole(), "1\nhere\n");

@@ -115,6 +115,16 @@ fn a_release_that_replicas_never_saw_is_rolled_back_without_them() {
     assert_eq!(swaps(), 1);
     let _ = verb(&server, &["rollback"]).success();
     assert_eq!((release_no(&server).as_str(), swaps()), ("1", 1));
+    // Two in a row: what puts the first one right does not let the second one into the log.
+    let _ = verb(&server, &["resume"]).success();
+    for (dump, expected) in [(&second, "2"), (&first, "1")] {
+        let _ = load(&server)
+            .arg(dump)
+            .args(["--into=app", "--no-binlog"])
+            .run()
+            .success();
+        assert_eq!((release_no(&server).as_str(), swaps()), (expected, 1));
+    }
 }
 
 /// The dump, stored otherwise.

@@ -4,6 +4,7 @@
 //! what is still to be made. `live_<db>` is what readers see because the RENAME that swapped the
 //! tables also moved it there; nothing else decides. Books (`rejected`, `loads`) never do.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mysql_async::prelude::Queryable as _;
@@ -72,6 +73,16 @@ pub(super) struct Content {
     pub(super) release: Release,
     pub(super) objects: Vec<Entry>,
     pub(super) todo: Vec<Entry>,
+}
+
+impl Content {
+    /// Key to digest of each object.
+    pub(super) fn definitions(&self) -> BTreeMap<&str, &str> {
+        self.objects
+            .iter()
+            .map(|entry| (entry.key.as_str(), entry.detail.digest.as_str()))
+            .collect()
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -49,9 +49,11 @@ pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result
     next.todo.splice(0..0, defaults);
     let aside = views_in_the_way(target, &before, &plan.swap).await?;
     drop_aside(&mut next.todo, &aside);
-    // The same tables and objects under another digest: the release before stays the previous one.
+    // The same tables and objects, under another digest or to be made once more: the release before stays
+    // the previous one.
     let nothing_moves = plan.swap.is_empty() && plan.retire.is_empty();
-    if nothing_moves && next.todo.is_empty() && !before.release.digest.is_empty() {
+    let same = nothing_moves && next.definitions() == before.definitions();
+    if same && !before.release.digest.is_empty() {
         return change_markers(target, &before, &next, plan.patience).await;
     }
     change_tables(target, &before, &next, plan, &aside).await

@@ -168,8 +168,9 @@ impl MysqlTarget {
         Ok(true)
     }
 
-    /// Whether what follows reaches the binary log.
+    /// Whether what follows reaches the binary log; nothing of a load does that shall stay out of it.
     pub(super) async fn log_statements(&mut self, log: bool) -> Result<(), Error> {
+        let log = log && !self.access.options.no_binlog;
         let setting = format!("SET SESSION sql_log_bin={}", u8::from(log));
         Ok(self.conn.query_drop(setting).await?)
     }
