@@ -27,7 +27,7 @@ impl fmt::Display for Position {
 ///
 /// Each file begins a session of its own, as the stock entrypoint runs it: where `position.file`
 /// changes, session settings and the current database start anew.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     /// A statement that is no list of rows.
     Statement(Statement),
@@ -36,7 +36,7 @@ pub enum Item {
 }
 
 /// A statement as the dump spells it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     /// What the server would do with it.
     pub class: Class,
@@ -153,7 +153,7 @@ pub enum RoutineKind {
 }
 
 /// A chunk of rows of one table, cut from one INSERT or merged from several with the same head.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rows {
     /// The INSERT they came in; chunks cut from the same head share it.
     pub head: Arc<InsertHead>,

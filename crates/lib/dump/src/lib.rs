@@ -16,6 +16,8 @@ pub mod compress;
 mod digest;
 mod error;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod however_cut;
 mod insert;
 mod item;
 mod phrase;
