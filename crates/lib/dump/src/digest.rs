@@ -139,6 +139,7 @@ impl Digests {
                 count: rows,
                 bytes,
                 references,
+                layout,
                 ..
             } = table;
             (
@@ -148,6 +149,7 @@ impl Digests {
                     rows,
                     bytes,
                     references,
+                    counter: layout.counter,
                 },
             )
         });

@@ -41,4 +41,6 @@ pub struct TableDigest {
     pub bytes: u64,
     /// Tables its foreign keys point at, named as in [`Summary::tables`].
     pub references: BTreeSet<String>,
+    /// What its `AUTO_INCREMENT=n` says; not part of the digest, as it changes by itself.
+    pub counter: Option<u64>,
 }

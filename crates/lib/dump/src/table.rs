@@ -12,6 +12,8 @@ pub(crate) struct Layout {
     auto_increment: Option<String>,
     /// Columns whose default draws from a sequence (MariaDB).
     drawn: Vec<String>,
+    /// What `AUTO_INCREMENT=n` said last.
+    pub(crate) counter: Option<u64>,
 }
 
 /// How an INSERT meets the columns that the server numbers.
@@ -42,7 +44,10 @@ const NO_COLUMN: [&str; 10] = [
 impl Layout {
     /// Reads the tokens of a CREATE TABLE.
     pub(crate) fn of_create(tokens: &[Token<'_>]) -> Self {
-        let mut layout = Self::default();
+        let mut layout = Self {
+            counter: counter(tokens),
+            ..Self::default()
+        };
         for element in at_commas(list(tokens)) {
             let mut phrase = Phrase::new(element);
             if !is_column(element) {
@@ -71,6 +76,7 @@ impl Layout {
 
     /// Follows `ALTER TABLE .. ADD | MODIFY | CHANGE column .. AUTO_INCREMENT`.
     pub(crate) fn alter(&mut self, tokens: &[Token<'_>]) {
+        self.counter = counter(tokens).or(self.counter);
         for element in at_commas(tokens) {
             let Some(at) = element.iter().position(|token| token.is("AUTO_INCREMENT")) else {
                 continue;
@@ -154,6 +160,15 @@ pub(crate) fn canonical(tokens: &[Token<'_>]) -> Vec<u8> {
         at += 1;
     }
     out
+}
+
+/// What the last `AUTO_INCREMENT [=] n` among these tokens says.
+fn counter(tokens: &[Token<'_>]) -> Option<u64> {
+    let counters = (0..tokens.len()).rev();
+    let last = counters.map(|at| (at, counter_length(&tokens[at..])));
+    let (at, length) = last.into_iter().find(|(_, length)| *length > 0)?;
+    let number = tokens.get(at + length - 1)?;
+    std::str::from_utf8(number.text).ok()?.parse().ok()
 }
 
 /// Number of tokens of an `AUTO_INCREMENT [=] n` here.

@@ -118,6 +118,9 @@ pub struct TableRecord {
     pub rows: u64,
     /// What the server said the table holds, to prove later that nobody wrote to it.
     pub proof: Option<String>,
+    /// The `AUTO_INCREMENT` counter that the dump asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counter: Option<u64>,
 }
 
 /// One database of the ledger, for people.
@@ -228,6 +231,8 @@ pub struct SwapPlan {
     pub swap: BTreeSet<String>,
     /// Live tables that go away.
     pub retire: BTreeSet<String>,
+    /// Live tables that stay, with the `AUTO_INCREMENT` counter that they shall have.
+    pub counters: BTreeMap<String, u64>,
     /// Objects of the release, in the dump's order.
     pub objects: Vec<Object>,
     /// A part of a dump: live objects that `objects` does not name stay.

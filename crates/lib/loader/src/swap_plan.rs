@@ -18,7 +18,8 @@ pub(crate) fn draw(
     summary: &Summary,
     options: &Options,
 ) -> Result<SwapPlan, Failure> {
-    let tables = records(live, plan, &staged, summary);
+    let mut tables = records(live, plan, &staged, summary);
+    let counters = counters(&mut tables, plan, summary);
     let swap = staged
         .tables
         .keys()
@@ -39,6 +40,7 @@ pub(crate) fn draw(
         },
         swap,
         retire: plan.retire.clone(),
+        counters,
         objects,
         keep_objects: !options.selects_all(),
         adopt: options.adopt,
@@ -63,6 +65,7 @@ fn records(
             digest: known.map(|table| table.digest.clone()).unwrap_or_default(),
             rows: completed.rows,
             proof: completed.proof.clone(),
+            counter: known.and_then(|table| table.counter),
         };
         tables.insert(name.clone(), record);
     }
@@ -72,10 +75,32 @@ fn records(
             digest: known.cloned().unwrap_or_default(),
             rows: 1,
             proof: None,
+            counter: None,
         };
         tables.insert(name.clone(), record);
     }
     tables
+}
+
+/// Which tables stay with all their rows, but count on from another number; their records say so.
+fn counters(
+    tables: &mut BTreeMap<String, TableRecord>,
+    plan: &Plan,
+    summary: &Summary,
+) -> BTreeMap<String, u64> {
+    let mut counters = BTreeMap::new();
+    for name in &plan.unchanged {
+        let wanted = summary.tables.get(name).and_then(|table| table.counter);
+        let record = tables.get_mut(name);
+        let (Some(wanted), Some(record)) = (wanted, record) else {
+            continue;
+        };
+        if record.counter != Some(wanted) {
+            record.counter = Some(wanted);
+            counters.insert(name.clone(), wanted);
+        }
+    }
+    counters
 }
 
 /// The objects that follow the swap, with their digests.

@@ -1,6 +1,6 @@
 //! status, rollback, resume, dry runs and what decides about the live tables.
 
-use pilotfish_harness::Server;
+use pilotfish_harness::{Server, ServerKind, World};
 
 use crate::{dump, load, mariadb, release_no, two_releases};
 
@@ -248,4 +248,75 @@ fn triggers_views_and_foreign_keys_follow_a_second_release() {
     assert_eq!(server.sql("SELECT name FROM app.upper_names").trim(), "OLD");
     server.sql("INSERT INTO app.parent VALUES (3, 'again')");
     assert_eq!(server.sql("SELECT what FROM app.log").trim(), "again");
+}
+
+/// Two dumps of the same rows, whose tables count on from another number: what the stock client makes of
+/// the second one, without loading a row.
+fn counters_are_applied_to_tables_that_stay(kind: ServerKind) {
+    let world = World::new();
+    let server = Server::start(kind, &world, &[]);
+    let versioned = if kind.is_mariadb() {
+        "CREATE TABLE past (id INT PRIMARY KEY AUTO_INCREMENT) AUTO_INCREMENT={n} WITH SYSTEM VERSIONING;\nINSERT INTO past VALUES (1);\n"
+    } else {
+        ""
+    };
+    let dump = |number: u32, other: u32| {
+        let text = format!(
+            "CREATE TABLE t (id INT NOT NULL, KEY k (id)) ENGINE=InnoDB;\nINSERT INTO t VALUES (1),(2);\n\
+             ALTER TABLE t MODIFY id INT NOT NULL AUTO_INCREMENT, AUTO_INCREMENT={number};\n\
+             CREATE TABLE u (id INT PRIMARY KEY AUTO_INCREMENT) AUTO_INCREMENT={number};\nINSERT INTO u VALUES (7);\n\
+             CREATE TABLE other (n INT PRIMARY KEY);\nINSERT INTO other VALUES ({other});\n{}",
+            versioned.replace("{n}", &number.to_string())
+        );
+        world.write(&format!("{number}-{other}.sql"), text)
+    };
+    let into = |path| {
+        let done = load(&server)
+            .arg(&path)
+            .args(["--into=app", "--no-trailer"])
+            .run();
+        done.success()
+    };
+    let counter = |table: &str| {
+        let definition = server.sql(&format!("SHOW CREATE TABLE app.{table}"));
+        let (_, counter) = definition.split_once("AUTO_INCREMENT=").expect("a counter");
+        let digits: String = counter.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse::<u32>().expect("a number")
+    };
+    let tables: &[&str] = if kind.is_mariadb() {
+        &["t", "u", "past"]
+    } else {
+        &["t", "u"]
+    };
+    let all = |number: u32| {
+        for table in tables {
+            let least = if *table == "u" { 8 } else { 0 };
+            assert_eq!(counter(table), number.max(least), "{table}");
+        }
+    };
+    let _ = into(dump(10, 1));
+    all(10);
+    // Beside a table that changed, alone, and back.
+    for (number, other) in [(50, 2), (60, 2), (5, 2)] {
+        let done = into(dump(number, other));
+        assert!(!done.stderr.contains("nothing to do"), "{done}");
+        all(number);
+    }
+    assert_eq!(
+        server.sql("SELECT * FROM app.t; SELECT * FROM app.u"),
+        "1\n2\n7\n"
+    );
+    let _ = verb(&server, &["rollback"]).run().success();
+    assert_eq!(server.sql("SELECT * FROM app.other").trim(), "1");
+}
+
+#[test]
+fn counters_are_applied_to_tables_that_stay_on_mariadb() {
+    counters_are_applied_to_tables_that_stay(ServerKind::MariaDb1011);
+    counters_are_applied_to_tables_that_stay(ServerKind::MariaDb118);
+}
+
+#[test]
+fn counters_are_applied_to_tables_that_stay_on_mysql() {
+    counters_are_applied_to_tables_that_stay(ServerKind::MySql97);
 }

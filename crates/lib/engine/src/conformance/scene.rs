@@ -133,6 +133,7 @@ impl Scene {
             digest: format!("{table} {rows:?}"),
             rows: completed.rows,
             proof: completed.proof,
+            ..TableRecord::default()
         })
     }
 
@@ -296,6 +297,7 @@ pub(super) fn plan(number: u8, tables: BTreeMap<String, TableRecord>) -> SwapPla
             ..Release::default()
         },
         retire: BTreeSet::new(),
+        counters: BTreeMap::new(),
         objects: Vec::new(),
         keep_objects: false,
         adopt: false,

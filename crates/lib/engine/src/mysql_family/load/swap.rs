@@ -70,15 +70,33 @@ fn next_release(
     if plan.keep_objects {
         objects.extend(kept_objects(before, &objects, &plan.swap));
     }
+    let mut todo = follow(before, &objects, &moved(plan), there);
+    for counter in counters(target, plan) {
+        todo.retain(|open| open.key != counter.key);
+        todo.push(counter);
+    }
     Content {
         release: Release {
             unlogged: target.access.options.no_binlog,
             rewriting: false,
             ..plan.release.clone()
         },
-        todo: follow(before, &objects, &moved(plan), there),
+        todo,
         objects,
     }
+}
+
+/// Tables that stay count on from where the dump says; the server itself goes no lower than their rows.
+fn counters(target: &MysqlTarget, plan: &SwapPlan) -> Vec<Entry> {
+    let live = &target.access.names.live;
+    let set = |(table, counter): (&String, &u64)| {
+        let sql = format!(
+            "ALTER TABLE {} AUTO_INCREMENT={counter}",
+            qualified(live, table)
+        );
+        Entry::of_table(&format!("counter {table}"), table, sql)
+    };
+    plan.counters.iter().map(set).collect()
 }
 
 /// Without a stage, tables that the release no longer has go afterwards.
