@@ -268,7 +268,7 @@ fn counters_are_applied_to_tables_that_stay(kind: ServerKind) {
              CREATE TABLE other (n INT PRIMARY KEY);\nINSERT INTO other VALUES ({other});\n{}",
             versioned.replace("{n}", &number.to_string())
         );
-        world.write(&format!("{number}-{other}.sql"), text)
+        world.write(format!("{number}-{other}.sql"), text)
     };
     let into = |path| {
         let done = load(&server)
