@@ -5,7 +5,7 @@
 //! test with the command that installs it. The bench knows no tool: it runs the binaries it is given.
 //!
 //! Variables a person may set: `PILOTFISH_KEEP=1` keeps the temp worlds, `PILOTFISH_SEED=n` repeats a
-//! seeded run, `PILOTFISH_SERVER_SLOTS=n` bounds how many worlds have servers at one time.
+//! seeded run, `PILOTFISH_LONG=1` goes on for hours, `PILOTFISH_SERVER_SLOTS=n` bounds how many worlds have servers at one time.
 #![allow(
     clippy::expect_used,
     clippy::panic,
@@ -20,6 +20,7 @@ mod help;
 pub mod http;
 mod install;
 mod leftovers;
+mod length;
 mod process;
 mod proxy;
 mod s3;
@@ -32,6 +33,7 @@ mod world;
 
 pub use eventually::{PATIENCE, eventually};
 pub use help::help_on_a_screen;
+pub use length::short_or_long;
 pub use process::Child;
 pub use proxy::{Fault, Proxy};
 pub use s3::S3;

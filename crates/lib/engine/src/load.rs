@@ -336,8 +336,10 @@ pub trait Stage: Send + Sync {
     async fn execute(&mut self, sql: &[u8]) -> Result<(), Error>;
     /// The session settings in force on the dump's session.
     async fn session(&mut self) -> Result<Arc<SessionState>, Error>;
-    /// Creates a table, keys that can wait set aside.
+    /// Creates a table, its foreign keys set aside.
     async fn create_table(&mut self, name: &str, sql: &[u8]) -> Result<(), Error>;
+    /// Sets the keys that can wait aside, until the rows are in: worth it where many come.
+    async fn set_keys_aside(&mut self, name: &str) -> Result<(), Error>;
     /// Begins the dump's session anew, as before its first statement.
     async fn new_session(&mut self) -> Result<(), Error>;
     /// Runs an ALTER TABLE or CREATE INDEX of the dump, keys put back first.

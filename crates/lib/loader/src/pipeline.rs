@@ -14,6 +14,10 @@ use crate::items::{Action, Router};
 use crate::pool::{Done, Job, Pool};
 use crate::{Phase, Progress};
 
+/// Rows from which on keys are built once they are in: below, two statements that change the table cost
+/// more than the keys.
+const KEYS_WAIT_BYTES: usize = 256 * 1024;
+
 /// What stands on the stage once the dump was read.
 #[derive(Debug, Default)]
 pub(crate) struct Staged {
@@ -36,6 +40,10 @@ pub(crate) struct Pipeline<'a> {
     cancel: &'a CancellationToken,
     file: Option<Arc<str>>,
     tables: HashMap<String, Table>,
+    /// Tables whose rows come now; the dump has left the others behind.
+    open: BTreeSet<String>,
+    /// Tables left behind and not complete: completed when nothing is under way.
+    leaving: BTreeSet<String>,
     sequences: BTreeSet<String>,
     objects: Vec<Object>,
     /// A statement that was not understood ran: counts of rows prove nothing.
@@ -46,10 +54,10 @@ pub(crate) struct Pipeline<'a> {
 struct Table {
     /// Jobs under way.
     in_flight: usize,
-    /// The dump has gone on to another table: complete it when nothing is under way.
-    closing: bool,
     /// Keys are in place, since its rows need them.
     keyed: bool,
+    /// Rows came, and it was decided whether keys wait for them.
+    begun: bool,
     stored: Option<u64>,
     completed: Option<Completed>,
 }
@@ -72,6 +80,8 @@ impl<'a> Pipeline<'a> {
             cancel,
             file: None,
             tables: HashMap::new(),
+            open: BTreeSet::new(),
+            leaving: BTreeSet::new(),
             sequences: BTreeSet::new(),
             objects: Vec::new(),
             opaque: false,
@@ -160,10 +170,10 @@ impl<'a> Pipeline<'a> {
                 self.stage.execute(&statement.text).await.context(head())
             }
             Action::CreateTable(name) => {
-                for table in self.tables.values_mut() {
-                    table.closing = true;
-                }
-                self.tables.entry(name.clone()).or_default().closing = false;
+                self.leaving.append(&mut self.open);
+                self.leaving.remove(&name);
+                self.open.insert(name.clone());
+                self.tables.entry(name.clone()).or_default();
                 self.stage
                     .create_table(&name, &statement.text)
                     .await
@@ -173,6 +183,9 @@ impl<'a> Pipeline<'a> {
                 self.drain(&name).await?;
                 if let Some(table) = self.tables.get_mut(&name) {
                     table.completed = None;
+                    if !self.open.contains(&name) {
+                        self.leaving.insert(name.clone());
+                    }
                 }
                 self.stage
                     .alter_table(&name, &statement.text)
@@ -183,6 +196,8 @@ impl<'a> Pipeline<'a> {
                 for name in names {
                     self.drain(&name).await?;
                     self.tables.remove(&name);
+                    self.open.remove(&name);
+                    self.leaving.remove(&name);
                 }
                 self.stage.execute(&statement.text).await.context(head())
             }
@@ -225,12 +240,20 @@ impl<'a> Pipeline<'a> {
             no_backslash_escapes: rows.head.no_backslash_escapes,
             session,
         };
-        if self.tables.get(&name).is_some_and(|table| table.closing) {
+        if self.open.insert(name.clone()) {
             // Its keys may be under way: their count would speak of fewer rows.
+            self.leaving.remove(&name);
             self.drain(&name).await?;
         }
         let table = self.tables.entry(name.clone()).or_default();
-        (table.closing, table.completed) = (false, None);
+        table.completed = None;
+        let keys_wait = !table.begun && rows.order == RowOrder::Free;
+        table.begun = true;
+        if keys_wait && batch.tuples.len() >= KEYS_WAIT_BYTES {
+            let doing = format!("set the keys of {name} aside");
+            self.stage.set_keys_aside(&name).await.context(doing)?;
+        }
+        let table = self.tables.entry(name.clone()).or_default();
         if table.stored.is_none() && !table.keyed {
             table.stored = Some(0);
         }
@@ -306,13 +329,13 @@ impl<'a> Pipeline<'a> {
 
     /// Builds the keys of tables that the dump has left behind.
     async fn complete_closing(&mut self) -> Result<(), Failure> {
-        let ready: Vec<String> = self
-            .tables
-            .iter()
-            .filter(|(_, table)| table.closing && table.in_flight == 0 && table.completed.is_none())
-            .map(|(name, _)| name.clone())
-            .collect();
+        let idle = |name: &&String| {
+            let table = self.tables.get(*name);
+            table.is_none_or(|table| table.in_flight == 0)
+        };
+        let ready: Vec<String> = self.leaving.iter().filter(idle).cloned().collect();
         for name in ready {
+            self.leaving.remove(&name);
             self.send(Job::Complete(name.clone()), &name).await?;
         }
         Ok(())
@@ -326,12 +349,14 @@ impl<'a> Pipeline<'a> {
             .await
             .context("list the staged tables")?;
         self.tables.retain(|name, _| there.contains(name));
-        for table in self.tables.values_mut() {
-            table.closing = true;
-            if self.opaque {
+        if self.opaque {
+            for table in self.tables.values_mut() {
                 (table.completed, table.stored) = (None, None);
             }
         }
+        let unfinished = |(_, table): &(&String, &Table)| table.completed.is_none();
+        let left = self.tables.iter().filter(unfinished);
+        self.leaving = left.map(|(name, _)| name.clone()).collect();
         self.complete_closing().await?;
         self.drain_all().await?;
         self.pool.close().await;

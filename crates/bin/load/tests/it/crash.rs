@@ -2,20 +2,24 @@
 
 use std::time::Duration;
 
-use pilotfish_harness::{Server, ServerKind, World, seeded};
+use pilotfish_harness::{Server, ServerKind, World, seeded, short_or_long};
 use rand::Rng as _;
 
-use crate::{load, release_no, two_releases};
+use crate::{checksums, load, release_no, two_releases};
 
-/// Random points at which something is killed.
-const POINTS: usize = 10;
+/// What the tables hold as the first release and as the second.
+struct Releases([String; 2]);
 
-fn whole(server: &Server) -> String {
-    let seen = release_no(server);
-    assert!(seen == "1" || seen == "2", "readers see `{seen}`");
-    let rows = server.sql("SELECT COUNT(*) FROM app.a");
-    assert_eq!(rows.trim(), if seen == "1" { "500" } else { "501" });
-    seen
+impl Releases {
+    /// Which of them is live, to the last row.
+    fn live(&self, server: &Server) -> String {
+        let seen = release_no(server);
+        let rows = checksums(server, "app");
+        assert!(seen == "1" || seen == "2", "readers see `{seen}`");
+        let whole = &self.0[usize::from(seen == "2")];
+        assert_eq!(&rows, whole, "release {seen} is not whole");
+        seen
+    }
 }
 
 fn kill_at_random_points(
@@ -28,11 +32,13 @@ fn kill_at_random_points(
     let server = Server::start(kind, &world, &["--local-infile=1"]);
     let (first, second) = two_releases(&world, &server);
     let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let sums_of_first = checksums(&server, "app");
     // How long one load takes here decides where the points lie.
     let started = std::time::Instant::now();
     let _ = load(&server).arg(&second).arg("--into=app").run().success();
     let span = u64::try_from(started.elapsed().as_micros()).expect("a short time");
-    for point in 0..POINTS {
+    let releases = Releases([sums_of_first, checksums(&server, "app")]);
+    for point in 0..short_or_long(10, 50) {
         let dump = if release_no(&server) == "1" {
             &second
         } else {
@@ -41,9 +47,9 @@ fn kill_at_random_points(
         let running = load(&server).arg(dump).arg("--into=app").spawn();
         std::thread::sleep(Duration::from_micros(random.random_range(0..span)));
         kill(&server, running);
-        let seen = whole(&server);
+        let seen = releases.live(&server);
         let _ = load(&server).arg(dump).arg("--into=app").run().success();
-        let after = whole(&server);
+        let after = releases.live(&server);
         eprintln!("{what}: point {point}: {seen} was live, then {after}");
         let staging = server.sql("SELECT schema_name FROM information_schema.schemata WHERE schema_name LIKE 'pilotfish%next%'");
         assert_eq!(staging, "", "the staging schema stays");

@@ -13,6 +13,7 @@ mod other_hands;
 mod readers;
 mod refusals;
 mod round_trip;
+mod sizes;
 mod way_back;
 
 use std::io::Write as _;

@@ -7,7 +7,7 @@
 
 use pilotfish_sql::mysql::quote;
 
-/// The keys and foreign keys that were taken off a staged table.
+/// The keys that can wait and the foreign keys that were taken off a staged table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Deferred {
     /// Name and definition of each key, in the table's order.
@@ -16,6 +16,8 @@ pub(super) struct Deferred {
     pub(super) fulltext: Vec<(String, String)>,
     /// Name and definition of each foreign key.
     pub(super) foreign: Vec<(String, String)>,
+    /// The keys were taken off.
+    pub(super) aside: bool,
 }
 
 impl Deferred {
@@ -57,22 +59,30 @@ impl Deferred {
         deferred
     }
 
-    /// The clauses that take everything off, for one ALTER TABLE; empty when nothing waits.
-    pub(super) fn drops(&self) -> String {
-        let foreign = self
+    /// The clauses that take the foreign keys off, for one ALTER TABLE; empty without any.
+    pub(super) fn drop_foreign(&self) -> String {
+        let drops = self
             .foreign
             .iter()
             .map(|(name, _)| format!("DROP FOREIGN KEY {}", quote(name)));
-        let keys = self
+        drops.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The clauses that take off the keys that can wait, for one ALTER TABLE; empty without any.
+    pub(super) fn drop_keys(&self) -> String {
+        let drops = self
             .keys
             .iter()
             .chain(&self.fulltext)
             .map(|(name, _)| format!("DROP KEY {}", quote(name)));
-        foreign.chain(keys).collect::<Vec<_>>().join(", ")
+        drops.collect::<Vec<_>>().join(", ")
     }
 
-    /// The clauses that put the keys back, one entry per ALTER TABLE.
+    /// The clauses that put the keys back, one entry per ALTER TABLE; none where they are in place.
     pub(super) fn adds(&self) -> Vec<String> {
+        if !self.aside {
+            return Vec::new();
+        }
         let together: Vec<String> = self
             .keys
             .iter()
@@ -171,9 +181,17 @@ mod tests {
         assert_eq!(names(&deferred.fulltext), ["f2"]);
         assert_eq!(names(&deferred.foreign), ["fk"]);
         assert_eq!(
-            deferred.drops(),
-            "DROP FOREIGN KEY `fk`, DROP KEY `u`, DROP KEY `k`, DROP KEY `f2`"
+            (deferred.drop_foreign(), deferred.drop_keys()),
+            (
+                "DROP FOREIGN KEY `fk`".to_owned(),
+                "DROP KEY `u`, DROP KEY `k`, DROP KEY `f2`".to_owned()
+            )
         );
+        assert_eq!(deferred.adds(), Vec::<String>::new());
+        let deferred = Deferred {
+            aside: true,
+            ..deferred
+        };
         assert_eq!(
             deferred.adds()[0],
             "ADD UNIQUE KEY `u` (`a``b`), ADD KEY `k` (`a``b`,`id`)"
@@ -185,6 +203,6 @@ mod tests {
         let deferred = Deferred::from_definition(
             "CREATE TABLE `t` (\n  `n` int NOT NULL AUTO_INCREMENT,\n  `u` int NOT NULL,\n  UNIQUE KEY `u1` (`u`),\n  UNIQUE KEY `u2` (`u`),\n  KEY `n` (`n`),\n  KEY `k` (`u`)\n)",
         );
-        assert_eq!(deferred.drops(), "DROP KEY `u2`, DROP KEY `k`");
+        assert_eq!(deferred.drop_keys(), "DROP KEY `u2`, DROP KEY `k`");
     }
 }

@@ -95,7 +95,7 @@ impl MysqlStage {
         Ok(found.is_some())
     }
 
-    /// Reads a table's shape; `defer` takes off the keys that can wait.
+    /// Reads a table's shape; `defer` takes its foreign keys off and notes the keys that can wait.
     async fn learn(&mut self, name: &str, defer: bool) -> Result<(), Error> {
         let table = qualified(&self.schema, name);
         let shape: Option<(Option<String>, String)> = self
@@ -119,7 +119,7 @@ impl MysqlStage {
                 .await?;
             deferred =
                 Deferred::from_definition(&definition.map(|(_, text)| text).unwrap_or_default());
-            let drops = deferred.drops();
+            let drops = deferred.drop_foreign();
             if !drops.is_empty() {
                 self.conn
                     .query_drop(format!("ALTER TABLE {table} {drops}"))
@@ -223,6 +223,20 @@ impl Stage for MysqlStage {
             return Ok(());
         }
         self.learn(name, true).await
+    }
+
+    async fn set_keys_aside(&mut self, name: &str) -> Result<(), Error> {
+        let Some(table) = self.tables.get(name) else {
+            return Ok(());
+        };
+        let drops = table.deferred().drop_keys();
+        if !drops.is_empty() {
+            self.lock.held(&mut self.conn).await?;
+            let sql = format!("ALTER TABLE {} {drops}", qualified(&self.schema, name));
+            self.conn.query_drop(sql).await?;
+            table.deferred().aside = true;
+        }
+        Ok(())
     }
 
     async fn alter_table(&mut self, name: &str, sql: &[u8]) -> Result<(), Error> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
@@ -40,30 +40,25 @@ pub(super) struct Table {
 impl Table {
     /// Takes the keys that wait; the second caller gets none.
     pub(super) fn take_keys(&self) -> Vec<String> {
-        let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut deferred = self.deferred();
         let adds = deferred.adds();
         deferred.keys.clear();
         deferred.fulltext.clear();
         adds
     }
 
+    pub(super) fn deferred(&self) -> MutexGuard<'_, Deferred> {
+        self.deferred.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes the foreign keys that wait.
     pub(super) fn take_foreign_keys(&self) -> Vec<(String, String)> {
-        std::mem::take(
-            &mut self
-                .deferred
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .foreign,
-        )
+        std::mem::take(&mut self.deferred().foreign)
     }
 
     /// Gives foreign keys back to wait on.
     pub(super) fn give_foreign_keys(&self, foreign: Vec<(String, String)>) {
-        self.deferred
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .foreign = foreign;
+        self.deferred().foreign = foreign;
     }
 }
 
@@ -207,6 +202,8 @@ impl MysqlWorker {
         }
         let columns = target_columns(batch, table)?;
         match convert::rows(&batch.tuples, &columns, &charset) {
+            // Each piece travels in a packet of its own: INSERT says what a longer row needs.
+            Ok(pieces) if pieces.iter().any(|piece| piece.len() > self.packet) => None,
             Ok(pieces) => Some(pieces),
             Err(reason) => {
                 tracing::debug!(table = batch.table, %reason, "rows go by INSERT");

@@ -1,0 +1,146 @@
+//! Rows, lines and schemas far beyond the usual: they work, or a message names the limit.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+
+use pilotfish_harness::{Server, ServerKind, World, short_or_long};
+
+use crate::load;
+
+const MIB: usize = 1024 * 1024;
+
+/// As large as both servers take.
+const LARGE_PACKETS: &[&str] = &["--max-allowed-packet=1G", "--local-infile=1"];
+
+/// Room for the row in InnoDB's log, which MySQL wants to be ten times as large.
+const LARGE_LOG: &str = "--innodb-redo-log-capacity=4G";
+
+/// One row of so many bytes in a BLOB.
+fn one_row(world: &World, name: &str, bytes: usize) -> std::path::PathBuf {
+    let path = world.join(name);
+    let mut file = BufWriter::new(File::create(&path).expect("make the dump"));
+    let mut write = |text: &[u8]| file.write_all(text).expect("write the dump");
+    write(b"CREATE TABLE t (id INT PRIMARY KEY, b LONGBLOB);\nINSERT INTO t VALUES (1,'");
+    let piece = [b'x'; 64 * 1024];
+    for _ in 0..bytes / piece.len() {
+        write(&piece);
+    }
+    write(b"'),(2,'small');\n");
+    path
+}
+
+fn a_large_row_is_loaded(kind: ServerKind) {
+    let world = World::new();
+    let mut args = LARGE_PACKETS.to_vec();
+    if !kind.is_mariadb() {
+        args.push(LARGE_LOG);
+    }
+    let server = Server::start(kind, &world, &args);
+    let bytes = short_or_long(48, 200) * MIB;
+    let dump = one_row(&world, "large.sql", bytes);
+    let _ = load(&server)
+        .arg(&dump)
+        .args(["--into=app", "--no-trailer"])
+        .run()
+        .success();
+    assert_eq!(
+        server.sql("SELECT id, LENGTH(b) FROM app.t ORDER BY id"),
+        format!("1\t{bytes}\n2\t5\n")
+    );
+}
+
+#[test]
+fn a_row_of_200_mib_is_loaded_into_mariadb() {
+    a_large_row_is_loaded(ServerKind::MariaDb1011);
+}
+
+#[test]
+fn a_row_of_200_mib_is_loaded_into_mysql() {
+    a_large_row_is_loaded(ServerKind::MySql97);
+}
+
+#[test]
+fn a_row_that_the_server_cannot_take_is_named_with_the_setting() {
+    let world = World::new();
+    for kind in [ServerKind::MariaDb1011, ServerKind::MySql97] {
+        let server = Server::start(kind, &world, &["--max-allowed-packet=4M"]);
+        let dump = one_row(&world, "large.sql", 8 * MIB);
+        let done = load(&server)
+            .arg(&dump)
+            .args(["--into=app", "--no-trailer"])
+            .run()
+            .fails_with(78, "raise max_allowed_packet");
+        assert!(done.stderr.contains("large.sql:2"), "{done}");
+    }
+}
+
+#[test]
+fn a_line_of_500_mb_is_loaded() {
+    let world = World::new();
+    let server = Server::start(ServerKind::MariaDb1011, &world, &["--local-infile=1"]);
+    let path = world.join("line.sql");
+    let mut file = BufWriter::new(File::create(&path).expect("make the dump"));
+    let mut write = |text: &[u8]| file.write_all(text).expect("write the dump");
+    write(b"CREATE TABLE t (id INT PRIMARY KEY, b LONGTEXT);\nINSERT INTO t VALUES ");
+    let rows = short_or_long(60, 500);
+    let text = "y".repeat(MIB - 20);
+    for id in 0..rows {
+        let comma = if id == 0 { "" } else { "," };
+        write(format!("{comma}({id},'{text}')").as_bytes());
+    }
+    write(b";\n");
+    drop(file);
+    let done = load(&server)
+        .arg(&path)
+        .args(["--into=app", "--no-trailer", "--threads=2"])
+        .run()
+        .success();
+    assert_eq!(
+        server
+            .sql("SELECT COUNT(*), MIN(LENGTH(b)), MAX(LENGTH(b)) FROM app.t")
+            .trim(),
+        format!("{rows}\t{0}\t{0}", text.len()),
+        "{done}"
+    );
+}
+
+/// Tables of two rows each, and the second release changes every one.
+fn many_tables(kind: ServerKind) {
+    let world = World::new();
+    let server = Server::start(kind, &world, &["--local-infile=1"]);
+    let tables = short_or_long(300, 20_000);
+    for release in 1..=2 {
+        let mut text = String::new();
+        for number in 0..tables {
+            let _ = writeln!(
+                text,
+                "CREATE TABLE `t{number}` (id INT PRIMARY KEY, release_no INT, KEY r (release_no));\nINSERT INTO `t{number}` VALUES (1,{release}),(2,{release});"
+            );
+        }
+        let dump = world.write(format!("{release}.sql"), text);
+        let _ = load(&server)
+            .arg(&dump)
+            .args(["--into=app", "--no-trailer", "--swap-timeout=10m"])
+            .run()
+            .success();
+        let last = tables - 1;
+        assert_eq!(
+            server.sql(&format!(
+                "SELECT release_no FROM app.t0 UNION SELECT release_no FROM app.t{last}; \
+                 SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'app'"
+            )),
+            format!("{release}\n{tables}\n")
+        );
+    }
+}
+
+#[test]
+fn twenty_thousand_tables_are_loaded_and_swapped_on_mariadb() {
+    many_tables(ServerKind::MariaDb1011);
+}
+
+#[test]
+fn twenty_thousand_tables_are_loaded_and_swapped_on_mysql() {
+    many_tables(ServerKind::MySql97);
+}
