@@ -1,5 +1,6 @@
 //! One plain dump file into an empty server: the stock client, and `load`.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
@@ -25,16 +26,18 @@ pub(crate) fn run(kind: ServerKind, engine: &str, scale: &str, rounds: usize) {
     let mut infile = Vec::new();
     let mut inserts = Vec::new();
     let mut peak_kib = 0;
+    let mut stages = BTreeMap::new();
     for round in 1..=rounds.max(1) {
         eprintln!("   round {round} of {rounds}");
         let (time, expected) = stock_client(kind, &dump);
         client.push(time);
-        let (time, peak) = load(kind, &dump, "--local-infile=ON", &expected);
-        infile.push(time);
-        peak_kib = peak_kib.max(peak);
-        let (time, peak) = load(kind, &dump, "--local-infile=OFF", &expected);
-        inserts.push(time);
-        peak_kib = peak_kib.max(peak);
+        let loaded = load(kind, &dump, "--local-infile=ON", &expected);
+        infile.push(loaded.time);
+        peak_kib = peak_kib.max(loaded.peak_kib);
+        stages = loaded.stages;
+        let loaded = load(kind, &dump, "--local-infile=OFF", &expected);
+        inserts.push(loaded.time);
+        peak_kib = peak_kib.max(loaded.peak_kib);
     }
     let mut figures = Figures::default();
     let megabytes = std::fs::metadata(&dump).expect("the dump's size").len() as f64 / 1e6;
@@ -62,7 +65,19 @@ pub(crate) fn run(kind: ServerKind, engine: &str, scale: &str, rounds: usize) {
         peak_kib as f64 / 1024.0,
         "MiB",
     );
+    // Of the last round with LOAD DATA; `proving` runs beside `staging` and `keys`.
+    for (stage, seconds) in stages {
+        figures.add(format!("{engine}.stage_{stage}_seconds"), seconds, "s");
+    }
     figures.write("load");
+}
+
+/// One run of `load`.
+struct Loaded {
+    time: Duration,
+    peak_kib: u64,
+    /// Seconds by stage, as `load` tells them.
+    stages: BTreeMap<String, f64>,
 }
 
 /// The peer: its time, and the rows it leaves behind.
@@ -73,13 +88,13 @@ fn stock_client(kind: ServerKind, dump: &Path) -> (Duration, String) {
     (time, counts(&server))
 }
 
-/// Time and peak memory in KiB of `load` on a fresh server, after checking its work.
-fn load(kind: ServerKind, dump: &Path, infile: &str, expected: &str) -> (Duration, u64) {
+/// `load` on a fresh server, after checking its work.
+fn load(kind: ServerKind, dump: &Path, infile: &str, expected: &str) -> Loaded {
     let world = World::new();
     let server = start(kind, &world, infile);
     let tool = Tool::beside("load")
         .arg(dump)
-        .args(["--into", "app", "--threads", THREADS])
+        .args(["--into", "app", "--threads", THREADS, "--output", "json"])
         .env("PILOTFISH_URL", server.url())
         .timeout(Duration::from_secs(1800));
     let (time, finished) = timed(&format!("load, {infile}"), || tool.run().success());
@@ -88,7 +103,13 @@ fn load(kind: ServerKind, dump: &Path, infile: &str, expected: &str) -> (Duratio
         expected,
         "load left other rows than the stock client"
     );
-    (time, finished.peak_rss_kib)
+    let report: serde_json::Value =
+        serde_json::from_str(&finished.stdout).expect("load prints its report");
+    Loaded {
+        time,
+        peak_kib: finished.peak_rss_kib,
+        stages: serde_json::from_value(report["stages"].clone()).expect("seconds by stage"),
+    }
 }
 
 fn start(kind: ServerKind, world: &World, infile: &str) -> Server {

@@ -12,6 +12,7 @@
 
 mod fetch;
 mod figures;
+mod large;
 mod load;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -38,6 +39,13 @@ enum Name {
         /// Runs of each, alternating
         #[arg(long, default_value_t = 2)]
         rounds: usize,
+    },
+    /// A dump larger than memory through a pipe: how much memory `load --threads 4` takes
+    #[command(name = "load-20gb")]
+    Large {
+        /// Size of the dump in GB; the server needs about 0.7 of it on disk
+        #[arg(long, default_value_t = 20)]
+        gigabytes: u64,
     },
     /// A zstd object from S3: `fetch` against `curl | zstd -d | sha256sum`
     Fetch {
@@ -72,6 +80,7 @@ fn main() {
         } => {
             load::run(ServerKind::MySql97, "mysql", &scale, rounds);
         }
+        Name::Large { gigabytes } => large::run(gigabytes),
         Name::Fetch { megabytes, rounds } => fetch::run(megabytes, rounds),
     }
 }

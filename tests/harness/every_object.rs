@@ -1,6 +1,6 @@
 //! A schema that holds every kind of object, with values at their edges, per flavour.
 
-use crate::server::Server;
+use crate::server::{Server, ServerKind};
 
 const DEFINERS: &str = include_str!("../fixtures/every_object/definers.sql");
 const TABLES: &str = include_str!("../fixtures/every_object/tables.sql");
@@ -21,6 +21,29 @@ pub fn create(server: &Server) {
     };
     server.sql(&format!(
         "CREATE DATABASE app DEFAULT CHARACTER SET utf8mb4;\nUSE app;\n{TABLES}{own}{PROGRAMS}"
+    ));
+}
+
+/// Makes the part of it that every server understands, with a collation that all of them have: utf8mb4's own
+/// one is another one on each.
+///
+/// # Panics
+/// When the server refuses.
+pub fn create_portable(server: &Server) {
+    create_definers(server);
+    let default = match server.kind() {
+        ServerKind::MariaDb1011 => "",
+        ServerKind::MariaDb118 => {
+            "SET character_set_collations = 'utf8mb4=utf8mb4_general_ci,utf8mb3=utf8mb3_general_ci';\n"
+        }
+        ServerKind::MySql97 => "SET default_collation_for_utf8mb4 = utf8mb4_general_ci;\n",
+    };
+    let tables = TABLES.replace(
+        "SET NAMES utf8mb4;",
+        "SET NAMES utf8mb4 COLLATE utf8mb4_general_ci;",
+    );
+    server.sql(&format!(
+        "{default}CREATE DATABASE app DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci;\nUSE app;\n{tables}{PROGRAMS}"
     ));
 }
 

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -414,4 +415,6 @@ pub struct Completed {
     pub rows: u64,
     /// See [`TableRecord::proof`].
     pub proof: Option<String>,
+    /// What counting and the proof took.
+    pub proved_in: Duration,
 }

@@ -71,6 +71,7 @@ pub async fn rollback(
         objects: live.objects.len(),
         rows: 0,
         bytes: 0,
+        stages: std::collections::BTreeMap::new(),
         seconds: started.elapsed().as_secs_f64(),
         notes,
     })

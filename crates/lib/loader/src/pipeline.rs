@@ -395,7 +395,10 @@ fn note(tables: &mut HashMap<String, Table>, progress: &Progress, done: Done) {
             progress.stored(&name, rows);
         }
         Done::KeysRestored { .. } => table.keyed = true,
-        Done::Completed { completed, .. } => table.completed = Some(completed),
+        Done::Completed { completed, .. } => {
+            progress.proved(completed.proved_in);
+            table.completed = Some(completed);
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! How far a load is, readable from anywhere while it runs.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +73,14 @@ struct Counters {
     bytes: AtomicU64,
     bytes_total: AtomicU64,
     table: Mutex<Option<String>>,
+    clock: Mutex<Clock>,
+}
+
+/// Where the time went.
+#[derive(Debug, Default)]
+struct Clock {
+    entered: Option<(Phase, Instant)>,
+    spent: BTreeMap<&'static str, Duration>,
 }
 
 /// One look at a load.
@@ -123,7 +133,30 @@ impl Progress {
         self.0
             .phase
             .store(u8::try_from(index).unwrap_or(0), Ordering::Relaxed);
+        let now = Instant::now();
+        let mut clock = self.clock();
+        if let Some((left, entered)) = clock.entered.replace((phase, now)) {
+            *clock.spent.entry(left.name()).or_default() += now.duration_since(entered);
+        }
         tracing::debug!(phase = phase.name(), "enters phase");
+    }
+
+    /// A connection counted a staged table and took its proof.
+    pub(crate) fn proved(&self, took: Duration) {
+        *self.clock().spent.entry("proving").or_default() += took;
+    }
+
+    /// Seconds by stage so far.
+    pub(crate) fn stages(&self) -> BTreeMap<String, f64> {
+        let clock = self.clock();
+        let seconds = clock.spent.iter();
+        seconds
+            .map(|(stage, spent)| ((*stage).to_owned(), spent.as_secs_f64()))
+            .collect()
+    }
+
+    fn clock(&self) -> std::sync::MutexGuard<'_, Clock> {
+        self.0.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn stored(&self, table: &str, rows: u64) {

@@ -1,5 +1,7 @@
 //! What a load did.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// How a load ended.
@@ -41,6 +43,11 @@ pub struct Report {
     pub bytes: u64,
     /// Wall time.
     pub seconds: f64,
+    /// Seconds by stage: `opening`, `surveying`, `staging`, `keys`, `checking`, `swapping`, `finishing`,
+    /// `tidying`, one after the other; `proving` is what connections spent on counting tables and on
+    /// their checksums during `staging` and `keys`.
+    #[serde(default)]
+    pub stages: BTreeMap<String, f64>,
     /// What was noticed on the way, in sentences.
     pub notes: Vec<String>,
 }

@@ -1,6 +1,6 @@
 //! The six steps of a load.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use pilotfish_dump::{Source, Summary};
@@ -51,6 +51,7 @@ pub async fn load(
     };
     report.seconds = started.elapsed().as_secs_f64();
     progress.enter(Phase::Done);
+    report.stages = progress.stages();
     Ok(report)
 }
 
@@ -289,6 +290,7 @@ impl<'a> Opened<'a> {
             rows: 0,
             bytes: 0,
             seconds: 0.0,
+            stages: BTreeMap::new(),
             notes: self.notes.clone(),
         }
     }
@@ -455,6 +457,7 @@ impl<'a> Opened<'a> {
             rows: 0,
             bytes: self.progress.snapshot().bytes,
             seconds: 0.0,
+            stages: BTreeMap::new(),
             notes: self.notes.clone(),
         }
     }

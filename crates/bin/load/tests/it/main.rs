@@ -10,6 +10,7 @@ mod commands;
 mod crash;
 mod hard_cases;
 mod other_hands;
+mod portable;
 mod readers;
 mod refusals;
 mod round_trip;

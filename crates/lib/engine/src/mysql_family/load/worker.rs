@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
@@ -149,6 +150,7 @@ impl Worker for MysqlWorker {
         } else {
             ""
         };
+        let started = Instant::now();
         let rows: Option<u64> = self
             .conn
             .query_first(format!("SELECT COUNT(*) FROM {name}{all}"))
@@ -159,6 +161,7 @@ impl Worker for MysqlWorker {
         Ok(Completed {
             rows: rows.unwrap_or(0),
             proof,
+            proved_in: started.elapsed(),
         })
     }
 }
