@@ -41,17 +41,27 @@ pub async fn load(
 ) -> Result<Report, Failure> {
     let started = Instant::now();
     progress.enter(Phase::Opening);
-    let mut load = Opened::open(engine, source, options, progress, cancel).await?;
+    let opened = Opened::open(engine, source, options, progress, cancel).await;
+    let mut load = opened.map_err(named_rights)?;
     let mut report = match load.run().await {
         Ok(report) => report,
         Err(failure) => {
             load.clear_stage().await;
-            return Err(failure);
+            return Err(load.pinned.vanished(named_rights(failure)));
         }
     };
     report.seconds = started.elapsed().as_secs_f64();
     progress.enter(Phase::Done);
     Ok(report)
+}
+
+/// The server's words name one right at best, and the next one is missing too, often.
+fn named_rights(failure: Failure) -> Failure {
+    match failure.kind() {
+        Kind::Denied => failure
+            .with_hint("compare SHOW GRANTS of the account with the grants that the README lists"),
+        _ => failure,
+    }
 }
 
 /// What the server knows of the database.

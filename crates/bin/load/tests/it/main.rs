@@ -8,11 +8,16 @@
 mod command_line;
 mod commands;
 mod crash;
+mod damage;
+mod grants;
 mod hard_cases;
+mod lost;
 mod other_hands;
 mod readers;
 mod refusals;
 mod round_trip;
+mod signals;
+mod volumes;
 mod way_back;
 
 use std::io::Write as _;
