@@ -46,7 +46,7 @@ pub async fn load(
     let mut report = match load.run().await {
         Ok(report) => report,
         Err(failure) => {
-            load.clear_stage().await;
+            load.clear_stage(failure.kind() == Kind::Cancelled).await;
             return Err(load.pinned.vanished(named_rights(failure)));
         }
     };
@@ -142,11 +142,18 @@ impl<'a> Opened<'a> {
 
     /// Rows that nobody will see take no room until the next run. As long as the server answers; what
     /// stays is dropped by the next run.
-    async fn clear_stage(&mut self) {
+    async fn clear_stage(&mut self, interrupted: bool) {
         if !self.staged {
             return;
         }
-        match tokio::time::timeout(CLEARING, self.target.recover()).await {
+        let target = &mut self.target;
+        let clearing = async {
+            if interrupted {
+                target.refresh().await?;
+            }
+            target.recover().await
+        };
+        match tokio::time::timeout(CLEARING, clearing).await {
             Ok(Ok(_)) => tracing::info!("dropped the stage of the failed load"),
             Ok(Err(error)) => tracing::warn!(%error, "the stage stays until the next load"),
             Err(_) => tracing::warn!("the stage stays until the next load: the server is slow"),

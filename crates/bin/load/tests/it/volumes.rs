@@ -127,8 +127,9 @@ fn a_file_that_somebody_still_writes_is_refused() {
             .map(|id| format!("({id},{release},'{:0>2000}')", id))
             .collect();
         format!(
-            "CREATE TABLE a (id INT PRIMARY KEY, release_no INT, text TEXT);\nINSERT INTO a VALUES {};\n\
-                 CREATE TABLE b (id INT PRIMARY KEY, release_no INT);\nINSERT INTO b VALUES (1,{release});\n",
+            "{}CREATE TABLE a (id INT PRIMARY KEY, release_no INT, text TEXT);\nINSERT INTO a VALUES {};\n\
+             CREATE TABLE b (id INT PRIMARY KEY, release_no INT);\nINSERT INTO b VALUES (1,{release});\n",
+            many_tables(release),
             rows.join(",")
         )
     };
