@@ -199,7 +199,7 @@ fn commands_of_the_client_are_refused_and_nothing_is_read_or_run() {
 fn an_error_far_behind_is_counted_from_where_its_rows_begin() {
     let (world, server) = mariadb(&[]);
     let rows: Vec<String> = (0..6000)
-        .map(|id| format!("({},'{:0>200}')", if id == 5998 { 5990 } else { id }, id))
+        .map(|id| format!("({},'{id:0>200}')", if id == 5998 { 5990 } else { id }))
         .collect();
     let text = format!(
         "CREATE TABLE t (id INT PRIMARY KEY, text VARCHAR(200));\nINSERT INTO t VALUES {};\n",

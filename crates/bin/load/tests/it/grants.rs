@@ -2,7 +2,7 @@
 
 use pilotfish_harness::{Server, ServerKind, World};
 
-use crate::{dump, load, release_no};
+use crate::{dump, load};
 
 /// Two releases that need every right: keys, foreign keys, a view, a trigger, routines, an event.
 fn releases(world: &World, server: &Server) -> [std::path::PathBuf; 2] {

@@ -124,7 +124,7 @@ fn a_file_that_somebody_still_writes_is_refused() {
     // Overwritten in place after it was looked at: half of each is neither.
     let rows = |release: u32| -> String {
         let rows: Vec<String> = (0..4000)
-            .map(|id| format!("({id},{release},'{:0>2000}')", id))
+            .map(|id| format!("({id},{release},'{id:0>2000}')"))
             .collect();
         format!(
             "{}CREATE TABLE a (id INT PRIMARY KEY, release_no INT, text TEXT);\nINSERT INTO a VALUES {};\n\
