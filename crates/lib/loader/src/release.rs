@@ -16,10 +16,11 @@ pub(crate) struct Pinned {
 }
 
 impl Pinned {
-    /// A failure of reading says that the release is gone, where that is so: there is another one by now.
+    /// What is missing while it is read is gone where its publisher removed it: there is another one by now.
     pub(crate) fn vanished(&self, failure: Failure) -> Failure {
+        let unread = matches!(failure.kind(), Kind::Config | Kind::Unreachable);
         match &self.source {
-            Source::Path(path) if !path.exists() => Failure::new(
+            Source::Path(path) if unread && !path.exists() => Failure::new(
                 Kind::Busy,
                 format!(
                     "{} was taken away while it was read: {failure}",
