@@ -18,6 +18,7 @@ mod eventually;
 pub mod every_object;
 mod help;
 pub mod http;
+mod init;
 mod install;
 mod leftovers;
 mod length;
@@ -50,5 +51,13 @@ pub use world::{Port, World, cache_dir};
 macro_rules! tool {
     ($name:literal) => {
         $crate::Tool::new(env!(concat!("CARGO_BIN_EXE_pilotfish-", $name)))
+    };
+}
+
+/// As [`tool!`], with the tool as PID 1 of its own PID namespace.
+#[macro_export]
+macro_rules! init {
+    ($name:literal) => {
+        $crate::Tool::as_init(env!(concat!("CARGO_BIN_EXE_pilotfish-", $name)))
     };
 }

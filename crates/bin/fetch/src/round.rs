@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use pilotfish_failure::{Failure, Kind};
 use pilotfish_runtime::Process;
-use pilotfish_storage::{Address, Object, Storage, Version};
+use pilotfish_storage::{Address, Object, Storage, Version, open};
 use pilotfish_volume::{Manifest, utc};
 use serde::Serialize;
 
@@ -142,6 +142,8 @@ pub(crate) struct Rounds {
     /// The version of a lone object that the volume has, if no other one can get its mark.
     known: Option<Version>,
     refused: HashSet<String>,
+    /// The last round ended with a refusal.
+    denied: bool,
 }
 
 impl Rounds {
@@ -168,6 +170,7 @@ impl Rounds {
             tidied: None,
             known: None,
             refused: HashSet::new(),
+            denied: false,
         }
     }
 
@@ -180,6 +183,7 @@ impl Rounds {
     pub(crate) async fn run(&mut self) -> Result<Report, Failure> {
         let started = Instant::now();
         let received = self.metrics.received.get();
+        self.renew_account().await?;
         let live = self.live().await?;
         let (outcome, release, problem) = match self.look(live).await {
             Ok(done) => {
@@ -192,6 +196,7 @@ impl Rounds {
                     Kind::Unreachable | Kind::Denied | Kind::TimedOut
                 );
                 self.metrics.source_up.set(i64::from(!away));
+                self.denied = failure.kind() == Kind::Denied;
                 return Err(failure);
             }
         };
@@ -209,6 +214,17 @@ impl Rounds {
             problem,
             hint: None,
         })
+    }
+
+    /// The SDK reads an account without an end from its profile once: whoever is refused looks again,
+    /// since it may be another one by now.
+    async fn renew_account(&mut self) -> Result<(), Failure> {
+        if std::mem::take(&mut self.denied) {
+            let opened = open(&self.config.address, &self.config.storage).await;
+            self.storage = opened.inspect_err(|_| self.denied = true)?;
+            self.volume.storage = Arc::clone(&self.storage);
+        }
+        Ok(())
     }
 
     fn retry(&self) -> Retry {

@@ -1,6 +1,6 @@
 //! What was typed, and what it means.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pilotfish_engine::{ServerArgs, Settings};
@@ -41,6 +41,9 @@ pub struct Args {
 enum Verb {
     /// Show which release is live, which could come back and which are rejected
     Status {
+        /// Only this database
+        #[arg(long, env = "PILOTFISH_INTO", value_name = "DB")]
+        into: Option<String>,
         #[command(flatten)]
         server: ServerArgs,
     },
@@ -76,7 +79,10 @@ pub enum Command {
         source: Source,
     },
     /// Show the ledger.
-    Status,
+    Status {
+        /// Of which database alone.
+        database: Option<String>,
+    },
     /// Undo the last swap.
     Rollback {
         /// Which database.
@@ -106,6 +112,28 @@ pub struct Config {
     pub options: Options,
 }
 
+/// The verb that a person may have meant who gave the name of no file.
+pub(crate) fn meant_verb(path: &Path) -> Option<&'static str> {
+    let word = path.to_str()?;
+    let verbs = ["status", "rollback", "resume"];
+    verbs.into_iter().find(|verb| slips(word, verb) <= 2)
+}
+
+/// How many letters must be put in, left out or replaced to get from one word to the other.
+fn slips(word: &str, wanted: &str) -> usize {
+    let mut row: Vec<usize> = (0..=wanted.len()).collect();
+    for (line, letter) in word.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = line + 1;
+        for (at, other) in wanted.chars().enumerate() {
+            let replaced = diagonal + usize::from(letter != other);
+            diagonal = row[at + 1];
+            row[at + 1] = replaced.min(row[at] + 1).min(diagonal + 1);
+        }
+    }
+    row[wanted.len()]
+}
+
 impl Args {
     /// The configuration, or every mistake at once.
     pub(crate) fn into_config(self, env: &Environment) -> Result<Config, Vec<String>> {
@@ -119,7 +147,7 @@ impl Args {
                 };
                 (Command::Load { source }, self.server)
             }
-            Some(Verb::Status { server }) => (Command::Status, server),
+            Some(Verb::Status { into, server }) => (Command::Status { database: into }, server),
             Some(Verb::Rollback {
                 overwrite_modified,
                 into,

@@ -8,6 +8,7 @@ use pilotfish_loader::{Phase, Progress, Report, Source, Status};
 use pilotfish_runtime::{OutputFormat, Process, Unit};
 
 use crate::Config;
+use crate::args::meant_verb;
 
 /// How often the progress bar follows the load.
 const TICK: Duration = Duration::from_millis(200);
@@ -16,6 +17,7 @@ const TICK: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn load(config: Config, source: Source, process: &Process) -> Result<(), Failure> {
+    is_no_verb(&source)?;
     let engine = reach(&config, process).await?;
     let mut options = config.options;
     options.default_database = config.server.database().await?;
@@ -38,6 +40,24 @@ pub(crate) async fn load(config: Config, source: Source, process: &Process) -> R
     tracing::info!("{}", report.sentence());
     process.result(&report);
     Ok(())
+}
+
+/// A slip in a verb looks like the name of a dump.
+fn is_no_verb(source: &Source) -> Result<(), Failure> {
+    let Source::Path(path) = source else {
+        return Ok(());
+    };
+    match meant_verb(path) {
+        Some(verb) if !path.exists() => Err(Failure::new(
+            Kind::Usage,
+            format!(
+                "there is no file {}, and no verb of this name: {verb} is one",
+                path.display()
+            ),
+        )
+        .with_hint("see pilotfish-load --help")),
+        _ => Ok(()),
+    }
 }
 
 /// Opens the server; one that starts in this moment is worth a wait, one that refuses is not.
@@ -100,9 +120,14 @@ fn phase_text(now: &pilotfish_loader::Snapshot) -> String {
     }
 }
 
-pub(crate) async fn status(config: &Config, process: &Process) -> Result<(), Failure> {
+pub(crate) async fn status(
+    config: &Config,
+    database: Option<&str>,
+    process: &Process,
+) -> Result<(), Failure> {
     let engine = pilotfish_engine::open(&config.server).await?;
-    let list = pilotfish_loader::status(engine.as_ref()).await?;
+    let mut list = pilotfish_loader::status(engine.as_ref()).await?;
+    list.retain(|status| database.is_none_or(|database| status.database == database));
     if process.output() == OutputFormat::Text {
         process.print(&status_text(&list));
     }

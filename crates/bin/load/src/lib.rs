@@ -33,7 +33,9 @@ impl Tool for LoadTool {
     async fn run(config: Config, process: Process) -> Result<(), Failure> {
         match config.command.clone() {
             Command::Load { source } => commands::load(config, source, &process).await,
-            Command::Status => commands::status(&config, &process).await,
+            Command::Status { database } => {
+                commands::status(&config, database.as_deref(), &process).await
+            }
             Command::Rollback {
                 database,
                 overwrite_modified,

@@ -155,6 +155,9 @@ pub struct Status {
 /// One locked live database.
 #[async_trait]
 pub trait Target: Send + Sync {
+    /// Takes a connection of its own again after a call was dropped half-way: the answer of one question
+    /// would be read as that of the next.
+    async fn refresh(&mut self) -> Result<(), Error>;
     /// Finishes or undoes what a killed run left; says what it did.
     async fn recover(&mut self) -> Result<Vec<String>, Error>;
     /// The live release.

@@ -15,6 +15,24 @@ pub(crate) struct Pinned {
     pub(crate) manifest: Option<Manifest>,
 }
 
+impl Pinned {
+    /// What is missing while it is read is gone where its publisher removed it: there is another one by now.
+    pub(crate) fn vanished(&self, failure: Failure) -> Failure {
+        let unread = matches!(failure.kind(), Kind::Config | Kind::Unreachable);
+        match &self.source {
+            Source::Path(path) if unread && !path.exists() => Failure::new(
+                Kind::Busy,
+                format!(
+                    "{} was taken away while it was read: {failure}",
+                    path.display()
+                ),
+            )
+            .with_hint("load again: that reads what is published now"),
+            _ => failure,
+        }
+    }
+}
+
 /// Resolves a path once: a volume to its live release, a link to its file.
 pub(crate) fn pin(source: &Source) -> Result<Pinned, Failure> {
     let Source::Path(path) = source else {

@@ -41,18 +41,28 @@ pub async fn load(
 ) -> Result<Report, Failure> {
     let started = Instant::now();
     progress.enter(Phase::Opening);
-    let mut load = Opened::open(engine, source, options, progress, cancel).await?;
+    let opened = Opened::open(engine, source, options, progress, cancel).await;
+    let mut load = opened.map_err(named_rights)?;
     let mut report = match load.run().await {
         Ok(report) => report,
         Err(failure) => {
-            load.clear_stage().await;
-            return Err(failure);
+            load.clear_stage(failure.kind() == Kind::Cancelled).await;
+            return Err(load.pinned.vanished(named_rights(failure)));
         }
     };
     report.seconds = started.elapsed().as_secs_f64();
     progress.enter(Phase::Done);
     report.stages = progress.stages();
     Ok(report)
+}
+
+/// The server's words name one right at best, and the next one is missing too, often.
+fn named_rights(failure: Failure) -> Failure {
+    match failure.kind() {
+        Kind::Denied => failure
+            .with_hint("compare SHOW GRANTS of the account with the grants that the README lists"),
+        _ => failure,
+    }
 }
 
 /// What the server knows of the database.
@@ -133,11 +143,18 @@ impl<'a> Opened<'a> {
 
     /// Rows that nobody will see take no room until the next run. As long as the server answers; what
     /// stays is dropped by the next run.
-    async fn clear_stage(&mut self) {
+    async fn clear_stage(&mut self, interrupted: bool) {
         if !self.staged {
             return;
         }
-        match tokio::time::timeout(CLEARING, self.target.recover()).await {
+        let target = &mut self.target;
+        let clearing = async {
+            if interrupted {
+                target.refresh().await?;
+            }
+            target.recover().await
+        };
+        match tokio::time::timeout(CLEARING, clearing).await {
             Ok(Ok(_)) => tracing::info!("dropped the stage of the failed load"),
             Ok(Err(error)) => tracing::warn!(%error, "the stage stays until the next load"),
             Err(_) => tracing::warn!("the stage stays until the next load: the server is slow"),

@@ -365,9 +365,12 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     let code = error.code().unwrap_or_default();
-    let words = error
-        .message()
-        .map_or_else(|| in_words(error), |message| format!("{code}: {message}"));
+    let words = match (error.message(), status(error)) {
+        (Some(message), _) => format!("{code}: {message}"),
+        // Answers of proxies and of HEAD have no words of their own.
+        (None, Some(status)) => format!("the server says {status}"),
+        (None, None) => in_words(error),
+    };
     match (status(error), code) {
         (_, "NoSuchBucket") => Error::NoBucket { object },
         (_, "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired") | (Some(401 | 403), _) => {
@@ -386,7 +389,7 @@ where
         },
         (Some(status), _) => Error::Refused {
             object,
-            reason: format!("{status} {words}"),
+            reason: format!("{words} ({status})"),
         },
         (None, _) if words.to_lowercase().contains("credential") => Error::Denied {
             object,

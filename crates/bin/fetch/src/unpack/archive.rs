@@ -23,8 +23,10 @@ pub(crate) fn is_zip(head: &[u8]) -> bool {
 }
 
 /// POSIX and GNU tar write `ustar` into each header; the header before POSIX has nothing to know it by.
+/// A tar without entries is the zeros of its end; no dump begins like that.
 pub(crate) fn is_tar(head: &[u8]) -> bool {
-    head.get(257..262) == Some(b"ustar")
+    let blank = head.len() >= HEAD && head.iter().all(|byte| *byte == 0);
+    blank || head.get(257..262) == Some(b"ustar")
 }
 
 impl Writer<'_> {
@@ -68,8 +70,16 @@ impl Writer<'_> {
     /// Unpacks a zip, which has its directory at the end: the download is awaited first.
     pub(super) fn unzip(&mut self, tail: &Tail) -> Result<(), Failure> {
         let (file, size) = tail.whole().context("read the download")?;
-        let stored = BufReader::with_capacity(CHUNK, Positioned { file, size, at: 0 });
+        let stored = Positioned {
+            file: Arc::clone(&file),
+            size,
+            at: 0,
+        };
+        let stored = BufReader::with_capacity(CHUNK, stored);
         let mut archive = ZipArchive::new(stored).map_err(|error| self.refuse(error))?;
+        if entries_of_zip(&file, size).is_some_and(|entries| entries != archive.len()) {
+            return Err(self.refuse("it has two entries of one name"));
+        }
         if archive.len() > MOST_FILES {
             return Err(self.refuse(format!("it has more than {MOST_FILES} files")));
         }
@@ -113,6 +123,21 @@ impl Writer<'_> {
         check_name(top).map_err(|_| self.refuse(format!("{name:?} cannot lie on a volume")))?;
         Ok(parts.join("/"))
     }
+}
+
+/// How many entries the end of a zip says it has; none where the number does not fit there. The library
+/// keeps the last of two that have one name.
+fn entries_of_zip(file: &File, size: u64) -> Option<usize> {
+    /// Of the end's record: all of it without its comment, and the longest comment.
+    const RECORD: u64 = 22;
+    const LONGEST: u64 = 65_535;
+    let from = size.saturating_sub(RECORD + LONGEST);
+    let mut end = vec![0; usize::try_from(size - from).ok()?];
+    file.read_exact_at(&mut end, from).ok()?;
+    let at = end.windows(4).rposition(|mark| mark == b"PK\x05\x06")?;
+    let entries = end.get(at + 10..at + 12)?;
+    let entries = u16::from_le_bytes(entries.try_into().ok()?);
+    (entries != u16::MAX).then_some(usize::from(entries))
 }
 
 fn described(kind: EntryType) -> &'static str {

@@ -8,13 +8,13 @@ use zip::write::SimpleFileOptions;
 
 use crate::{assert_untouched, dump, fetch, manifest, published, sha256, stored, visible, volume};
 
-fn gzip(content: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(content).unwrap();
     encoder.finish().unwrap()
 }
 
-fn from_file(world: &World, name: &str, content: &[u8], args: &[&str]) -> Finished {
+pub(crate) fn from_file(world: &World, name: &str, content: &[u8], args: &[&str]) -> Finished {
     let path = stored(world, &format!("source/{name}"), content);
     fetch(world, &format!("file://{}", path.display()))
         .args(args)
@@ -105,7 +105,7 @@ fn sets_are_unpacked_with_safe_modes() {
 }
 
 /// A tar with one entry whose name is not checked by the library that writes it.
-fn entry(name: &str, kind: EntryType, link: Option<&str>) -> Vec<u8> {
+pub(crate) fn entry(name: &[u8], kind: EntryType, link: Option<&str>) -> Vec<u8> {
     let mut header = tar::Header::new_gnu();
     let content: &[u8] = if kind == EntryType::Regular {
         b"evil"
@@ -115,7 +115,7 @@ fn entry(name: &str, kind: EntryType, link: Option<&str>) -> Vec<u8> {
     header.set_size(content.len() as u64);
     header.set_entry_type(kind);
     header.set_mode(0o644);
-    header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+    header.as_old_mut().name[..name.len()].copy_from_slice(name);
     if let Some(link) = link {
         header.as_old_mut().linkname[..link.len()].copy_from_slice(link.as_bytes());
     }
@@ -130,49 +130,49 @@ fn archives_that_mean_harm_are_refused() {
     let hostile = [
         (
             "climbs",
-            entry("../evil.sql", EntryType::Regular, None),
+            entry(b"../evil.sql", EntryType::Regular, None),
             "leads out",
         ),
         (
             "climbs deep",
-            entry("a/../../evil.sql", EntryType::Regular, None),
+            entry(b"a/../../evil.sql", EntryType::Regular, None),
             "leads out",
         ),
         (
             "absolute",
-            entry("/tmp/evil.sql", EntryType::Regular, None),
+            entry(b"/tmp/evil.sql", EntryType::Regular, None),
             "leads out",
         ),
         (
             "backslash",
-            entry("..\\evil.sql", EntryType::Regular, None),
+            entry(b"..\\evil.sql", EntryType::Regular, None),
             "portable",
         ),
         (
             "symlink",
-            entry("a.sql", EntryType::Symlink, Some("/etc/passwd")),
+            entry(b"a.sql", EntryType::Symlink, Some("/etc/passwd")),
             "link",
         ),
         (
             "hard link",
-            entry("a.sql", EntryType::Link, Some("/etc/passwd")),
+            entry(b"a.sql", EntryType::Link, Some("/etc/passwd")),
             "link",
         ),
-        ("fifo", entry("a.sql", EntryType::Fifo, None), "device"),
-        ("device", entry("a.sql", EntryType::Char, None), "device"),
+        ("fifo", entry(b"a.sql", EntryType::Fifo, None), "device"),
+        ("device", entry(b"a.sql", EntryType::Char, None), "device"),
         (
             "the live link",
-            entry("..data/a.sql", EntryType::Regular, None),
+            entry(b"..data/a.sql", EntryType::Regular, None),
             "volume",
         ),
         (
             "the manifest",
-            entry("release.json", EntryType::Regular, None),
+            entry(b"release.json", EntryType::Regular, None),
             "volume",
         ),
         (
             "nothing",
-            entry("folder/", EntryType::Directory, None),
+            entry(b"folder/", EntryType::Directory, None),
             "no file",
         ),
     ];

@@ -75,3 +75,17 @@ fn variables_stand_in_for_flags() {
         .success();
     assert_eq!(published(&world, "other.sql"), dump(1000, 1));
 }
+
+#[test]
+fn without_arguments_what_is_missing_is_named() {
+    let done = tool!("fetch").run();
+    done.fails_with(64, "is required");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let world = World::new();
+    let url = format!("file://{}", world.join("absent.sql").display());
+    let done = fetch(&world, &url).run();
+    done.fails_with(69, "absent.sql");
+}

@@ -16,8 +16,11 @@ mod archives;
 mod checksums;
 mod cli;
 mod daemon;
+mod faults;
+mod harm;
 mod refusals;
 mod resume;
+mod signals;
 mod sources;
 mod stream;
 

@@ -170,11 +170,10 @@ fn a_persons_own_file_stays_theirs() {
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount(at: PathBuf, mebibytes: u32) -> Self {
+    fn mount(at: PathBuf, size: &str) -> Self {
         fs::create_dir_all(&at).unwrap();
-        let size = format!("size={mebibytes}m");
         let mounted = as_root("mount")
-            .args(["-t", "tmpfs", "-o", &size, "pilotfish-test"])
+            .args(["-t", "tmpfs", "-o", size, "pilotfish-test"])
             .arg(&at)
             .status()
             .expect("run mount");
@@ -211,7 +210,7 @@ fn fill(path: &Path) {
 #[test]
 fn a_full_disk_is_said_with_what_is_needed() {
     let world = World::new();
-    let disk = SmallDisk::mount(volume(&world), 8);
+    let disk = SmallDisk::mount(volume(&world), "size=8m");
     let run = |content: &[u8], args: &[&str]| {
         let path = stored(&world, "dump.sql.zst", content);
         let url = format!("file://{}", path.display());
@@ -252,4 +251,58 @@ fn a_full_disk_is_said_with_what_is_needed() {
     let beside = beside.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert!(!beside.into_iter().any(|name| name.starts_with("..lease")));
     drop(disk);
+}
+
+#[test]
+fn a_disk_that_fills_up_at_any_step_leaves_the_live_release() {
+    let set = |content: &[u8]| {
+        let mut set = tar::Builder::new(Vec::new());
+        for name in ["a.sql", "deep/b.sql"] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            set.append_data(&mut header, name, content).unwrap();
+        }
+        zstd::encode_all(&set.into_inner().unwrap()[..], 1).unwrap()
+    };
+    let (old, new) = (dump(100_000, 1), dump(100_000, 2));
+    let (mut failed, mut done) = (0, 0);
+    // By and by one more file may be made: unpacked ones, the manifest, the link that is swapped.
+    for more in 0..12 {
+        let world = World::new();
+        let disk = SmallDisk::mount(volume(&world), "size=8m");
+        let run = |content: &[u8]| {
+            let path = stored(&world, "set.tar.zst", set(content));
+            fetch(&world, &format!("file://{}", path.display()))
+                .args(["--reserve", "0", "--keep", "2"])
+                .run()
+        };
+        run(&old).success();
+        let live = manifest(&world);
+        let used = rustix::fs::statvfs(&disk.0).unwrap();
+        let inodes = used.f_files - used.f_ffree + more;
+        let shrunk = as_root("mount")
+            .args(["-o", &format!("remount,nr_inodes={inodes}")])
+            .arg(&disk.0)
+            .status();
+        assert!(shrunk.unwrap().success());
+        let second = run(&new);
+        if second.code == Some(0) {
+            assert_eq!(published(&world, "deep/b.sql"), new, "{more}: {second}");
+            done += 1;
+        } else {
+            assert_eq!(second.code, Some(73), "{more}: {second}");
+            assert_eq!(manifest(&world), live, "{more}: {second}");
+            assert_eq!(published(&world, "a.sql"), old, "{more}: {second}");
+            assert_eq!(published(&world, "deep/b.sql"), old, "{more}: {second}");
+            failed += 1;
+        }
+        let freed = as_root("mount")
+            .args(["-o", "remount,nr_inodes=1000"])
+            .arg(&disk.0)
+            .status();
+        assert!(freed.unwrap().success());
+        run(&new).success();
+        assert_eq!(published(&world, "a.sql"), new);
+    }
+    assert!(failed > 3 && done > 0, "{failed} failed, {done} did not");
 }

@@ -37,3 +37,24 @@ fn all_mistakes_come_at_once() {
     let done = done.fails_with(78, "--threads 0");
     assert!(done.stderr.contains("--sha256"), "{done}");
 }
+
+#[test]
+fn a_typo_of_a_verb_is_named_with_the_right_verb_and_nothing_is_asked() {
+    for (typo, verb) in [
+        ("rollbak", "rollback"),
+        ("satus", "status"),
+        ("resum", "resume"),
+    ] {
+        let done = tool!("load").args([typo, "--url=mysql://u:p@127.0.0.1:1"]);
+        let done = done.run().fails_with(64, &format!("{verb} is one"));
+        assert!(done.stderr.contains(typo), "{done}");
+    }
+    // A file of that name is a dump.
+    let world = pilotfish_harness::World::new();
+    world.write("rollbak", "CREATE TABLE t (id INT);\n");
+    let _ = tool!("load")
+        .args(["rollbak", "--url=mysql://u:p@127.0.0.1:1", "--retry-for=0s"])
+        .current_dir(world.path())
+        .run()
+        .fails_with(69, "127.0.0.1:1");
+}

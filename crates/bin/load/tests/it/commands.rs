@@ -33,6 +33,10 @@ fn only_changed_tables_are_loaded_and_a_rollback_brings_them_back() {
     let status = load_verb(&server, &["status", "--output=json"]).json();
     assert_eq!(status[0]["database"], "app");
     assert_eq!(status[0]["finishing"], false);
+    let other = load_verb(&server, &["status", "--into=other", "--output=json"]).json();
+    assert_eq!(other, serde_json::json!([]));
+    let same = load_verb(&server, &["status", "--into=app", "--output=json"]).json();
+    assert_eq!(same, status);
     let newer = status[0]["digest"].as_str().expect("a digest").to_owned();
 
     let _ = load_verb(&server, &["rollback"]);

@@ -8,13 +8,18 @@
 mod command_line;
 mod commands;
 mod crash;
+mod damage;
+mod grants;
 mod hard_cases;
+mod lost;
 mod other_hands;
 mod portable;
 mod readers;
 mod refusals;
 mod round_trip;
+mod signals;
 mod sizes;
+mod volumes;
 mod way_back;
 
 use std::io::Write as _;

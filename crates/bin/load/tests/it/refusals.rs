@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pilotfish_harness::{Fault, Proxy, tool};
+use pilotfish_harness::{Fault, Proxy, Server, ServerKind, World, tool};
 
 use crate::{load, mariadb, release_no, two_releases};
 
@@ -154,14 +154,72 @@ fn proxied(url: &str, proxy: &Proxy) -> String {
 
 #[test]
 fn read_only_servers_are_left_alone() {
+    for (kind, setting) in [
+        (ServerKind::MariaDb1011, "read_only"),
+        (ServerKind::MySql97, "super_read_only"),
+    ] {
+        let world = World::new();
+        let server = Server::start(kind, &world, &[]);
+        let (first, _) = two_releases(&world, &server);
+        server.sql(&format!("SET GLOBAL {setting}=ON"));
+        let _ = load(&server)
+            .arg(&first)
+            .arg("--into=app")
+            .run()
+            .fails_with(75, "read-only");
+        assert_eq!(server.sql("SHOW DATABASES LIKE 'pilotfish%'"), "");
+    }
+}
+
+#[test]
+fn passwords_are_said_nowhere() {
     let (world, server) = mariadb(&[]);
     let (first, _) = two_releases(&world, &server);
-    server.sql("SET GLOBAL read_only=ON");
-    let _ = load(&server)
-        .arg(&first)
-        .arg("--into=app")
+    let result = world.join("result.json");
+    let base = || {
+        let port = server.port().to_string();
+        tool!("load")
+            .arg(&first)
+            .args(["--into=app", "--host=127.0.0.1", "--port", &port])
+            .args(["--log-level=trace", "--output=json", "--result-file"])
+            .arg(&result)
+    };
+    let file = world.write("password", "s3cr3t-file\n");
+    let tries = [
+        base()
+            .arg("--user=pilotfish")
+            .env("PILOTFISH_PASSWORD", "s3cr3t-variable"),
+        base()
+            .args(["--user=pilotfish", "--password-file"])
+            .arg(&file),
+        tool!("load").arg(&first).args([
+            "--into=app",
+            "--log-level=trace",
+            "--url",
+            &format!(
+                "mysql://pilotfish:s3cr3t-url@127.0.0.1:{}/app",
+                server.port()
+            ),
+        ]),
+    ];
+    for refused in tries {
+        let done = refused.run().fails_with(77, "denied");
+        let written = std::fs::read_to_string(&result).unwrap_or_default();
+        let said = format!("{done}{written}");
+        assert!(!said.contains("s3cr3t"), "{said}");
+    }
+    server.sql("ALTER USER 'pilotfish'@'127.0.0.1' IDENTIFIED BY 's3cr3t-file'");
+    let done = base()
+        .args(["--user=pilotfish", "--password-file"])
+        .arg(&file)
         .run()
-        .fails_with(75, "read-only");
+        .success();
+    assert!(done.stderr.contains("DEBUG"), "no debug level in {done}");
+    let said = format!(
+        "{done}{}",
+        std::fs::read_to_string(&result).expect("the result")
+    );
+    assert!(!said.contains("s3cr3t"), "{said}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod command_line;
 mod conditions;
 mod reach;
+mod signals;
 
 use pilotfish_harness::{Server, ServerKind, Tool, World, tool};
 

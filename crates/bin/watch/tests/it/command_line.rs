@@ -76,3 +76,22 @@ fn drain_without_a_watch_is_unreachable() {
         .run()
         .fails_with(69, "/v1/drain");
 }
+
+#[test]
+fn without_arguments_what_is_missing_is_named() {
+    let _ = tool!("watch").run().fails_with(64, "is required");
+}
+
+#[test]
+fn a_missing_token_file_is_named_and_keeps_the_calls_off() {
+    let bench = Bench::new();
+    let absent = bench.world.join("absent");
+    let watch = Watch::start(
+        watch(&bench.server.url(), &bench.volume)
+            .arg("--token-file")
+            .arg(&absent),
+    );
+    let refused = watch.call("PUT", "/v1/loads/mine", "");
+    assert!(matches!(refused.status, 401 | 403 | 503), "{refused:?}");
+    watch.ends_well();
+}

@@ -10,6 +10,7 @@
 mod api;
 mod command_line;
 mod life;
+mod signals;
 mod volumes;
 
 use std::fs;

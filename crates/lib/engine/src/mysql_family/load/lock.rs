@@ -42,6 +42,18 @@ impl Lock {
         }
     }
 
+    /// Takes the lock over from the loader's own session of before, which ends.
+    ///
+    /// # Errors
+    /// `Locked` when another loader was quicker.
+    pub(super) async fn take_over(&self, conn: &mut Conn, names: &Names) -> Result<Self, Error> {
+        // It may be gone already: taking the lock tells.
+        if let Err(error) = conn.query_drop(format!("KILL {}", self.holder)).await {
+            tracing::debug!(%error, "the session of before is not ended");
+        }
+        Self::take(conn, names).await
+    }
+
     /// Asked before each write to the stage: whoever ended the control session may have started another
     /// loader, and this one's rows must not end up among its rows.
     ///

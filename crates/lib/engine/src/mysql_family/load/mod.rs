@@ -21,6 +21,7 @@ mod patience;
 mod proof;
 mod rehearsal;
 mod rejected;
+mod rights;
 mod sequences;
 mod session;
 mod stage;

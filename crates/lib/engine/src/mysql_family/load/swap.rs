@@ -17,12 +17,15 @@ use super::names_taken::{
 use super::patience::{Limit, patiently};
 use super::target::MysqlTarget;
 use super::unproven::{self, Note};
-use super::{journal, rehearsal, sequences, triggers};
+use super::{journal, rehearsal, rights, sequences, triggers};
 use crate::Error;
 use crate::load::{Release, SwapMode, SwapPlan};
 
-/// Trigger in wrong schema, table exists, no such table: not so when the swap was planned.
-const CHANGED: &[u16] = &[1435, 1050, 1146];
+/// Table exists, no such table, trigger in wrong schema: not so when the swap was planned.
+const CHANGED: &[u16] = &[1050, 1146, TRIGGER_IN_WRONG_SCHEMA];
+
+/// MySQL does not show triggers to those who may not change them.
+const TRIGGER_IN_WRONG_SCHEMA: u16 = 1435;
 
 /// How long live tables may be without their triggers before these are made again.
 const WITHOUT_TRIGGERS: Duration = Duration::from_secs(1);
@@ -49,6 +52,7 @@ pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result
     next.todo.splice(0..0, defaults);
     let aside = views_in_the_way(target, &before, &plan.swap).await?;
     drop_aside(&mut next.todo, &aside);
+    rights::ask(target, &next.todo, &moved(plan)).await?;
     // The same tables and objects, under another digest or to be made once more: the release before stays
     // the previous one.
     let nothing_moves = plan.swap.is_empty() && plan.retire.is_empty();
@@ -346,8 +350,14 @@ pub(super) async fn rename(
     let swap = Entry::plain("swap the tables", statement);
     patiently(target, &swap, limit).await.map_err(|error| {
         if error.code().is_some_and(|code| CHANGED.contains(&code)) {
-            let what = format!("somebody changed live tables while the swap waited: {error}");
-            return Error::Locked(what);
+            let hidden = if error.code() == Some(TRIGGER_IN_WRONG_SCHEMA) {
+                ", or the account may not see their triggers: grant TRIGGER"
+            } else {
+                ""
+            };
+            return Error::Locked(format!(
+                "somebody changed live tables while the swap waited{hidden}: {error}"
+            ));
         }
         error
     })

@@ -184,6 +184,16 @@ impl MysqlTarget {
 
 #[async_trait]
 impl Target for MysqlTarget {
+    async fn refresh(&mut self) -> Result<(), Error> {
+        let mut conn = self.access.connect().await?;
+        conn.query_drop(SETUP).await?;
+        if let Some(lock) = &self.lock {
+            self.lock = Some(lock.take_over(&mut conn, &self.access.names).await?);
+        }
+        self.conn = conn;
+        Ok(())
+    }
+
     async fn recover(&mut self) -> Result<Vec<String>, Error> {
         let mut did = Vec::new();
         let names = self.access.names.clone();

@@ -10,7 +10,7 @@ use super::names_taken::{drop_aside, objects_of, step_aside, views_in_the_way};
 use super::swap::moves;
 use super::target::MysqlTarget;
 use super::unproven::{Note, TurnBack};
-use super::{rejected, swap, unproven};
+use super::{rejected, rights, swap, unproven};
 use crate::Error;
 use crate::load::{Release, TableRecord, Target as _};
 
@@ -43,6 +43,8 @@ pub(super) async fn back(target: &mut MysqlTarget) -> Result<(Release, Release),
     target.create_schema(&names.staging).await?;
     let there = objects_of(target).await?;
     let todo = what_follows(&now, &then, &leaving, &kept, &aside, &there);
+    let moving = leaving.union(&kept).cloned().collect();
+    rights::ask(target, &todo, &moving).await?;
     ledger::write_todo(&mut target.conn, &names, Marker::Previous, &todo).await?;
     ledger::drop(&mut target.conn, &names, Marker::Next).await?;
 

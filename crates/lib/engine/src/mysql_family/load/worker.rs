@@ -376,8 +376,8 @@ async fn insert_all(
         .min(packet.saturating_sub(PACKET_MARGIN))
         .saturating_sub(head.len() + tail.len());
     let limit = packet.saturating_sub(head.len() + tail.len() + 2);
-    let mut affected = 0;
-    for rows in pack(batch, room)? {
+    let (mut affected, mut before) = (0, 0);
+    for (rows, count) in pack(batch, room)? {
         if rows.len() > limit {
             return Err(Error::Config(format!(
                 "a row of {} needs {} bytes in one packet and the server takes {packet}: raise max_allowed_packet",
@@ -386,10 +386,28 @@ async fn insert_all(
             )));
         }
         let statement = [head.as_bytes(), b" ", rows, b" ", tail].concat();
-        conn.query_drop(statement).await?;
+        let sent = conn.query_drop(statement).await.map_err(Error::from);
+        sent.map_err(|error| behind(before, error))?;
         affected += conn.affected_rows();
+        before += count;
     }
     Ok(affected)
+}
+
+/// The server counts rows from the beginning of its statement, a person from where the batch begins.
+fn behind(before: u64, error: Error) -> Error {
+    match error {
+        Error::Sql {
+            code,
+            state,
+            message,
+        } if before > 0 => Error::Sql {
+            code,
+            state,
+            message: format!("{message}, after the first {before} rows"),
+        },
+        error => error,
+    }
 }
 
 fn insert_head(schema: &str, batch: &RowBatch) -> String {
@@ -404,23 +422,24 @@ fn insert_head(schema: &str, batch: &RowBatch) -> String {
     )
 }
 
-/// Cuts a batch between tuples, each part at most `room` bytes where tuples allow.
-fn pack(batch: &RowBatch, room: usize) -> Result<Vec<&[u8]>, Error> {
+/// Cuts a batch between tuples, each part at most `room` bytes where tuples allow, with its rows.
+fn pack(batch: &RowBatch, room: usize) -> Result<Vec<(&[u8], u64)>, Error> {
     let all: &[u8] = &batch.tuples;
     if all.len() <= room {
-        return Ok(vec![all]);
+        return Ok(vec![(all, batch.rows)]);
     }
     let base = all.as_ptr() as usize;
     let mut parts = Vec::new();
-    let (mut start, mut end) = (0, 0);
+    let (mut start, mut end, mut count) = (0, 0, 0);
     let walked = Tuples::new(batch.no_backslash_escapes).for_each(all, |_, raw| {
         let from = raw.as_ptr() as usize - base;
         let to = from + raw.len();
         if end > start && to - start > room {
-            parts.push((start, end));
-            start = from;
+            parts.push((start, end, count));
+            (start, count) = (from, 0);
         }
         end = to;
+        count += 1;
         Ok::<(), std::convert::Infallible>(())
     });
     if let Err(error) = walked {
@@ -430,10 +449,10 @@ fn pack(batch: &RowBatch, room: usize) -> Result<Vec<&[u8]>, Error> {
             message: error.to_string(),
         });
     }
-    parts.push((start, end));
+    parts.push((start, end, count));
     Ok(parts
         .into_iter()
-        .map(|(start, end)| &all[start..end])
+        .map(|(start, end, count)| (&all[start..end], count))
         .collect())
 }
 
@@ -476,11 +495,11 @@ mod tests {
         };
         assert_eq!(
             pack(&batch, 8).unwrap(),
-            [&b"(1,'a')"[..], b"(2,'),(')", b"(3,'c')"]
+            [(&b"(1,'a')"[..], 1), (b"(2,'),(')", 1), (b"(3,'c')", 1)]
         );
         assert_eq!(
             pack(&batch, 18).unwrap(),
-            [&b"(1,'a'),(2,'),(')"[..], b"(3,'c')"]
+            [(&b"(1,'a'),(2,'),(')"[..], 2), (b"(3,'c')", 1)]
         );
     }
 }

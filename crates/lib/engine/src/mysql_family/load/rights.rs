@@ -1,0 +1,109 @@
+//! Asks, before anything is swapped, for the rights on the live database that what follows the swap
+//! needs: the rehearsal proves those on the stage, and without them rows would be live whose views,
+//! routines and events are not.
+//!
+//! Each question names what is not there: the server looks at rights first, and nothing comes of it.
+
+use std::collections::BTreeSet;
+
+use mysql_async::prelude::Queryable as _;
+use pilotfish_sql::mysql::quote;
+
+use super::ledger::Entry;
+use super::names::{literal, qualified};
+use super::objects::split_key;
+use super::target::MysqlTarget;
+use super::triggers;
+use crate::Error;
+use crate::load::ObjectKind;
+
+/// Whoever has grants on the live database, but not this one. Rights that come by a role are not seen.
+const LACKS_CREATE_ROUTINE: &str = "WITH account AS (SELECT CONCAT('''', \
+     LEFT(CURRENT_USER(), CHAR_LENGTH(CURRENT_USER()) - CHAR_LENGTH(SUBSTRING_INDEX(CURRENT_USER(), '@', -1)) - 1), \
+     '''@''', SUBSTRING_INDEX(CURRENT_USER(), '@', -1), '''') AS grantee), \
+     here AS (SELECT s.privilege_type AS may FROM information_schema.schema_privileges s JOIN account a \
+     ON s.grantee = a.grantee WHERE {live} LIKE s.table_schema), \
+     everywhere AS (SELECT u.privilege_type AS may FROM information_schema.user_privileges u JOIN account a \
+     ON u.grantee = a.grantee) \
+     SELECT COALESCE(CURRENT_ROLE(), 'NONE') = 'NONE' AND EXISTS (SELECT 1 FROM here) \
+     AND NOT EXISTS (SELECT 1 FROM here WHERE may = 'CREATE ROUTINE') \
+     AND NOT EXISTS (SELECT 1 FROM everywhere WHERE may = 'CREATE ROUTINE')";
+
+/// Refuses a swap whose `todo` could not be done, or whose `moved` tables have triggers that cannot be
+/// taken off and put back.
+pub(super) async fn ask(
+    target: &mut MysqlTarget,
+    todo: &[Entry],
+    moved: &BTreeSet<String>,
+) -> Result<(), Error> {
+    let live = target.access.names.live.clone();
+    let (none, nowhere) = (
+        qualified(&live, "pilotfish_none"),
+        qualified(&live, "pilotfish_nowhere"),
+    );
+    let (mut kinds, mut made) = (BTreeSet::new(), BTreeSet::new());
+    for entry in todo {
+        match split_key(entry.key.strip_prefix("drop ").unwrap_or(&entry.key)) {
+            Some((kind, _)) if entry.key.starts_with("drop ") => kinds.insert(kind.name()),
+            Some((kind, _)) => kinds.insert(kind.name()) | made.insert(kind.name()),
+            None => false,
+        };
+    }
+    let set_aside = triggers::any(target, moved).await?;
+    let routines = ["function", "procedure", "package", "package body"];
+    let is_routine = |kind: &&str| routines.contains(kind);
+    let questions = [
+        (
+            made.contains(ObjectKind::View.name()),
+            "CREATE VIEW",
+            format!("CREATE VIEW {none} AS SELECT * FROM {nowhere}"),
+        ),
+        (
+            set_aside || kinds.contains(ObjectKind::Trigger.name()),
+            "TRIGGER",
+            format!(
+                "CREATE TRIGGER {none} BEFORE INSERT ON {nowhere} FOR EACH ROW SET @pilotfish = 1"
+            ),
+        ),
+        (
+            set_aside,
+            "LOCK TABLES",
+            format!("LOCK TABLES {nowhere} WRITE"),
+        ),
+        (
+            kinds.contains(ObjectKind::Event.name()),
+            "EVENT",
+            format!("DROP EVENT {none}"),
+        ),
+        (
+            kinds.iter().any(is_routine),
+            "ALTER ROUTINE",
+            format!("DROP PROCEDURE {none}"),
+        ),
+    ];
+    for (needed, right, question) in questions {
+        if needed && let Err(error) = target.conn.query_drop(question).await {
+            denied(error.into(), right, &live)?;
+        }
+    }
+    if made.iter().any(is_routine) {
+        let question = LACKS_CREATE_ROUTINE.replace("{live}", &literal(&live));
+        if target.conn.query_first(question).await? == Some(true) {
+            let error = Error::Denied("the account may not make routines".to_owned());
+            denied(error, "CREATE ROUTINE", &live)?;
+        }
+    }
+    Ok(())
+}
+
+/// The server's refusal, with the right by its name: some of its messages leave that out.
+fn denied(error: Error, right: &str, live: &str) -> Result<(), Error> {
+    match error {
+        Error::Denied(message) => Err(Error::Denied(format!(
+            "{message}: what follows the swap needs {right} on {}.*",
+            quote(live)
+        ))),
+        Error::Sql { .. } => Ok(()),
+        error => Err(error),
+    }
+}
