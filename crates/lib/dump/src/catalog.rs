@@ -4,7 +4,7 @@ use pilotfish_sql::mysql::{Name, Token};
 
 use crate::digest::Digests;
 use crate::table::{Layout, Numbering, canonical};
-use crate::{Class, RoutineKind};
+use crate::{Class, Existing, RoutineKind};
 
 /// Tables and objects of the whole dump.
 #[derive(Debug, Default)]
@@ -37,7 +37,8 @@ impl Catalog {
         let database = name.database.as_ref().or(self.current.as_ref());
         let home = self.home.get_or_insert_with(|| database.cloned());
         match database {
-            Some(database) if Some(database) != home.as_ref() => {
+            // A dump that names no database at first may name the one it goes to: others are refused.
+            Some(database) if home.as_ref().is_some_and(|home| home != database) => {
                 format!("{database}.{}", name.name)
             }
             _ => name.name.clone(),
@@ -50,7 +51,13 @@ impl Catalog {
     }
 
     /// Takes note of a statement that runs under the session with this key.
-    pub(crate) fn record(&mut self, class: &Class, tokens: &[Token<'_>], session: &str) {
+    pub(crate) fn record(
+        &mut self,
+        class: &Class,
+        existing: Existing,
+        tokens: &[Token<'_>],
+        session: &str,
+    ) {
         match class {
             Class::UseDatabase(database) => {
                 self.home.get_or_insert_with(|| Some(database.clone()));
@@ -60,8 +67,15 @@ impl Catalog {
                 self.home.get_or_insert_with(|| Some(database.clone()));
             }
             Class::CreateTable { name, references } => {
+                let key = self.key(name);
+                if existing == Existing::Replace {
+                    self.digests.drop_table(&key);
+                }
+                let keeps = existing == Existing::Keep && self.digests.has_table(&key);
                 let table = self.define(name, references, tokens, session);
-                *self.digests.layout(&table) = Layout::of_create(tokens);
+                if !keeps {
+                    *self.digests.layout(&table) = Layout::of_create(tokens);
+                }
             }
             Class::AlterTable {
                 keys_switch: true, ..
@@ -81,11 +95,12 @@ impl Catalog {
                     self.digests.drop_table(&key);
                 }
             }
-            Class::DropView { names } => {
-                for name in names {
-                    let key = self.object_key("view", name);
-                    self.digests.drop_object(&key);
-                }
+            Class::DropView { names } => self.drop_objects("view", names),
+            Class::DropSequence { names } => self.drop_objects("sequence", names),
+            Class::DropTrigger(name) => self.drop_objects("trigger", std::slice::from_ref(name)),
+            Class::DropEvent(name) => self.drop_objects("event", std::slice::from_ref(name)),
+            Class::DropRoutine { kind, name } => {
+                self.drop_objects(routine(*kind), std::slice::from_ref(name));
             }
             Class::Other => self.digests.other(session, &canonical(tokens)),
             _ => self.record_object(class, tokens, session),
@@ -106,6 +121,13 @@ impl Catalog {
         };
         let key = self.object_key(kind, name);
         self.digests.object(key, session, &canonical(tokens));
+    }
+
+    fn drop_objects(&mut self, kind: &str, names: &[Name]) {
+        for name in names {
+            let key = self.object_key(kind, name);
+            self.digests.drop_object(&key);
+        }
     }
 
     fn object_key(&mut self, kind: &str, name: &Name) -> String {

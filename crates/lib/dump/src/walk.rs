@@ -6,6 +6,8 @@ use pilotfish_sql::mysql::{
 
 use crate::digest;
 use crate::frame::{LOOKAHEAD, View, is_blank};
+use crate::phrase::running;
+use crate::session::refuse_looking_back;
 use crate::table::Numbering;
 use crate::{RowOrder, Verb};
 
@@ -28,6 +30,8 @@ pub(crate) struct Chunk {
     pub(crate) bytes: u64,
     pub(crate) sum: u128,
     pub(crate) order: Order,
+    /// A row of it was the only one of its INSERT.
+    pub(crate) lone: bool,
 }
 
 /// What the rows of a chunk ask for; see [`RowOrder`].
@@ -72,6 +76,8 @@ pub(crate) enum Walked {
     Tail,
     /// This byte cannot stand here.
     Malformed(usize),
+    /// The tuple here asks for what the statement before left.
+    LooksBack,
 }
 
 /// A walk over one INSERT's tuples, through as many views as it takes.
@@ -83,6 +89,7 @@ pub(crate) struct Walk {
     /// Number of the next row in its table, from 0.
     number: u64,
     after_tuple: bool,
+    looks_back: bool,
 }
 
 impl Walk {
@@ -98,6 +105,7 @@ impl Walk {
             chunk_bytes,
             number,
             after_tuple: false,
+            looks_back: false,
         }
     }
 
@@ -121,6 +129,7 @@ impl Walk {
                 return (open, first, Walked::Full);
             }
             match self.tuple(view.data, open) {
+                Scan::Complete(_) if self.looks_back => return (open, first, Walked::LooksBack),
                 Scan::Complete(end) => {
                     if self.chunk.count == 1 {
                         first = Some(open);
@@ -147,11 +156,14 @@ impl Walk {
             Numbering::None | Numbering::Omitted => usize::MAX,
         };
         let mut place = 0;
-        let mut expressions = false;
+        let (mut expressions, mut looks_back) = (false, false);
         let mut next_number = numbering == Numbering::Omitted;
         let scan = scan_tuple(data, open, mode.no_backslash_escapes, |literal| {
             expressions |= match literal {
-                Literal::Expression(_) => true,
+                Literal::Expression(text) => {
+                    looks_back |= refuse_looking_back(&running(text, mode)).is_err();
+                    true
+                }
                 Literal::String { quote: b'"', .. } => mode.ansi_quotes,
                 _ => false,
             };
@@ -163,6 +175,7 @@ impl Walk {
         let Scan::Complete(end) = scan else {
             return scan;
         };
+        self.looks_back |= looks_back;
         let reason = match verb {
             Verb::Replace => Some("REPLACE"),
             Verb::InsertIgnore => Some("INSERT IGNORE"),
@@ -201,6 +214,7 @@ impl Chunk {
         }
         self.tuples.extend_from_slice(&other.tuples);
         self.count += other.count;
+        self.lone |= other.lone;
         self.order = self.order.merged(other.order);
     }
 }

@@ -21,6 +21,9 @@ pub trait Load: Send + Sync {
     /// The grammar the server reads; asks it for its version.
     async fn dialect(&self) -> Result<pilotfish_sql::Dialect, Error>;
 
+    /// The `sql_mode` that a session of the stock client begins with.
+    async fn sql_mode(&self) -> Result<String, Error>;
+
     /// Locks one live database for this loader.
     ///
     /// # Errors
@@ -373,6 +376,8 @@ pub trait Worker: Send {
 /// Rows of one INSERT statement (or several alike) on their way to the server.
 #[derive(Debug, Clone)]
 pub struct RowBatch {
+    /// A row of it was the only one of its INSERT: NULL where none may be is an error there.
+    pub lone: bool,
     /// Table, unquoted.
     pub table: String,
     /// Column list, where the statement has one.

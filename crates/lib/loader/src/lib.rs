@@ -15,6 +15,7 @@ mod database;
 mod feed;
 mod history;
 mod items;
+mod later;
 mod options;
 mod pipeline;
 mod plan;

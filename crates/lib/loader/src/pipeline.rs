@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use pilotfish_dump::{Item, Position, RowOrder, Rows, Statement, Verb};
+use pilotfish_dump::{Existing, Item, Position, RowOrder, Rows, Statement, Verb};
 use pilotfish_engine::load::{Completed, Object, RowBatch, Stage};
 use pilotfish_failure::{Context as _, Failure, Kind};
 use tokio_util::sync::CancellationToken;
 
 use crate::feed::Feed;
 use crate::items::{Action, Router};
+use crate::later::Later;
 use crate::pool::{Done, Job, Pool};
 use crate::{Phase, Progress};
 
@@ -37,7 +38,9 @@ pub(crate) struct Pipeline<'a> {
     file: Option<Arc<str>>,
     tables: HashMap<String, Table>,
     sequences: BTreeSet<String>,
-    objects: Vec<Object>,
+    later: Later,
+    /// Something was made already.
+    begun: bool,
     /// A statement that was not understood ran: counts of rows prove nothing.
     opaque: bool,
 }
@@ -73,7 +76,8 @@ impl<'a> Pipeline<'a> {
             file: None,
             tables: HashMap::new(),
             sequences: BTreeSet::new(),
-            objects: Vec::new(),
+            later: Later::default(),
+            begun: false,
             opaque: false,
         })
     }
@@ -144,10 +148,19 @@ impl<'a> Pipeline<'a> {
     async fn statement(&mut self, statement: Statement) -> Result<(), Failure> {
         let action = self.router.route(&statement)?;
         let head = || format!("run {}: {}", statement.position, excerpt(&statement.text));
+        let at = &statement.position;
+        self.begun |= !matches!(action, Action::Leave | Action::Session | Action::DropDatabase | Action::DropTables(_));
         match action {
             Action::Leave => Ok(()),
+            Action::DropDatabase if self.begun => Err(Failure::new(
+                Kind::BadData,
+                format!("read {at}: DROP DATABASE after the dump has filled it"),
+            )
+            .with_hint("take out what comes before it")),
+            Action::DropDatabase => Ok(()),
             Action::Session => self.stage.execute(&statement.text).await.context(head()),
             Action::Barrier => {
+                self.later.refuse_firing_on(&statement.text, at)?;
                 self.drain_all().await?;
                 self.opaque = true;
                 self.stage
@@ -159,7 +172,18 @@ impl<'a> Pipeline<'a> {
                 self.sequences.insert(name);
                 self.stage.execute(&statement.text).await.context(head())
             }
-            Action::CreateTable(name) => {
+            Action::DropSequences(names) => {
+                for name in names {
+                    self.sequences.remove(&name);
+                }
+                self.stage.execute(&statement.text).await.context(head())
+            }
+            Action::CreateTable { name, existing } => {
+                if existing == Existing::Replace {
+                    self.drain(&name).await?;
+                    self.tables.remove(&name);
+                    self.later.drop_of_table(&name);
+                }
                 for table in self.tables.values_mut() {
                     table.closing = true;
                 }
@@ -183,25 +207,38 @@ impl<'a> Pipeline<'a> {
                 for name in names {
                     self.drain(&name).await?;
                     self.tables.remove(&name);
+                    self.later.drop_of_table(&name);
                 }
                 self.stage.execute(&statement.text).await.context(head())
             }
-            Action::Object { kind, name, table } => {
+            Action::Object {
+                kind,
+                name,
+                table,
+                existing,
+            } => {
                 let session = self.stage.session().await.context(head())?;
-                self.objects.push(Object {
+                let object = Object {
                     kind,
                     name,
                     table,
-                    sql: statement.text,
+                    sql: statement.text.clone(),
                     session,
                     digest: String::new(),
-                });
+                };
+                self.later.add(object, existing, at)
+            }
+            Action::DropObjects(kind, names) => {
+                self.later.drop(kind, &names);
                 Ok(())
             }
         }
     }
 
     async fn send_rows(&mut self, rows: Rows) -> Result<(), Failure> {
+        self.begun = true;
+        self.later
+            .refuse_firing(&rows.head.table.name, &rows.position)?;
         let Some(name) = self.router.rows(&rows)? else {
             return Ok(());
         };
@@ -222,6 +259,7 @@ impl<'a> Pipeline<'a> {
             tail: rows.head.tail.clone(),
             rows: rows.count,
             ordered: rows.order != RowOrder::Free,
+            lone: rows.lone,
             no_backslash_escapes: rows.head.no_backslash_escapes,
             session,
         };
@@ -336,7 +374,7 @@ impl<'a> Pipeline<'a> {
         self.drain_all().await?;
         self.pool.close().await;
         let mut staged = Staged {
-            objects: self.objects,
+            objects: self.later.into_objects(),
             ..Staged::default()
         };
         staged.sequences = self.sequences.intersection(&there).cloned().collect();

@@ -8,6 +8,7 @@
 mod command_line;
 mod commands;
 mod crash;
+mod grammar;
 mod hard_cases;
 mod other_hands;
 mod readers;

@@ -111,6 +111,7 @@ impl Scene {
     ) -> Result<RowBatch, Error> {
         let session = stage.session().await?;
         Ok(RowBatch {
+            lone: false,
             rows: rows.len() as u64,
             ..batch(&session, table, &self.fixture.tuples(rows))
         })
@@ -337,6 +338,7 @@ pub(super) fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
 /// A batch with one row of plain INSERT.
 pub(super) fn batch(session: &Arc<SessionState>, table: &str, tuples: &str) -> RowBatch {
     RowBatch {
+        lone: false,
         table: table.to_owned(),
         columns: None,
         verb: "INSERT",

@@ -286,6 +286,7 @@ impl Bench {
 
 fn batch(table: &str, tuple: &str, session: &Arc<SessionState>) -> RowBatch {
     RowBatch {
+        lone: false,
         table: table.to_owned(),
         columns: None,
         verb: "INSERT",
