@@ -3,6 +3,7 @@
 use pilotfish_sql::mysql::{Name, Token};
 
 use crate::digest::Digests;
+use crate::phrase::Phrase;
 use crate::table::{Layout, Numbering, canonical};
 use crate::{Class, Existing, RoutineKind};
 
@@ -14,6 +15,8 @@ pub(crate) struct Catalog {
     home: Option<Option<String>>,
     /// What `USE` last said in this file.
     current: Option<String>,
+    /// Character set and collation that the first CREATE DATABASE gives it, as it spells them.
+    charset: Option<String>,
 }
 
 impl Catalog {
@@ -30,6 +33,11 @@ impl Catalog {
     /// The database that the dump itself names.
     pub(crate) fn home(&self) -> Option<&str> {
         self.home.as_ref()?.as_deref()
+    }
+
+    /// What the dump's CREATE DATABASE says of character set and collation.
+    pub(crate) fn charset(&self) -> Option<&str> {
+        self.charset.as_deref()
     }
 
     /// A name as digests spell it: with its database only where that is not the dump's own.
@@ -64,7 +72,10 @@ impl Catalog {
                 self.current = Some(database.clone());
             }
             Class::CreateDatabase(database) => {
-                self.home.get_or_insert_with(|| Some(database.clone()));
+                let home = self.home.get_or_insert_with(|| Some(database.clone()));
+                if self.charset.is_none() && home.as_ref() == Some(database) {
+                    self.charset = database_charset(tokens);
+                }
             }
             Class::CreateTable { name, references } => {
                 let key = self.key(name);
@@ -157,6 +168,30 @@ impl Catalog {
             .define(&table, session, &canonical(tokens), references);
         table
     }
+}
+
+/// `CHARACTER SET x COLLATE y` of a CREATE DATABASE.
+fn database_charset(tokens: &[Token<'_>]) -> Option<String> {
+    let mut clauses = Vec::new();
+    let mut phrase = Phrase::new(tokens);
+    while let Some(token) = phrase.next() {
+        let clause = if token.is("COLLATE") {
+            "COLLATE"
+        } else if token.is("CHARSET") || (token.is("CHARACTER") && phrase.word("SET")) {
+            "CHARACTER SET"
+        } else {
+            continue;
+        };
+        phrase.punctuation(b'=');
+        // Nothing but a name may go into a statement of ours.
+        let name = phrase.next().map(|token| String::from_utf8_lossy(token.text));
+        let name = name.unwrap_or_default();
+        let name = name.trim_matches(['\'', '"', '`']);
+        if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            clauses.push(format!("{clause} {name}"));
+        }
+    }
+    (!clauses.is_empty()).then(|| clauses.join(" "))
 }
 
 const fn routine(kind: RoutineKind) -> &'static str {

@@ -125,6 +125,13 @@ impl Reader {
         Ok(self.shared.catalog.home().map(str::to_owned))
     }
 
+    /// Character set and collation that the dump's CREATE DATABASE gives it, as SQL spells them; known with
+    /// [`Self::database`].
+    #[must_use]
+    pub fn database_charset(&self) -> Option<String> {
+        self.shared.catalog.charset().map(str::to_owned)
+    }
+
     /// Stored (compressed) bytes read so far, for progress.
     #[must_use]
     pub fn read_bytes(&self) -> Arc<AtomicU64> {

@@ -273,6 +273,7 @@ impl Script {
         match &mut self.gathered {
             Some(gathered)
                 if Arc::ptr_eq(&gathered.known, known)
+                    && gathered.chunk.may_join(&chunk)
                     && gathered.chunk.tuples.len() + chunk.tuples.len() <= limit + limit / 4 =>
             {
                 gathered.chunk.append(&chunk);

@@ -32,6 +32,8 @@ pub(crate) struct Chunk {
     pub(crate) order: Order,
     /// A row of it was the only one of its INSERT.
     pub(crate) lone: bool,
+    /// So many of its rows ask for the next number.
+    pub(crate) numbered: u64,
 }
 
 /// What the rows of a chunk ask for; see [`RowOrder`].
@@ -176,6 +178,7 @@ impl Walk {
             return scan;
         };
         self.looks_back |= looks_back;
+        self.chunk.numbered += u64::from(next_number);
         let reason = match verb {
             Verb::Replace => Some("REPLACE"),
             Verb::InsertIgnore => Some("INSERT IGNORE"),
@@ -207,6 +210,13 @@ impl Chunk {
         self.bytes += tuple.len() as u64;
     }
 
+    /// Whether the server numbers the rows of two INSERTs alike when they come in one. It reserves numbers
+    /// for all rows of a statement, and loses some where not all ask for one.
+    pub(crate) fn may_join(&self, other: &Self) -> bool {
+        let numbered = self.numbered + other.numbered;
+        numbered == 0 || numbered == self.count + other.count
+    }
+
     /// Appends another chunk's rows.
     pub(crate) fn append(&mut self, other: &Self) {
         if self.count > 0 && other.count > 0 {
@@ -215,6 +225,7 @@ impl Chunk {
         self.tuples.extend_from_slice(&other.tuples);
         self.count += other.count;
         self.lone |= other.lone;
+        self.numbered += other.numbered;
         self.order = self.order.merged(other.order);
     }
 }

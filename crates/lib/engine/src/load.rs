@@ -56,6 +56,8 @@ pub struct TargetOptions {
     pub database: String,
     /// The name the dump uses for it, where that differs.
     pub dump_database: Option<String>,
+    /// Character set and collation of the live database where it is made anew, as SQL spells them.
+    pub charset: Option<String>,
     /// Stage aside and rename, or write straight into the live database.
     pub swap: SwapMode,
     /// Whose rights views, triggers and routines run with.

@@ -106,6 +106,7 @@ impl<'a> Opened<'a> {
             .target(TargetOptions {
                 database: database.clone(),
                 dump_database: dump_database.clone(),
+                charset: feed.database_charset.clone(),
                 swap: options.swap,
                 definer: options.definer,
                 no_binlog: options.no_binlog,

@@ -44,6 +44,7 @@ impl Scene {
         TargetOptions {
             database: self.database.clone(),
             dump_database: None,
+            charset: None,
             swap: SwapMode::Rename,
             definer: Definer::Current,
             no_binlog: false,

@@ -304,6 +304,7 @@ async fn every_cell(kind: ServerKind, own_types: &[&str]) {
     let options = TargetOptions {
         database: "app".to_owned(),
         dump_database: None,
+        charset: None,
         swap: SwapMode::Rename,
         definer: Definer::Current,
         no_binlog: false,
