@@ -67,8 +67,11 @@ fn compare_all(kind: ServerKind, ways: &[Rows]) {
             continue;
         }
         let taken = pair.by_client(&case);
+        // Only rows know how they travel.
+        let rows = ["07", "08", "09"].iter().any(|item| case.name.starts_with(item));
         let judged: Vec<_> = ways
             .iter()
+            .filter(|way| rows || matches!(way, Rows::LoadData))
             .filter_map(|way| Some((way, pair.compare(&case, &taken, *way).err()?)))
             .collect();
         match judged.as_slice() {

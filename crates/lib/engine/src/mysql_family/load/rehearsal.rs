@@ -13,7 +13,7 @@ use super::names::qualified;
 use super::target::MysqlTarget;
 use super::{objects, session};
 use crate::Error;
-use crate::load::{Object, ObjectKind, SwapPlan};
+use crate::load::{Definer, Object, ObjectKind, SwapPlan};
 
 /// Makes and drops every object on the stage; live tables that stay are seen through views.
 ///
@@ -104,13 +104,23 @@ async fn make_all<'a>(
 }
 
 async fn make(target: &mut MysqlTarget, object: &Object) -> Result<(), Error> {
+    let definer = target.access.options.definer;
+    run(target, object, definer).await?;
+    if object.kind == ObjectKind::View && definer == Definer::Keep {
+        // Its own definer has no rights on the stage, and a view over it would be refused for that.
+        run(target, object, Definer::Current).await?;
+    }
+    Ok(())
+}
+
+async fn run(target: &mut MysqlTarget, object: &Object, definer: Definer) -> Result<(), Error> {
     let access = &target.access;
     let entry = objects::entry(
         object,
         access.flavour,
         &access.dump_database(),
         &access.names.staging,
-        access.options.definer,
+        definer,
     );
     let made = journal::run(target, &entry).await;
     made.map_err(|error| named(&entry, error))
