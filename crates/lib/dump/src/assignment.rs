@@ -83,11 +83,16 @@ fn special(phrase: &Phrase<'_>) -> Option<Target> {
 /// `global`: whether the last scope that was named is the server's; it holds for what follows it.
 fn assignment<'a>(tokens: &'a [Token<'a>], global: &mut bool) -> Assignment<'a> {
     let mut phrase = Phrase::new(tokens);
-    let scope = tokens.first().filter(|first| SCOPES.iter().any(|scope| first.is(scope)));
+    let scope = tokens
+        .first()
+        .filter(|first| SCOPES.iter().any(|scope| first.is(scope)));
     if let Some(scope) = scope {
         *global = !(scope.is("SESSION") || scope.is("LOCAL"));
     }
-    let bare = scope.is_none() && tokens.first().is_some_and(|first| first.kind != TokenKind::Variable);
+    let bare = scope.is_none()
+        && tokens
+            .first()
+            .is_some_and(|first| first.kind != TokenKind::Variable);
     let target = match target(&mut phrase).unwrap_or(Target::Unknown) {
         Target::System(name) if bare && *global => Target::Global(name),
         target => target,

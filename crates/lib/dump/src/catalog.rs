@@ -184,10 +184,16 @@ fn database_charset(tokens: &[Token<'_>]) -> Option<String> {
         };
         phrase.punctuation(b'=');
         // Nothing but a name may go into a statement of ours.
-        let name = phrase.next().map(|token| String::from_utf8_lossy(token.text));
+        let name = phrase
+            .next()
+            .map(|token| String::from_utf8_lossy(token.text));
         let name = name.unwrap_or_default();
         let name = name.trim_matches(['\'', '"', '`']);
-        if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        if !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        {
             clauses.push(format!("{clause} {name}"));
         }
     }

@@ -81,7 +81,11 @@ impl Session {
         let modes = sql_mode.to_ascii_uppercase();
         let sql_mode = Value {
             flags: Flags::of_names(&modes),
-            text: if modes.is_empty() { DEFAULT.to_owned() } else { modes },
+            text: if modes.is_empty() {
+                DEFAULT.to_owned()
+            } else {
+                modes
+            },
         };
         Self {
             flavour,
@@ -336,7 +340,8 @@ fn refuse_the_moment(name: &str, value: &[Token<'_>]) -> Result<(), String> {
     let Some((name, harmless)) = OF_THE_MOMENT.iter().find(|(of, _)| *of == name) else {
         return Ok(());
     };
-    let restores = matches!(value, [token] if token.is("DEFAULT") || token.kind == TokenKind::Variable);
+    let restores =
+        matches!(value, [token] if token.is("DEFAULT") || token.kind == TokenKind::Variable);
     let spelt = join(value);
     if restores || harmless.contains(&spelt.as_str()) {
         return Ok(());
@@ -355,16 +360,18 @@ pub(crate) fn refuse_looking_back(tokens: &[Token<'_>]) -> Result<(), String> {
         empty.then(|| format!("{name}()"))
     });
     let variable = || {
-        tokens.iter().filter(|token| token.kind == TokenKind::Variable).find_map(|token| {
-            match variable(token) {
+        tokens
+            .iter()
+            .filter(|token| token.kind == TokenKind::Variable)
+            .find_map(|token| match variable(token) {
                 Variable::System { name, .. }
-                    if ["last_insert_id", "identity", "warning_count", "error_count"].contains(&name.as_str()) =>
+                    if ["last_insert_id", "identity", "warning_count", "error_count"]
+                        .contains(&name.as_str()) =>
                 {
                     Some(format!("@@{name}"))
                 }
                 _ => None,
-            }
-        })
+            })
     };
     match call.or_else(variable) {
         None => Ok(()),

@@ -58,12 +58,16 @@ impl Transaction {
             Class::Transaction if is(0, "SAVEPOINT") || is(0, "RELEASE") => {}
             Class::Transaction => {
                 self.pending = None;
-                let chained = tokens.windows(2).any(|pair| {
-                    pair[0].is("AND") && pair[1].is("CHAIN")
-                });
+                let chained = tokens
+                    .windows(2)
+                    .any(|pair| pair[0].is("AND") && pair[1].is("CHAIN"));
                 self.begun = !is(0, "COMMIT") || chained;
             }
-            Class::Other if ["INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"].iter().any(|verb| is(0, verb)) => {
+            Class::Other
+                if ["INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"]
+                    .iter()
+                    .any(|verb| is(0, verb)) =>
+            {
                 self.change(at);
             }
             Class::Session | Class::UseDatabase(_) | Class::SetSequence(_) | Class::Empty => {}
@@ -88,8 +92,10 @@ impl Transaction {
 
 fn is_off(value: &Token<'_>) -> bool {
     let spelt = value.text.trim_ascii();
-    matches!(value.kind, TokenKind::Word | TokenKind::Number | TokenKind::String)
-        && [&b"0"[..], b"OFF", b"FALSE", b"'0'", b"'OFF'", b"\"OFF\""]
-            .iter()
-            .any(|off| spelt.eq_ignore_ascii_case(off))
+    matches!(
+        value.kind,
+        TokenKind::Word | TokenKind::Number | TokenKind::String
+    ) && [&b"0"[..], b"OFF", b"FALSE", b"'0'", b"'OFF'", b"\"OFF\""]
+        .iter()
+        .any(|off| spelt.eq_ignore_ascii_case(off))
 }

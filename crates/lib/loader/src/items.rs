@@ -83,12 +83,11 @@ impl Router {
                 existing: statement.existing,
             })
         };
-        let dropped = |kind, names: &[Name]| Ok(Action::DropObjects(kind, self.own_names(names, at)?));
+        let dropped =
+            |kind, names: &[Name]| Ok(Action::DropObjects(kind, self.own_names(names, at)?));
         match &statement.class {
             Class::Session => Ok(Action::Session),
-            Class::UseDatabase(name)
-            | Class::CreateDatabase(name)
-            | Class::AlterDatabase(name) => {
+            Class::UseDatabase(name) | Class::CreateDatabase(name) | Class::AlterDatabase(name) => {
                 self.own_database(name, at)?;
                 Ok(Action::Leave)
             }
@@ -133,9 +132,7 @@ impl Router {
             Class::DropRoutine { kind, name } => {
                 dropped(routine(*kind), std::slice::from_ref(name))
             }
-            Class::DropSequence { names } => {
-                Ok(Action::DropSequences(self.own_names(names, at)?))
-            }
+            Class::DropSequence { names } => Ok(Action::DropSequences(self.own_names(names, at)?)),
             Class::ServerState => {
                 tracing::debug!(position = %at, "leaves out a statement about the state of the dump's server");
                 Ok(Action::Leave)

@@ -19,10 +19,9 @@ impl Later {
         existing: Existing,
         at: &Position,
     ) -> Result<(), Failure> {
-        let twin = self
-            .0
-            .iter()
-            .position(|other| other.kind == object.kind && same(object.kind, &other.name, &object.name));
+        let twin = self.0.iter().position(|other| {
+            other.kind == object.kind && same(object.kind, &other.name, &object.name)
+        });
         match (twin, existing) {
             (None, _) => self.0.push(object),
             (Some(twin), Existing::Replace) => {
@@ -82,7 +81,9 @@ impl Later {
         });
         let named = |table: &&String| {
             let table = table.as_bytes();
-            statement.windows(table.len().max(1)).any(|part| part == table)
+            statement
+                .windows(table.len().max(1))
+                .any(|part| part == table)
         };
         let mut tables = self.0.iter().filter_map(|object| object.table.as_ref());
         match tables.find(named).filter(|_| changes) {

@@ -149,7 +149,10 @@ impl<'a> Pipeline<'a> {
         let action = self.router.route(&statement)?;
         let head = || format!("run {}: {}", statement.position, excerpt(&statement.text));
         let at = &statement.position;
-        self.begun |= !matches!(action, Action::Leave | Action::Session | Action::DropDatabase | Action::DropTables(_));
+        self.begun |= !matches!(
+            action,
+            Action::Leave | Action::Session | Action::DropDatabase | Action::DropTables(_)
+        );
         match action {
             Action::Leave => Ok(()),
             Action::DropDatabase if self.begun => Err(Failure::new(

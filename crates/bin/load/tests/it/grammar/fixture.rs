@@ -9,6 +9,7 @@
 //! - `names its database`: the dump makes the database itself, and `load` gets no `--into`
 //! - `refused TEXT`: the client takes it, `load` ends with 65 and says TEXT, and nothing is in `app`
 //! - `both refuse TEXT`: the client ends with an error too
+//! - `load refuses TEXT`: as `refused`; what the client does depends on its version
 //! - `only load WHY`: the client ends with an error, `load` takes it
 //! - `differs WHY`: both take it and store something else, which is meant
 //! - `gives SQL => ROWS`: what this gives in `load`'s database; rows are parted by ` / `
@@ -26,6 +27,7 @@ pub(super) enum Outcome {
     Same,
     Refused(String),
     BothRefuse(String),
+    LoadRefuses(String),
     OnlyLoad,
     Differs,
 }
@@ -107,8 +109,7 @@ impl Case {
     /// Takes a directive; `false` if the case is not for this server.
     fn follow(&mut self, directive: &str, kind: ServerKind) -> bool {
         let take = |head: &str| directive.strip_prefix(head).map(str::trim);
-        if let Some(kinds) = take("only load") {
-            let _why = kinds;
+        if take("only load ").is_some() {
             self.outcome = Outcome::OnlyLoad;
         } else if let Some(kinds) = take("only ") {
             return is_one_of(kind, kinds);
@@ -116,14 +117,15 @@ impl Case {
             let (kinds, directive) = rest.split_once(' ').expect("`on KINDS DIRECTIVE`");
             return !is_one_of(kind, kinds) || self.follow(directive, kind);
         } else if let Some(args) = take("args ") {
-            self.args
-                .extend(args.split_whitespace().map(str::to_owned));
+            self.args.extend(args.split_whitespace().map(str::to_owned));
         } else if directive == "names its database" {
             self.names_its_database = true;
         } else if let Some(text) = take("refused ") {
             self.outcome = Outcome::Refused(text.to_owned());
         } else if let Some(text) = take("both refuse ") {
             self.outcome = Outcome::BothRefuse(text.to_owned());
+        } else if let Some(text) = take("load refuses ") {
+            self.outcome = Outcome::LoadRefuses(text.to_owned());
         } else if take("differs ").is_some() {
             self.outcome = Outcome::Differs;
         } else if directive == "same" {
@@ -139,7 +141,11 @@ impl Case {
 }
 
 fn is_one_of(kind: ServerKind, kinds: &str) -> bool {
-    let family = if kind.is_mariadb() { "mariadb" } else { "mysql" };
+    let family = if kind.is_mariadb() {
+        "mariadb"
+    } else {
+        "mysql"
+    };
     kinds
         .split(',')
         .any(|one| one == family || one == kind.name())

@@ -30,6 +30,7 @@ pub(super) async fn rehearse(target: &mut MysqlTarget, plan: &SwapPlan) -> Resul
         .query_drop(format!("USE {}", quote(&staging)))
         .await?;
     let staged = target.tables_of(&staging).await?;
+    refuse_without_table(plan, |table| staged.contains_key(table))?;
     let unchanged = plan
         .release
         .tables
@@ -70,6 +71,20 @@ pub(super) async fn rehearse(target: &mut MysqlTarget, plan: &SwapPlan) -> Resul
             .await?;
     }
     outcome
+}
+
+/// A trigger whose table is neither staged nor live could not be made after the swap.
+fn refuse_without_table(plan: &SwapPlan, staged: impl Fn(&str) -> bool) -> Result<(), Error> {
+    let nowhere = |table: &str| !staged(table) && !plan.release.tables.contains_key(table);
+    for object in &plan.objects {
+        if let Some(table) = object.table.as_deref().filter(|table| nowhere(table)) {
+            return Err(Error::Refused(format!(
+                "make {}: the release has no table {table}",
+                object.key()
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Makes objects, those that need others after them.
