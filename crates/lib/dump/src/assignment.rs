@@ -1,5 +1,7 @@
 //! SET statements, assignment by assignment.
 
+use std::ops::Range;
+
 use pilotfish_sql::mysql::{Token, TokenKind, unquote};
 
 use crate::phrase::{Phrase, at_commas};
@@ -9,6 +11,8 @@ use crate::phrase::{Phrase, at_commas};
 pub(crate) struct Assignment<'a> {
     pub(crate) target: Target,
     pub(crate) value: &'a [Token<'a>],
+    /// Where it stands in the statement.
+    pub(crate) span: Range<usize>,
 }
 
 /// What is set.
@@ -40,12 +44,21 @@ pub(crate) fn assignments<'a>(tokens: &'a [Token<'a>]) -> Vec<Assignment<'a>> {
         return vec![Assignment {
             target,
             value: phrase.rest(),
+            span: span(phrase.rest()),
         }];
     }
+    let mut global = false;
     at_commas(phrase.rest())
         .into_iter()
-        .map(assignment)
+        .map(|tokens| assignment(tokens, &mut global))
         .collect()
+}
+
+fn span(tokens: &[Token<'_>]) -> Range<usize> {
+    match (tokens.first(), tokens.last()) {
+        (Some(first), Some(last)) => first.start..last.end(),
+        _ => 0..0,
+    }
 }
 
 /// Forms that are no list of assignments.
@@ -67,15 +80,35 @@ fn special(phrase: &Phrase<'_>) -> Option<Target> {
     phrase.at_word("STATEMENT").then_some(Target::Unknown)
 }
 
-fn assignment<'a>(tokens: &'a [Token<'a>]) -> Assignment<'a> {
+/// `global`: whether the last scope that was named is the server's; it holds for what follows it.
+fn assignment<'a>(tokens: &'a [Token<'a>], global: &mut bool) -> Assignment<'a> {
     let mut phrase = Phrase::new(tokens);
-    let target = target(&mut phrase).unwrap_or(Target::Unknown);
+    let scope = tokens
+        .first()
+        .filter(|first| SCOPES.iter().any(|scope| first.is(scope)));
+    if let Some(scope) = scope {
+        *global = !(scope.is("SESSION") || scope.is("LOCAL"));
+    }
+    let bare = scope.is_none()
+        && tokens
+            .first()
+            .is_some_and(|first| first.kind != TokenKind::Variable);
+    let target = match target(&mut phrase).unwrap_or(Target::Unknown) {
+        Target::System(name) if bare && *global => Target::Global(name),
+        target => target,
+    };
     let value = match phrase.rest() {
         [token, value @ ..] if token.text == b"=" || token.text == b":=" => value,
         value => value,
     };
-    Assignment { target, value }
+    Assignment {
+        target,
+        value,
+        span: span(tokens),
+    }
 }
+
+const SCOPES: [&str; 5] = ["GLOBAL", "PERSIST", "PERSIST_ONLY", "SESSION", "LOCAL"];
 
 fn target(phrase: &mut Phrase<'_>) -> Option<Target> {
     if phrase.word("NAMES") || phrase.word("CHARSET") {
@@ -86,7 +119,7 @@ fn target(phrase: &mut Phrase<'_>) -> Option<Target> {
         phrase.next();
         return Some(Target::Names);
     }
-    let scope = phrase.any_word(&["GLOBAL", "PERSIST", "PERSIST_ONLY", "SESSION", "LOCAL"]);
+    let scope = phrase.any_word(&SCOPES);
     let global = |scope: &str| matches!(scope, "GLOBAL" | "PERSIST" | "PERSIST_ONLY");
     let token = phrase.next()?;
     if token.kind != TokenKind::Variable {

@@ -3,8 +3,9 @@
 use pilotfish_sql::mysql::{Name, Token};
 
 use crate::digest::Digests;
+use crate::phrase::Phrase;
 use crate::table::{Layout, Numbering, canonical};
-use crate::{Class, RoutineKind};
+use crate::{Class, Existing, RoutineKind};
 
 /// Tables and objects of the whole dump.
 #[derive(Debug, Default)]
@@ -14,6 +15,8 @@ pub(crate) struct Catalog {
     home: Option<Option<String>>,
     /// What `USE` last said in this file.
     current: Option<String>,
+    /// Character set and collation that the first CREATE DATABASE gives it, as it spells them.
+    charset: Option<String>,
 }
 
 impl Catalog {
@@ -32,12 +35,18 @@ impl Catalog {
         self.home.as_ref()?.as_deref()
     }
 
+    /// What the dump's CREATE DATABASE says of character set and collation.
+    pub(crate) fn charset(&self) -> Option<&str> {
+        self.charset.as_deref()
+    }
+
     /// A name as digests spell it: with its database only where that is not the dump's own.
     pub(crate) fn key(&mut self, name: &Name) -> String {
         let database = name.database.as_ref().or(self.current.as_ref());
         let home = self.home.get_or_insert_with(|| database.cloned());
         match database {
-            Some(database) if Some(database) != home.as_ref() => {
+            // A dump that names no database at first may name the one it goes to: others are refused.
+            Some(database) if home.as_ref().is_some_and(|home| home != database) => {
                 format!("{database}.{}", name.name)
             }
             _ => name.name.clone(),
@@ -50,18 +59,34 @@ impl Catalog {
     }
 
     /// Takes note of a statement that runs under the session with this key.
-    pub(crate) fn record(&mut self, class: &Class, tokens: &[Token<'_>], session: &str) {
+    pub(crate) fn record(
+        &mut self,
+        class: &Class,
+        existing: Existing,
+        tokens: &[Token<'_>],
+        session: &str,
+    ) {
         match class {
             Class::UseDatabase(database) => {
                 self.home.get_or_insert_with(|| Some(database.clone()));
                 self.current = Some(database.clone());
             }
             Class::CreateDatabase(database) => {
-                self.home.get_or_insert_with(|| Some(database.clone()));
+                let home = self.home.get_or_insert_with(|| Some(database.clone()));
+                if self.charset.is_none() && home.as_ref() == Some(database) {
+                    self.charset = database_charset(tokens);
+                }
             }
             Class::CreateTable { name, references } => {
+                let key = self.key(name);
+                if existing == Existing::Replace {
+                    self.digests.drop_table(&key);
+                }
+                let keeps = existing == Existing::Keep && self.digests.has_table(&key);
                 let table = self.define(name, references, tokens, session);
-                *self.digests.layout(&table) = Layout::of_create(tokens);
+                if !keeps {
+                    *self.digests.layout(&table) = Layout::of_create(tokens);
+                }
             }
             Class::AlterTable {
                 keys_switch: true, ..
@@ -81,11 +106,12 @@ impl Catalog {
                     self.digests.drop_table(&key);
                 }
             }
-            Class::DropView { names } => {
-                for name in names {
-                    let key = self.object_key("view", name);
-                    self.digests.drop_object(&key);
-                }
+            Class::DropView { names } => self.drop_objects("view", names),
+            Class::DropSequence { names } => self.drop_objects("sequence", names),
+            Class::DropTrigger(name) => self.drop_objects("trigger", std::slice::from_ref(name)),
+            Class::DropEvent(name) => self.drop_objects("event", std::slice::from_ref(name)),
+            Class::DropRoutine { kind, name } => {
+                self.drop_objects(routine(*kind), std::slice::from_ref(name));
             }
             Class::Other => self.digests.other(session, &canonical(tokens)),
             _ => self.record_object(class, tokens, session),
@@ -106,6 +132,13 @@ impl Catalog {
         };
         let key = self.object_key(kind, name);
         self.digests.object(key, session, &canonical(tokens));
+    }
+
+    fn drop_objects(&mut self, kind: &str, names: &[Name]) {
+        for name in names {
+            let key = self.object_key(kind, name);
+            self.digests.drop_object(&key);
+        }
     }
 
     fn object_key(&mut self, kind: &str, name: &Name) -> String {
@@ -135,6 +168,36 @@ impl Catalog {
             .define(&table, session, &canonical(tokens), references);
         table
     }
+}
+
+/// `CHARACTER SET x COLLATE y` of a CREATE DATABASE.
+fn database_charset(tokens: &[Token<'_>]) -> Option<String> {
+    let mut clauses = Vec::new();
+    let mut phrase = Phrase::new(tokens);
+    while let Some(token) = phrase.next() {
+        let clause = if token.is("COLLATE") {
+            "COLLATE"
+        } else if token.is("CHARSET") || (token.is("CHARACTER") && phrase.word("SET")) {
+            "CHARACTER SET"
+        } else {
+            continue;
+        };
+        phrase.punctuation(b'=');
+        // Nothing but a name may go into a statement of ours.
+        let name = phrase
+            .next()
+            .map(|token| String::from_utf8_lossy(token.text));
+        let name = name.unwrap_or_default();
+        let name = name.trim_matches(['\'', '"', '`']);
+        if !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        {
+            clauses.push(format!("{clause} {name}"));
+        }
+    }
+    (!clauses.is_empty()).then(|| clauses.join(" "))
 }
 
 const fn routine(kind: RoutineKind) -> &'static str {

@@ -4,7 +4,7 @@ use pilotfish_sql::mysql::{Mode, Name, Token, TokenKind};
 
 use crate::assignment::{Target, assignments};
 use crate::phrase::{Phrase, at_commas, running};
-use crate::{Class, RoutineKind};
+use crate::{Class, Existing, RoutineKind};
 
 /// Tokens before the word that names the kind of a CREATE: OR REPLACE, ALGORITHM, DEFINER, SQL SECURITY.
 const HEAD: usize = 24;
@@ -55,6 +55,10 @@ fn statement(tokens: &[Token<'_>]) -> Option<Class> {
 }
 
 fn set(tokens: &[Token<'_>]) -> Class {
+    // A question to tables that are still being filled.
+    if tokens.iter().any(|token| token.is("SELECT")) {
+        return Class::Other;
+    }
     let mut class = Class::Session;
     for assignment in assignments(tokens) {
         match assignment.target {
@@ -72,12 +76,50 @@ fn set(tokens: &[Token<'_>]) -> Class {
     class
 }
 
+/// What a load takes of a SET that mixes it with what it leaves out: server state, transactions.
+pub(crate) fn kept_of_set(text: &[u8], tokens: &[Token<'_>]) -> Option<Vec<u8>> {
+    let list = assignments(tokens);
+    let keeps = |target: &Target| match target {
+        Target::User(_) | Target::Names => true,
+        Target::System(name) => name != "autocommit" && !is_server_state(name),
+        _ => false,
+    };
+    let kept: Vec<&[u8]> = list
+        .iter()
+        .filter(|assignment| keeps(&assignment.target))
+        .filter_map(|assignment| text.get(assignment.span.clone()))
+        .collect();
+    (!kept.is_empty() && kept.len() < list.len())
+        .then(|| [b"SET ".to_vec(), kept.join(&b", "[..])].concat())
+}
+
 /// Session variables that belong to replication: on a reload they would damage it.
 fn is_server_state(name: &str) -> bool {
     name == "sql_log_bin"
         || name == "server_id"
         || name == "pseudo_slave_mode"
         || name.starts_with("gtid_")
+}
+
+/// What a CREATE does with one of the same name.
+pub(crate) fn existing(tokens: &[Token<'_>]) -> Existing {
+    let mut phrase = Phrase::new(tokens);
+    if !phrase.word("CREATE") {
+        return Existing::Refuse;
+    }
+    if phrase.word("OR") {
+        return Existing::Replace;
+    }
+    // It follows the kind's name, which DEFINER and the like come before.
+    let head = &tokens[..tokens.len().min(HEAD)];
+    let keeps = head
+        .windows(3)
+        .position(|three| three[0].is("IF") && three[1].is("NOT") && three[2].is("EXISTS"));
+    let list = head.iter().position(|token| token.is_punctuation(b'('));
+    match keeps {
+        Some(at) if list.is_none_or(|list| at < list) => Existing::Keep,
+        _ => Existing::Refuse,
+    }
 }
 
 fn create(mut phrase: Phrase<'_>) -> Option<Class> {
@@ -232,8 +274,12 @@ fn drop(mut phrase: Phrase<'_>) -> Option<Class> {
         "ROLE",
         "SERVER",
     ])?;
-    phrase.word("BODY");
+    let body = kind == "PACKAGE" && phrase.word("BODY");
     phrase.if_exists();
+    let routine = |kind, phrase: &mut Phrase<'_>| {
+        let name = phrase.name()?;
+        Some(Class::DropRoutine { kind, name })
+    };
     Some(match kind {
         "TABLE" | "TABLES" => Class::DropTable {
             names: phrase.names()?,
@@ -241,10 +287,15 @@ fn drop(mut phrase: Phrase<'_>) -> Option<Class> {
         "VIEW" => Class::DropView {
             names: phrase.names()?,
         },
-        "TRIGGER" => Class::DropTrigger,
-        "PROCEDURE" | "FUNCTION" | "PACKAGE" => Class::DropRoutine,
-        "EVENT" => Class::DropEvent,
-        "SEQUENCE" => Class::DropSequence,
+        "TRIGGER" => Class::DropTrigger(phrase.name()?),
+        "PROCEDURE" => routine(RoutineKind::Procedure, &mut phrase)?,
+        "FUNCTION" => routine(RoutineKind::Function, &mut phrase)?,
+        "PACKAGE" if body => routine(RoutineKind::PackageBody, &mut phrase)?,
+        "PACKAGE" => routine(RoutineKind::Package, &mut phrase)?,
+        "EVENT" => Class::DropEvent(phrase.name()?),
+        "SEQUENCE" => Class::DropSequence {
+            names: phrase.names()?,
+        },
         "DATABASE" | "SCHEMA" => Class::DropDatabase(phrase.identifier()?),
         "USER" | "ROLE" => Class::Account,
         _ => Class::ServerState,

@@ -94,6 +94,10 @@ impl Digests {
         table.bytes += bytes;
     }
 
+    pub(crate) fn has_table(&self, table: &str) -> bool {
+        self.tables.contains_key(table)
+    }
+
     pub(crate) fn drop_table(&mut self, table: &str) {
         self.tables.remove(table);
     }

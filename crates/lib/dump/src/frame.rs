@@ -88,7 +88,9 @@ impl<'a> View<'a> {
             [b'#', ..] => self.line_comment(),
             [b'-', b'-', ..] if dash_comment(data, 0) => self.line_comment(),
             [b'/', b'*', ..] if is_inert(data, self.mode.flavour) => {
-                match skip_comment(data, 0, true) {
+                // Only what is conditional may hold comments of its own.
+                let nests = comment_at(data, 0, self.mode.flavour) != Comment::Plain;
+                match skip_comment(data, 0, nests) {
                     Some(length) => Between::Comment(length),
                     None if self.ended => Between::Open,
                     None => Between::NeedMore,
@@ -357,6 +359,7 @@ mod tests {
         assert_eq!(view("-- a; b\nx").between(), Between::LineComment(7));
         assert_eq!(view("--a").between(), Between::Statement);
         assert_eq!(view("/* a */x").between(), Between::Comment(7));
+        assert_eq!(view("/* /* a */x").between(), Between::Comment(10));
         assert_eq!(
             view("/*!999999\\- enable the sandbox mode */ \n").between(),
             Between::Comment(38)

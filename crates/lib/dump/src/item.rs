@@ -44,6 +44,20 @@ pub struct Statement {
     pub text: Bytes,
     /// Where it begins.
     pub position: Position,
+    /// What it does with one of the same name.
+    pub existing: Existing,
+}
+
+/// What a CREATE does where there is one of that name already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// It is an error; also for statements that create nothing.
+    #[default]
+    Refuse,
+    /// `OR REPLACE`.
+    Replace,
+    /// `IF NOT EXISTS`.
+    Keep,
 }
 
 /// What a statement does, as far as a loader must know.
@@ -90,7 +104,10 @@ pub enum Class {
     /// `DO SETVAL(..)` or `SELECT SETVAL(..)` of one sequence.
     SetSequence(Name),
     /// `DROP SEQUENCE`.
-    DropSequence,
+    DropSequence {
+        /// The sequences.
+        names: Vec<Name>,
+    },
     /// `CREATE VIEW`.
     CreateView {
         /// The view.
@@ -111,7 +128,7 @@ pub enum Class {
         table: Name,
     },
     /// `DROP TRIGGER`.
-    DropTrigger,
+    DropTrigger(Name),
     /// `CREATE PROCEDURE`, `FUNCTION`, `PACKAGE`, `PACKAGE BODY`.
     CreateRoutine {
         /// Which of them.
@@ -119,12 +136,17 @@ pub enum Class {
         /// The routine.
         name: Name,
     },
-    /// `DROP` of any routine.
-    DropRoutine,
+    /// `DROP` of a routine.
+    DropRoutine {
+        /// Which kind.
+        kind: RoutineKind,
+        /// The routine.
+        name: Name,
+    },
     /// `CREATE EVENT`.
     CreateEvent(Name),
     /// `DROP EVENT`.
-    DropEvent,
+    DropEvent(Name),
     /// `LOCK TABLES`, `UNLOCK TABLES`.
     Lock,
     /// `START TRANSACTION`, `BEGIN`, `COMMIT`, `ROLLBACK`, SET of autocommit or of isolation.
@@ -165,6 +187,8 @@ pub struct Rows {
     pub position: Position,
     /// Whether and where they may be moved.
     pub order: RowOrder,
+    /// One of them was the only row of its INSERT, where servers are stricter with NULL.
+    pub lone: bool,
 }
 
 /// What an INSERT says before and after its rows.

@@ -29,11 +29,14 @@ mod session;
 mod stored;
 mod summary;
 mod table;
+mod transaction;
 mod walk;
 mod window;
 
 pub use error::Error;
-pub use item::{Class, InsertHead, Item, Position, RoutineKind, RowOrder, Rows, Statement, Verb};
+pub use item::{
+    Class, Existing, InsertHead, Item, Position, RoutineKind, RowOrder, Rows, Statement, Verb,
+};
 pub use reader::{Options, Reader};
 pub use stored::{Source, identify};
 pub use summary::{Summary, TableDigest, Trailer};

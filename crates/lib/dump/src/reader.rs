@@ -23,10 +23,12 @@ pub struct Options {
     pub statement_limit: usize,
     /// The connection's character set until the dump names one.
     pub default_charset: String,
+    /// The server's own `sql_mode`: a session has it until the dump sets one.
+    pub sql_mode: String,
 }
 
 impl Options {
-    /// Chunks of 4 MiB, statements of 16 MiB, utf8mb4.
+    /// Chunks of 4 MiB, statements of 16 MiB, utf8mb4, no modes.
     #[must_use]
     pub fn new(flavour: Flavour) -> Self {
         Self {
@@ -34,6 +36,7 @@ impl Options {
             chunk_bytes: 4 * 1024 * 1024,
             statement_limit: 16 * 1024 * 1024,
             default_charset: "utf8mb4".to_owned(),
+            sql_mode: String::new(),
         }
     }
 }
@@ -120,6 +123,13 @@ impl Reader {
             }
         }
         Ok(self.shared.catalog.home().map(str::to_owned))
+    }
+
+    /// Character set and collation that the dump's CREATE DATABASE gives it, as SQL spells them; known with
+    /// [`Self::database`].
+    #[must_use]
+    pub fn database_charset(&self) -> Option<String> {
+        self.shared.catalog.charset().map(str::to_owned)
     }
 
     /// Stored (compressed) bytes read so far, for progress.

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pilotfish_sql::mysql::Tuples;
+use pilotfish_sql::mysql::{TokenKind, Tuples};
 
 use crate::digest;
 use crate::frame::{Ending, View};
 use crate::insert::{Beginning, Head, beginning};
 use crate::phrase::running;
 use crate::script::{Script, Shared, excerpt};
+use crate::session::refuse_looking_back;
 use crate::walk::{Chunk, Meaning, Order, Walk, Walked};
 use crate::{Error, InsertHead, Item, Position, Rows, Verb};
 
@@ -70,6 +71,7 @@ impl Script {
             },
         };
         let at = self.window.position(0);
+        self.transaction.change(&at);
         self.window.consume(known.head.text.len());
         let chunk = Chunk {
             tuples: std::mem::take(&mut self.spare),
@@ -178,6 +180,10 @@ impl Script {
             }
             Walked::Tail => self.tail(shared),
             Walked::Malformed(at) => Err(self.malformed(at, "this cannot stand in a VALUES list")),
+            Walked::LooksBack => Err(self.refused(
+                0,
+                "LAST_INSERT_ID(), ROW_COUNT() or their like, which speak of the statement before on one connection: write the value into the dump",
+            )),
         }
     }
 
@@ -203,7 +209,9 @@ impl Script {
         let Some(inserting) = self.inserting.take() else {
             return;
         };
-        for (chunk, position) in inserting.held {
+        let alone = !inserting.released && inserting.held.len() == 1;
+        for (mut chunk, position) in inserting.held {
+            chunk.lone = alone && chunk.count == 1;
             self.pass(&inserting.known, chunk, position, shared);
         }
     }
@@ -241,6 +249,13 @@ impl Script {
         self.known = None;
         if is_on_duplicate(&tail, &inserting) {
             self.pass_gathered(shared);
+            if let Err(what) = refuse_looking_back(&running(&tail, inserting.known.meaning.mode)) {
+                return Err(Error::Refused {
+                    at: inserting.at,
+                    what,
+                    head: excerpt(&inserting.known.head.text),
+                });
+            }
             pass_on_duplicate(inserting, tail, shared);
             return Ok(());
         }
@@ -258,6 +273,7 @@ impl Script {
         match &mut self.gathered {
             Some(gathered)
                 if Arc::ptr_eq(&gathered.known, known)
+                    && gathered.chunk.may_join(&chunk)
                     && gathered.chunk.tuples.len() + chunk.tuples.len() <= limit + limit / 4 =>
             {
                 gathered.chunk.append(&chunk);
@@ -302,6 +318,7 @@ fn rows(head: Arc<InsertHead>, chunk: Chunk, position: Position) -> Item {
         tuples,
         count,
         order,
+        lone,
         ..
     } = chunk;
     Item::Rows(Rows {
@@ -310,6 +327,7 @@ fn rows(head: Arc<InsertHead>, chunk: Chunk, position: Position) -> Item {
         count,
         position,
         order: order.public(),
+        lone,
     })
 }
 
@@ -333,6 +351,11 @@ fn is_on_duplicate(tail: &[u8], inserting: &Inserting) -> bool {
 
 fn pass_on_duplicate(inserting: Inserting, tail: Bytes, shared: &mut Shared) {
     let Inserting { known, held, .. } = inserting;
+    // Variables live on the dump's own session, and only it asks tables that others fill.
+    let expressions = running(&tail, known.meaning.mode)
+        .iter()
+        .any(|token| token.kind == TokenKind::Variable || token.is("SELECT"));
+    let alone = held.len() == 1;
     let mut number = shared.catalog.digests.count(&known.table);
     let seed = digest::seed(&[&known.meaning.seed.to_le_bytes(), &tail]);
     let head = Arc::new(InsertHead {
@@ -353,9 +376,10 @@ fn pass_on_duplicate(inserting: Inserting, tail: Bytes, shared: &mut Shared) {
             .digests
             .rows(&known.table, sum, chunk.count, chunk.bytes);
         chunk.order = chunk.order.merged(Order {
-            expressions: false,
+            expressions,
             reason: Some("ON DUPLICATE KEY UPDATE"),
         });
+        chunk.lone = alone && chunk.count == 1;
         shared
             .ready
             .push_back(rows(Arc::clone(&head), chunk, position));

@@ -8,14 +8,15 @@ use bytes::Bytes;
 use pilotfish_sql::mysql::Mode;
 
 use crate::catalog::Catalog;
-use crate::classify::classify;
+use crate::classify::{classify, existing, kept_of_set};
 use crate::frame::{Between, Ending, LOOKAHEAD, View, delimiter_argument, is_client_command};
 use crate::phrase::running;
 use crate::proof::Proof;
 use crate::rows::{Gathered, Inserting, Known};
-use crate::session::Session;
+use crate::session::{Session, refuse_looking_back};
+use crate::transaction::Transaction;
 use crate::window::Window;
-use crate::{Class, Error, Item, Options, Position, Statement};
+use crate::{Class, Error, Existing, Item, Options, Position, Statement};
 
 /// What all files of a dump share.
 pub(crate) struct Shared {
@@ -29,6 +30,7 @@ pub(crate) struct Script {
     pub(crate) window: Window,
     pub(crate) delimiter: Vec<u8>,
     pub(crate) session: Session,
+    pub(crate) transaction: Transaction,
     proof: Proof,
     /// The INSERT whose tuples come next.
     pub(crate) inserting: Option<Inserting>,
@@ -55,7 +57,8 @@ impl Script {
         Self {
             window,
             delimiter: b";".to_vec(),
-            session: Session::new(options.flavour, &options.default_charset),
+            session: Session::new(options.flavour, &options.default_charset, &options.sql_mode),
+            transaction: Transaction::default(),
             proof: Proof::default(),
             inserting: None,
             known: None,
@@ -252,29 +255,54 @@ impl Script {
         let class = classify(&text, self.mode());
         let mode = self.mode();
         let tokens = running(&text, mode);
-        if let Err(what) = self.session.apply(&tokens) {
+        let looks_back = match class {
+            Class::Session | Class::Other | Class::SetSequence(_) => refuse_looking_back(&tokens),
+            _ => Ok(()),
+        };
+        let followed = looks_back
+            .and_then(|()| self.transaction.apply(&class, &tokens, &at))
+            .and_then(|()| self.session.apply(&tokens));
+        if let Err(what) = followed {
             return Err(Error::Refused {
                 at,
                 what,
                 head: excerpt(&text),
             });
         }
+        if matches!(class, Class::Transaction | Class::ServerState)
+            && let Some(kept) = kept_of_set(&text, &tokens)
+        {
+            shared.ready.push_back(Item::Statement(Statement {
+                class: Class::Session,
+                text: kept.into(),
+                position: at.clone(),
+                existing: Existing::default(),
+            }));
+        }
         if matches!(class, Class::AlterDatabase(_)) {
             self.session
                 .alter_database(tokens.get(3..).unwrap_or_default());
         }
-        shared.catalog.record(&class, &tokens, &self.session.key());
+        let existing = existing(&tokens);
+        shared
+            .catalog
+            .record(&class, existing, &tokens, &self.session.key());
         drop(tokens);
         shared.ready.push_back(Item::Statement(Statement {
             class,
             text,
             position: at,
+            existing,
         }));
         Ok(())
     }
 
     fn end(&mut self, shared: &mut Shared) -> Result<Step, Error> {
         self.pass_gathered(shared);
+        if let Some(at) = self.transaction.open() {
+            let what = "these rows are never committed: the stock client would lose them";
+            return Err(self.cut_off(at.clone(), what));
+        }
         let proven = self.proof.finish(&self.session);
         let proven = proven.map_err(|what| self.cut_off(self.window.position(0), &what))?;
         Ok(Step::Over { proven })
@@ -317,7 +345,7 @@ impl Script {
         excerpt(&self.window.data()[at..])
     }
 
-    fn refused(&mut self, at: usize, what: &str) -> Error {
+    pub(crate) fn refused(&mut self, at: usize, what: &str) -> Error {
         let head = self.excerpt_at(at);
         Error::Refused {
             at: self.window.position(at),

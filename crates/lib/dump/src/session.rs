@@ -22,6 +22,19 @@ const ANSI_MODES: [&str; 7] = [
     "MAXDB",
 ];
 
+/// Settings that speak of single rows or of the moment. Rows travel over several connections, which do
+/// not follow them; the values beside them change nothing.
+const OF_THE_MOMENT: [(&str, &[&str]); 8] = [
+    ("timestamp", &["0"]),
+    ("insert_id", &["0"]),
+    ("last_insert_id", &[]),
+    ("identity", &[]),
+    ("rand_seed1", &[]),
+    ("rand_seed2", &[]),
+    ("auto_increment_increment", &["1"]),
+    ("auto_increment_offset", &["1"]),
+];
+
 /// What the server has until the dump says otherwise.
 const DEFAULT: &str = "default";
 
@@ -63,11 +76,20 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(flavour: Flavour, charset: &str) -> Self {
+    pub(crate) fn new(flavour: Flavour, charset: &str, sql_mode: &str) -> Self {
         let default = Value::new(DEFAULT);
+        let modes = sql_mode.to_ascii_uppercase();
+        let sql_mode = Value {
+            flags: Flags::of_names(&modes),
+            text: if modes.is_empty() {
+                DEFAULT.to_owned()
+            } else {
+                modes
+            },
+        };
         Self {
             flavour,
-            sql_mode: default.clone(),
+            sql_mode,
             time_zone: default,
             client: Value::new(charset),
             connection: Value::new(charset),
@@ -128,7 +150,7 @@ impl Session {
     /// # Errors
     /// What it asks for that cannot be read safely.
     pub(crate) fn apply(&mut self, tokens: &[Token<'_>]) -> Result<(), String> {
-        for Assignment { target, value } in assignments(tokens) {
+        for Assignment { target, value, .. } in assignments(tokens) {
             match target {
                 Target::Names => self.set_names(value)?,
                 Target::System(name) => self.set_system(&name, value)?,
@@ -152,6 +174,7 @@ impl Session {
     fn set_system(&mut self, name: &str, tokens: &[Token<'_>]) -> Result<(), String> {
         let value = self.evaluate(tokens);
         self.note_restored(tokens);
+        refuse_the_moment(name, tokens)?;
         match name {
             "sql_mode" => self.sql_mode = self.evaluate_mode(tokens, value)?,
             "time_zone" => self.time_zone = value,
@@ -313,6 +336,51 @@ fn refuse_unsafe(charset: &str) -> Result<(), String> {
     Ok(())
 }
 
+fn refuse_the_moment(name: &str, value: &[Token<'_>]) -> Result<(), String> {
+    let Some((name, harmless)) = OF_THE_MOMENT.iter().find(|(of, _)| *of == name) else {
+        return Ok(());
+    };
+    let restores =
+        matches!(value, [token] if token.is("DEFAULT") || token.kind == TokenKind::Variable);
+    let spelt = join(value);
+    if restores || harmless.contains(&spelt.as_str()) {
+        return Ok(());
+    }
+    Err(format!(
+        "SET {name}, which the loader's other connections do not follow: write the values into the rows"
+    ))
+}
+
+/// Refuses what speaks of the statement before: rows go over other connections, cut in other ways.
+pub(crate) fn refuse_looking_back(tokens: &[Token<'_>]) -> Result<(), String> {
+    const CALLS: [&str; 3] = ["LAST_INSERT_ID", "ROW_COUNT", "FOUND_ROWS"];
+    let call = tokens.windows(3).find_map(|three| {
+        let name = CALLS.iter().find(|name| three[0].is(name))?;
+        let empty = three[1].is_punctuation(b'(') && three[2].is_punctuation(b')');
+        empty.then(|| format!("{name}()"))
+    });
+    let variable = || {
+        tokens
+            .iter()
+            .filter(|token| token.kind == TokenKind::Variable)
+            .find_map(|token| match variable(token) {
+                Variable::System { name, .. }
+                    if ["last_insert_id", "identity", "warning_count", "error_count"]
+                        .contains(&name.as_str()) =>
+                {
+                    Some(format!("@@{name}"))
+                }
+                _ => None,
+            })
+    };
+    match call.or_else(variable) {
+        None => Ok(()),
+        Some(what) => Err(format!(
+            "{what}, which speaks of the statement before it on one connection: write the value into the dump"
+        )),
+    }
+}
+
 /// Tokens as one text.
 fn join(tokens: &[Token<'_>]) -> String {
     let words: Vec<_> = tokens
@@ -334,6 +402,7 @@ mod tests {
                 version: 101_119,
             },
             "utf8mb4",
+            "",
         );
         for statement in statements {
             session

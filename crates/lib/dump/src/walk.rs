@@ -6,6 +6,8 @@ use pilotfish_sql::mysql::{
 
 use crate::digest;
 use crate::frame::{LOOKAHEAD, View, is_blank};
+use crate::phrase::running;
+use crate::session::refuse_looking_back;
 use crate::table::Numbering;
 use crate::{RowOrder, Verb};
 
@@ -28,6 +30,10 @@ pub(crate) struct Chunk {
     pub(crate) bytes: u64,
     pub(crate) sum: u128,
     pub(crate) order: Order,
+    /// A row of it was the only one of its INSERT.
+    pub(crate) lone: bool,
+    /// So many of its rows ask for the next number.
+    pub(crate) numbered: u64,
 }
 
 /// What the rows of a chunk ask for; see [`RowOrder`].
@@ -72,6 +78,8 @@ pub(crate) enum Walked {
     Tail,
     /// This byte cannot stand here.
     Malformed(usize),
+    /// The tuple here asks for what the statement before left.
+    LooksBack,
 }
 
 /// A walk over one INSERT's tuples, through as many views as it takes.
@@ -83,6 +91,7 @@ pub(crate) struct Walk {
     /// Number of the next row in its table, from 0.
     number: u64,
     after_tuple: bool,
+    looks_back: bool,
 }
 
 impl Walk {
@@ -98,6 +107,7 @@ impl Walk {
             chunk_bytes,
             number,
             after_tuple: false,
+            looks_back: false,
         }
     }
 
@@ -121,6 +131,7 @@ impl Walk {
                 return (open, first, Walked::Full);
             }
             match self.tuple(view.data, open) {
+                Scan::Complete(_) if self.looks_back => return (open, first, Walked::LooksBack),
                 Scan::Complete(end) => {
                     if self.chunk.count == 1 {
                         first = Some(open);
@@ -147,11 +158,14 @@ impl Walk {
             Numbering::None | Numbering::Omitted => usize::MAX,
         };
         let mut place = 0;
-        let mut expressions = false;
+        let (mut expressions, mut looks_back) = (false, false);
         let mut next_number = numbering == Numbering::Omitted;
         let scan = scan_tuple(data, open, mode.no_backslash_escapes, |literal| {
             expressions |= match literal {
-                Literal::Expression(_) => true,
+                Literal::Expression(text) => {
+                    looks_back |= refuse_looking_back(&running(text, mode)).is_err();
+                    true
+                }
                 Literal::String { quote: b'"', .. } => mode.ansi_quotes,
                 _ => false,
             };
@@ -163,6 +177,8 @@ impl Walk {
         let Scan::Complete(end) = scan else {
             return scan;
         };
+        self.looks_back |= looks_back;
+        self.chunk.numbered += u64::from(next_number);
         let reason = match verb {
             Verb::Replace => Some("REPLACE"),
             Verb::InsertIgnore => Some("INSERT IGNORE"),
@@ -194,6 +210,13 @@ impl Chunk {
         self.bytes += tuple.len() as u64;
     }
 
+    /// Whether the server numbers the rows of two INSERTs alike when they come in one. It reserves numbers
+    /// for all rows of a statement, and loses some where not all ask for one.
+    pub(crate) fn may_join(&self, other: &Self) -> bool {
+        let numbered = self.numbered + other.numbered;
+        numbered == 0 || numbered == self.count + other.count
+    }
+
     /// Appends another chunk's rows.
     pub(crate) fn append(&mut self, other: &Self) {
         if self.count > 0 && other.count > 0 {
@@ -201,6 +224,8 @@ impl Chunk {
         }
         self.tuples.extend_from_slice(&other.tuples);
         self.count += other.count;
+        self.lone |= other.lone;
+        self.numbered += other.numbered;
         self.order = self.order.merged(other.order);
     }
 }

@@ -47,6 +47,7 @@ fn statement(out: &mut String, statement: &Statement) {
         class,
         text,
         position,
+        ..
     } = statement;
     writeln!(out, "{} {class:?}\n    {}", place(position), shown(text)).unwrap();
 }
@@ -58,6 +59,7 @@ fn rows(out: &mut String, rows: &Rows) {
         count,
         position,
         order,
+        ..
     } = rows;
     let columns = head
         .columns

@@ -22,6 +22,9 @@ pub trait Load: Send + Sync {
     /// The grammar the server reads; asks it for its version.
     async fn dialect(&self) -> Result<pilotfish_sql::Dialect, Error>;
 
+    /// The `sql_mode` that a session of the stock client begins with.
+    async fn sql_mode(&self) -> Result<String, Error>;
+
     /// Locks one live database for this loader.
     ///
     /// # Errors
@@ -54,6 +57,8 @@ pub struct TargetOptions {
     pub database: String,
     /// The name the dump uses for it, where that differs.
     pub dump_database: Option<String>,
+    /// Character set and collation of the live database where it is made anew, as SQL spells them.
+    pub charset: Option<String>,
     /// Stage aside and rename, or write straight into the live database.
     pub swap: SwapMode,
     /// Whose rights views, triggers and routines run with.
@@ -384,6 +389,8 @@ pub trait Worker: Send {
 /// Rows of one INSERT statement (or several alike) on their way to the server.
 #[derive(Debug, Clone)]
 pub struct RowBatch {
+    /// A row of it was the only one of its INSERT: NULL where none may be is an error there.
+    pub lone: bool,
     /// Table, unquoted.
     pub table: String,
     /// Column list, where the statement has one.

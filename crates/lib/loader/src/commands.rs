@@ -154,6 +154,7 @@ async fn open_target(
         .target(TargetOptions {
             database: database.to_owned(),
             dump_database: None,
+            charset: None,
             swap: SwapMode::Rename,
             definer: Definer::Current,
             no_binlog: false,

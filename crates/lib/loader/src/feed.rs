@@ -19,6 +19,8 @@ const AHEAD: usize = 1;
 pub(crate) struct Feed {
     /// The database the dump names itself.
     pub(crate) database: Option<String>,
+    /// Character set and collation that the dump gives it.
+    pub(crate) database_charset: Option<String>,
     /// Size of the stored dump, where that is known.
     pub(crate) total: Option<u64>,
     items: mpsc::Receiver<Item>,
@@ -28,6 +30,7 @@ pub(crate) struct Feed {
 
 struct Opened {
     database: Option<String>,
+    database_charset: Option<String>,
     total: Option<u64>,
     read: Arc<AtomicU64>,
 }
@@ -43,6 +46,7 @@ impl Feed {
             let database = reader.database()?;
             let about = Opened {
                 database,
+                database_charset: reader.database_charset(),
                 total: reader.total_bytes(),
                 read: reader.read_bytes(),
             };
@@ -58,10 +62,12 @@ impl Feed {
         match opened.await {
             Ok(Opened {
                 database,
+                database_charset,
                 total,
                 read,
             }) => Ok(Self {
                 database,
+                database_charset,
                 total,
                 items,
                 read,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use pilotfish_dump::{Class, Position, RoutineKind, Rows, Statement};
+use pilotfish_dump::{Class, Existing, Position, RoutineKind, Rows, Statement};
 use pilotfish_engine::load::ObjectKind;
 use pilotfish_failure::{Failure, Kind};
 use pilotfish_sql::mysql::Name;
@@ -18,15 +18,24 @@ pub(crate) enum Action {
     Barrier,
     /// A sequence is made or set.
     Sequence(String),
-    CreateTable(String),
+    CreateTable {
+        name: String,
+        existing: Existing,
+    },
     AlterTable(String),
     DropTables(Vec<String>),
+    DropSequences(Vec<String>),
+    /// The whole database, which a load begins with anyway.
+    DropDatabase,
     /// It follows the swap.
     Object {
         kind: ObjectKind,
         name: String,
         table: Option<String>,
+        existing: Existing,
     },
+    /// They do not follow the swap after all.
+    DropObjects(ObjectKind, Vec<String>),
 }
 
 /// Decides per statement; refuses what a load must never do.
@@ -71,19 +80,27 @@ impl Router {
                 kind,
                 name: name.name.clone(),
                 table,
+                existing: statement.existing,
             })
         };
+        let dropped =
+            |kind, names: &[Name]| Ok(Action::DropObjects(kind, self.own_names(names, at)?));
         match &statement.class {
             Class::Session => Ok(Action::Session),
-            Class::UseDatabase(name)
-            | Class::CreateDatabase(name)
-            | Class::AlterDatabase(name)
-            | Class::DropDatabase(name) => {
+            Class::UseDatabase(name) | Class::CreateDatabase(name) | Class::AlterDatabase(name) => {
                 self.own_database(name, at)?;
                 Ok(Action::Leave)
             }
+            Class::DropDatabase(name) => {
+                self.own_database(name, at)?;
+                Ok(Action::DropDatabase)
+            }
             Class::CreateTable { name, .. } => {
-                self.table(name, at, Action::CreateTable(name.name.clone()))
+                let action = Action::CreateTable {
+                    name: name.name.clone(),
+                    existing: statement.existing,
+                };
+                self.table(name, at, action)
             }
             Class::AlterTable {
                 name,
@@ -102,11 +119,6 @@ impl Router {
                 placeholder: true, ..
             }
             | Class::AlterTable { .. }
-            | Class::DropSequence
-            | Class::DropView { .. }
-            | Class::DropTrigger
-            | Class::DropRoutine
-            | Class::DropEvent
             | Class::Lock
             | Class::Transaction
             | Class::Empty => Ok(Action::Leave),
@@ -114,6 +126,13 @@ impl Router {
             Class::CreateTrigger { name, table } => object(ObjectKind::Trigger, name, Some(table)),
             Class::CreateRoutine { kind, name } => object(routine(*kind), name, None),
             Class::CreateEvent(name) => object(ObjectKind::Event, name, None),
+            Class::DropView { names } => dropped(ObjectKind::View, names),
+            Class::DropTrigger(name) => dropped(ObjectKind::Trigger, std::slice::from_ref(name)),
+            Class::DropEvent(name) => dropped(ObjectKind::Event, std::slice::from_ref(name)),
+            Class::DropRoutine { kind, name } => {
+                dropped(routine(*kind), std::slice::from_ref(name))
+            }
+            Class::DropSequence { names } => Ok(Action::DropSequences(self.own_names(names, at)?)),
             Class::ServerState => {
                 tracing::debug!(position = %at, "leaves out a statement about the state of the dump's server");
                 Ok(Action::Leave)
@@ -151,6 +170,13 @@ impl Router {
         } else {
             Action::Leave
         })
+    }
+
+    fn own_names(&self, names: &[Name], at: &Position) -> Result<Vec<String>, Failure> {
+        names
+            .iter()
+            .map(|name| self.own(name, at).map(|()| name.name.clone()))
+            .collect()
     }
 
     fn takes(&self, table: &str) -> bool {

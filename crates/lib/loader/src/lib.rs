@@ -15,6 +15,7 @@ mod database;
 mod feed;
 mod history;
 mod items;
+mod later;
 mod options;
 mod pipeline;
 mod plan;
@@ -24,6 +25,7 @@ mod release;
 mod report;
 mod steps;
 mod swap_plan;
+mod tables;
 
 pub use args::LoadArgs;
 pub use commands::{resume, rollback, status};

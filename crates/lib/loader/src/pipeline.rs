@@ -1,17 +1,19 @@
 //! Drives a dump's items into the stage: definitions in the dump's order on its own session, rows
 //! over several connections, keys as soon as a table's rows are in.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use pilotfish_dump::{Item, Position, RowOrder, Rows, Statement, Verb};
+use pilotfish_dump::{Existing, Item, Position, RowOrder, Rows, Statement, Verb};
 use pilotfish_engine::load::{Completed, Object, RowBatch, Stage};
 use pilotfish_failure::{Context as _, Failure, Kind};
 use tokio_util::sync::CancellationToken;
 
 use crate::feed::Feed;
 use crate::items::{Action, Router};
+use crate::later::Later;
 use crate::pool::{Done, Job, Pool};
+use crate::tables::Tables;
 use crate::{Phase, Progress};
 
 /// Rows from which on keys are built once they are in: below, two statements that change the table cost
@@ -39,27 +41,13 @@ pub(crate) struct Pipeline<'a> {
     progress: &'a Progress,
     cancel: &'a CancellationToken,
     file: Option<Arc<str>>,
-    tables: HashMap<String, Table>,
-    /// Tables whose rows come now; the dump has left the others behind.
-    open: BTreeSet<String>,
-    /// Tables left behind and not complete: completed when nothing is under way.
-    leaving: BTreeSet<String>,
+    tables: Tables,
     sequences: BTreeSet<String>,
-    objects: Vec<Object>,
+    later: Later,
+    /// Something was made already.
+    begun: bool,
     /// A statement that was not understood ran: counts of rows prove nothing.
     opaque: bool,
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    /// Jobs under way.
-    in_flight: usize,
-    /// Keys are in place, since its rows need them.
-    keyed: bool,
-    /// Rows came, and it was decided whether keys wait for them.
-    begun: bool,
-    stored: Option<u64>,
-    completed: Option<Completed>,
 }
 
 impl<'a> Pipeline<'a> {
@@ -79,11 +67,10 @@ impl<'a> Pipeline<'a> {
             progress,
             cancel,
             file: None,
-            tables: HashMap::new(),
-            open: BTreeSet::new(),
-            leaving: BTreeSet::new(),
+            tables: Tables::default(),
             sequences: BTreeSet::new(),
-            objects: Vec::new(),
+            later: Later::default(),
+            begun: false,
             opaque: false,
         })
     }
@@ -106,7 +93,7 @@ impl<'a> Pipeline<'a> {
                     }
                 }
             }
-            self.complete_closing().await?;
+            self.complete_left_behind().await?;
         }
         Ok(())
     }
@@ -154,10 +141,18 @@ impl<'a> Pipeline<'a> {
     async fn statement(&mut self, statement: Statement) -> Result<(), Failure> {
         let action = self.router.route(&statement)?;
         let head = || format!("run {}: {}", statement.position, excerpt(&statement.text));
+        let at = &statement.position;
+        self.begun |= !matches!(
+            action,
+            Action::Leave | Action::Session | Action::DropDatabase | Action::DropTables(_)
+        );
         match action {
             Action::Leave => Ok(()),
+            Action::DropDatabase if self.begun => Err(filled_before(at)),
+            Action::DropDatabase => Ok(()),
             Action::Session => self.stage.execute(&statement.text).await.context(head()),
             Action::Barrier => {
+                self.later.refuse_firing_on(&statement.text, at)?;
                 self.drain_all().await?;
                 self.opaque = true;
                 self.stage
@@ -169,11 +164,17 @@ impl<'a> Pipeline<'a> {
                 self.sequences.insert(name);
                 self.stage.execute(&statement.text).await.context(head())
             }
-            Action::CreateTable(name) => {
-                self.leaving.append(&mut self.open);
-                self.leaving.remove(&name);
-                self.open.insert(name.clone());
-                self.tables.entry(name.clone()).or_default();
+            Action::DropSequences(names) => {
+                for name in names {
+                    self.sequences.remove(&name);
+                }
+                self.stage.execute(&statement.text).await.context(head())
+            }
+            Action::CreateTable { name, existing } => {
+                if existing == Existing::Replace {
+                    self.forget(&name).await?;
+                }
+                self.tables.make(&name);
                 self.stage
                     .create_table(&name, &statement.text)
                     .await
@@ -181,12 +182,7 @@ impl<'a> Pipeline<'a> {
             }
             Action::AlterTable(name) => {
                 self.drain(&name).await?;
-                if let Some(table) = self.tables.get_mut(&name) {
-                    table.completed = None;
-                    if !self.open.contains(&name) {
-                        self.leaving.insert(name.clone());
-                    }
-                }
+                self.tables.alter(&name);
                 self.stage
                     .alter_table(&name, &statement.text)
                     .await
@@ -194,29 +190,46 @@ impl<'a> Pipeline<'a> {
             }
             Action::DropTables(names) => {
                 for name in names {
-                    self.drain(&name).await?;
-                    self.tables.remove(&name);
-                    self.open.remove(&name);
-                    self.leaving.remove(&name);
+                    self.forget(&name).await?;
                 }
                 self.stage.execute(&statement.text).await.context(head())
             }
-            Action::Object { kind, name, table } => {
+            Action::Object {
+                kind,
+                name,
+                table,
+                existing,
+            } => {
                 let session = self.stage.session().await.context(head())?;
-                self.objects.push(Object {
+                let object = Object {
                     kind,
                     name,
                     table,
-                    sql: statement.text,
+                    sql: statement.text.clone(),
                     session,
                     digest: String::new(),
-                });
+                };
+                self.later.add(object, existing, at)
+            }
+            Action::DropObjects(kind, names) => {
+                self.later.drop(kind, &names);
                 Ok(())
             }
         }
     }
 
+    /// The dump drops a table, with all that it brought for it.
+    async fn forget(&mut self, name: &str) -> Result<(), Failure> {
+        self.drain(name).await?;
+        self.tables.forget(name);
+        self.later.drop_of_table(name);
+        Ok(())
+    }
+
     async fn send_rows(&mut self, rows: Rows) -> Result<(), Failure> {
+        self.begun = true;
+        self.later
+            .refuse_firing(&rows.head.table.name, &rows.position)?;
         let Some(name) = self.router.rows(&rows)? else {
             return Ok(());
         };
@@ -237,25 +250,18 @@ impl<'a> Pipeline<'a> {
             tail: rows.head.tail.clone(),
             rows: rows.count,
             ordered: rows.order != RowOrder::Free,
+            lone: rows.lone,
             no_backslash_escapes: rows.head.no_backslash_escapes,
             session,
         };
-        if self.open.insert(name.clone()) {
+        if self.tables.reopen(&name) {
             // Its keys may be under way: their count would speak of fewer rows.
-            self.leaving.remove(&name);
             self.drain(&name).await?;
         }
-        let table = self.tables.entry(name.clone()).or_default();
-        table.completed = None;
-        let keys_wait = !table.begun && rows.order == RowOrder::Free;
-        table.begun = true;
-        if keys_wait && batch.tuples.len() >= KEYS_WAIT_BYTES {
+        let many = rows.order == RowOrder::Free && batch.tuples.len() >= KEYS_WAIT_BYTES;
+        if self.tables.fill(&name) && many {
             let doing = format!("set the keys of {name} aside");
             self.stage.set_keys_aside(&name).await.context(doing)?;
-        }
-        let table = self.tables.entry(name.clone()).or_default();
-        if table.stored.is_none() && !table.keyed {
-            table.stored = Some(0);
         }
         match rows.order {
             RowOrder::Free => {
@@ -288,7 +294,7 @@ impl<'a> Pipeline<'a> {
 
     /// Rows that duplicates decide about need every key in place.
     async fn restore_keys(&mut self, name: &str) -> Result<(), Failure> {
-        if self.tables.get(name).is_some_and(|table| table.keyed) {
+        if self.tables.is_keyed(name) {
             return Ok(());
         }
         self.send(Job::RestoreKeys(name.to_owned()), name).await?;
@@ -296,23 +302,18 @@ impl<'a> Pipeline<'a> {
     }
 
     async fn send(&mut self, job: Job, table: &str) -> Result<(), Failure> {
-        self.tables.entry(table.to_owned()).or_default().in_flight += 1;
+        self.tables.sent(table);
         let (tables, progress) = (&mut self.tables, self.progress);
-        self.pool
-            .send(job, |done| note(tables, progress, done))
-            .await
+        let note = |done| tables.note(done, progress);
+        self.pool.send(job, note).await
     }
 
     fn note(&mut self, done: Done) {
-        note(&mut self.tables, self.progress, done);
+        self.tables.note(done, self.progress);
     }
 
     async fn drain(&mut self, name: &str) -> Result<(), Failure> {
-        while self
-            .tables
-            .get(name)
-            .is_some_and(|table| table.in_flight > 0)
-        {
+        while !self.tables.is_idle(name) {
             let done = self.pool.done().await?;
             self.note(done);
         }
@@ -320,7 +321,7 @@ impl<'a> Pipeline<'a> {
     }
 
     async fn drain_all(&mut self) -> Result<(), Failure> {
-        while self.tables.values().any(|table| table.in_flight > 0) {
+        while !self.tables.are_idle() {
             let done = self.pool.done().await?;
             self.note(done);
         }
@@ -328,14 +329,8 @@ impl<'a> Pipeline<'a> {
     }
 
     /// Builds the keys of tables that the dump has left behind.
-    async fn complete_closing(&mut self) -> Result<(), Failure> {
-        let idle = |name: &&String| {
-            let table = self.tables.get(*name);
-            table.is_none_or(|table| table.in_flight == 0)
-        };
-        let ready: Vec<String> = self.leaving.iter().filter(idle).cloned().collect();
-        for name in ready {
-            self.leaving.remove(&name);
+    async fn complete_left_behind(&mut self) -> Result<(), Failure> {
+        for name in self.tables.take_ready() {
             self.send(Job::Complete(name.clone()), &name).await?;
         }
         Ok(())
@@ -348,24 +343,16 @@ impl<'a> Pipeline<'a> {
             .tables()
             .await
             .context("list the staged tables")?;
-        self.tables.retain(|name, _| there.contains(name));
-        if self.opaque {
-            for table in self.tables.values_mut() {
-                (table.completed, table.stored) = (None, None);
-            }
-        }
-        let unfinished = |(_, table): &(&String, &Table)| table.completed.is_none();
-        let left = self.tables.iter().filter(unfinished);
-        self.leaving = left.map(|(name, _)| name.clone()).collect();
-        self.complete_closing().await?;
+        self.tables.leave_all(&there, self.opaque);
+        self.complete_left_behind().await?;
         self.drain_all().await?;
         self.pool.close().await;
         let mut staged = Staged {
-            objects: self.objects,
+            objects: self.later.into_objects(),
             ..Staged::default()
         };
         staged.sequences = self.sequences.intersection(&there).cloned().collect();
-        for (name, table) in self.tables {
+        for (name, table) in self.tables.into_known() {
             if let Some(stored) = table.stored {
                 staged.stored.insert(name.clone(), stored);
             }
@@ -377,29 +364,12 @@ impl<'a> Pipeline<'a> {
     }
 }
 
-fn note(tables: &mut HashMap<String, Table>, progress: &Progress, done: Done) {
-    let Some(table) = tables.get_mut(done.table()) else {
-        return;
-    };
-    table.in_flight = table.in_flight.saturating_sub(1);
-    match done {
-        Done::Rows {
-            table: name,
-            rows,
-            loaded,
-        } => {
-            table.stored = table
-                .stored
-                .zip(loaded.stored)
-                .map(|(sum, more)| sum + more);
-            progress.stored(&name, rows);
-        }
-        Done::KeysRestored { .. } => table.keyed = true,
-        Done::Completed { completed, .. } => {
-            progress.proved(completed.proved_in);
-            table.completed = Some(completed);
-        }
-    }
+fn filled_before(at: &Position) -> Failure {
+    Failure::new(
+        Kind::BadData,
+        format!("read {at}: DROP DATABASE after the dump has filled it"),
+    )
+    .with_hint("take out what comes before it")
 }
 
 fn stopped() -> Failure {

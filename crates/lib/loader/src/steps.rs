@@ -109,6 +109,7 @@ impl<'a> Opened<'a> {
         let pinned = release::pin(source)?;
         let mut dump_options = pilotfish_dump::Options::new(flavour);
         dump_options.chunk_bytes = CHUNK_BYTES;
+        dump_options.sql_mode = load.sql_mode().await.context("reach the server")?;
         let feed = Feed::open(&pinned.source, dump_options.clone()).await?;
         let dump_database = feed.database.clone();
         let database = database::choose(options, dump_database.as_deref())?;
@@ -116,6 +117,7 @@ impl<'a> Opened<'a> {
             .target(TargetOptions {
                 database: database.clone(),
                 dump_database: dump_database.clone(),
+                charset: feed.database_charset.clone(),
                 swap: options.swap,
                 definer: options.definer,
                 no_binlog: options.no_binlog,

@@ -9,6 +9,7 @@ mod command_line;
 mod commands;
 mod crash;
 mod damage;
+mod grammar;
 mod grants;
 mod hard_cases;
 mod lost;

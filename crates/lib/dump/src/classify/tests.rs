@@ -207,8 +207,17 @@ fn stored_programs_and_sequences() {
         Class::SetSequence(bare("s"))
     );
     assert_eq!(class("SELECT SETVAL(s, f(1)), g()"), Class::Other);
-    assert_eq!(class("DROP TRIGGER IF EXISTS x"), Class::DropTrigger);
-    assert_eq!(class("DROP PACKAGE BODY IF EXISTS x"), Class::DropRoutine);
+    assert_eq!(
+        class("DROP TRIGGER IF EXISTS x"),
+        Class::DropTrigger(Name::bare("x"))
+    );
+    assert_eq!(
+        class("DROP PACKAGE BODY IF EXISTS x"),
+        Class::DropRoutine {
+            kind: RoutineKind::PackageBody,
+            name: Name::bare("x")
+        }
+    );
 }
 
 #[test]

@@ -44,6 +44,7 @@ impl Scene {
         TargetOptions {
             database: self.database.clone(),
             dump_database: None,
+            charset: None,
             swap: SwapMode::Rename,
             definer: Definer::Current,
             no_binlog: false,
@@ -111,6 +112,7 @@ impl Scene {
     ) -> Result<RowBatch, Error> {
         let session = stage.session().await?;
         Ok(RowBatch {
+            lone: false,
             rows: rows.len() as u64,
             ..batch(&session, table, &self.fixture.tuples(rows))
         })
@@ -339,6 +341,7 @@ pub(super) fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
 /// A batch with one row of plain INSERT.
 pub(super) fn batch(session: &Arc<SessionState>, table: &str, tuples: &str) -> RowBatch {
     RowBatch {
+        lone: false,
         table: table.to_owned(),
         columns: None,
         verb: "INSERT",

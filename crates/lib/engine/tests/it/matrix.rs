@@ -286,6 +286,7 @@ impl Bench {
 
 fn batch(table: &str, tuple: &str, session: &Arc<SessionState>) -> RowBatch {
     RowBatch {
+        lone: false,
         table: table.to_owned(),
         columns: None,
         verb: "INSERT",
@@ -303,6 +304,7 @@ async fn every_cell(kind: ServerKind, own_types: &[&str]) {
     let options = TargetOptions {
         database: "app".to_owned(),
         dump_database: None,
+        charset: None,
         swap: SwapMode::Rename,
         definer: Definer::Current,
         no_binlog: false,

@@ -92,6 +92,13 @@ impl Load for Family {
         Ok(Dialect::MySql(flavour))
     }
 
+    async fn sql_mode(&self) -> Result<String, Error> {
+        let mut conn = self.session(None).await?;
+        let modes: Option<String> = conn.query_first("SELECT @@global.sql_mode").await?;
+        conn.disconnect().await?;
+        Ok(modes.unwrap_or_default())
+    }
+
     async fn target(&self, options: TargetOptions) -> Result<Box<dyn Target>, Error> {
         self.refuse_replica().await?;
         let mut conn = self.session(None).await?;

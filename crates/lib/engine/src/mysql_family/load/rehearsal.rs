@@ -13,7 +13,7 @@ use super::names::qualified;
 use super::target::MysqlTarget;
 use super::{objects, session};
 use crate::Error;
-use crate::load::{Object, ObjectKind, SwapPlan};
+use crate::load::{Definer, Object, ObjectKind, SwapPlan};
 
 /// Makes and drops every object on the stage; live tables that stay are seen through views.
 ///
@@ -30,6 +30,7 @@ pub(super) async fn rehearse(target: &mut MysqlTarget, plan: &SwapPlan) -> Resul
         .query_drop(format!("USE {}", quote(&staging)))
         .await?;
     let staged = target.tables_of(&staging).await?;
+    refuse_without_table(plan, |table| staged.contains_key(table))?;
     let unchanged = plan
         .release
         .tables
@@ -72,6 +73,20 @@ pub(super) async fn rehearse(target: &mut MysqlTarget, plan: &SwapPlan) -> Resul
     outcome
 }
 
+/// A trigger whose table is neither staged nor live could not be made after the swap.
+fn refuse_without_table(plan: &SwapPlan, staged: impl Fn(&str) -> bool) -> Result<(), Error> {
+    let nowhere = |table: &str| !staged(table) && !plan.release.tables.contains_key(table);
+    for object in &plan.objects {
+        if let Some(table) = object.table.as_deref().filter(|table| nowhere(table)) {
+            return Err(Error::Refused(format!(
+                "make {}: the release has no table {table}",
+                object.key()
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Makes objects, those that need others after them.
 async fn make_all<'a>(
     target: &mut MysqlTarget,
@@ -104,13 +119,23 @@ async fn make_all<'a>(
 }
 
 async fn make(target: &mut MysqlTarget, object: &Object) -> Result<(), Error> {
+    let definer = target.access.options.definer;
+    run(target, object, definer).await?;
+    if object.kind == ObjectKind::View && definer == Definer::Keep {
+        // Its own definer has no rights on the stage, and a view over it would be refused for that.
+        run(target, object, Definer::Current).await?;
+    }
+    Ok(())
+}
+
+async fn run(target: &mut MysqlTarget, object: &Object, definer: Definer) -> Result<(), Error> {
     let access = &target.access;
     let entry = objects::entry(
         object,
         access.flavour,
         &access.dump_database(),
         &access.names.staging,
-        access.options.definer,
+        definer,
     );
     let made = journal::run(target, &entry).await;
     made.map_err(|error| named(&entry, error))

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use async_trait::async_trait;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
-use pilotfish_sql::mysql::{self, Mode, quote};
+use pilotfish_sql::mysql::{self, Mode, TokenKind, quote};
 
 use super::keys::Deferred;
 use super::lock::Lock;
@@ -33,14 +33,14 @@ pub(super) struct MysqlStage {
     packet: usize,
 }
 
-/// What a session in the stage starts with.
-const SETUP: &str = "SET SESSION lock_wait_timeout=60, SESSION foreign_key_checks=0, SESSION unique_checks=1, SESSION sql_mode='NO_AUTO_VALUE_ON_ZERO'";
+/// What a session in the stage starts with: the server's own modes, as the stock client does.
+const SETUP: &str = "SET SESSION lock_wait_timeout=60, SESSION foreign_key_checks=0, SESSION unique_checks=1, SESSION sql_mode=@@global.sql_mode";
 
 /// Statements that may change staged rows in ways that only the server understands. Not among them:
 /// what changes the server (SHUTDOWN, KILL, INSTALL) or hides what it does (CALL, EXECUTE).
 const OPAQUE_VERBS: &[&str] = &[
     "INSERT", "REPLACE", "UPDATE", "DELETE", "TRUNCATE", "CREATE", "ALTER", "DROP", "RENAME",
-    "ANALYZE", "OPTIMIZE", "CHECK", "REPAIR", "DO", "SELECT", "WITH",
+    "ANALYZE", "OPTIMIZE", "CHECK", "REPAIR", "DO", "SELECT", "WITH", "SET",
 ];
 
 impl MysqlStage {
@@ -177,7 +177,9 @@ impl Stage for MysqlStage {
                 "{verb}: without a stage it could reach tables that are not in the dump; load with --swap rename"
             )));
         }
-        if !OPAQUE_VERBS.contains(&verb.as_str()) {
+        // SET STATEMENT .. FOR hides its verb.
+        let hidden = verb == "SET" && mysql::tokens(sql, mode).any(|token| token.is("STATEMENT"));
+        if hidden || !OPAQUE_VERBS.contains(&verb.as_str()) {
             return Err(Error::Refused(format!(
                 "{verb}: a load does not follow such a statement"
             )));
@@ -211,6 +213,11 @@ impl Stage for MysqlStage {
 
     async fn create_table(&mut self, name: &str, sql: &[u8]) -> Result<(), Error> {
         let there = self.exists(name).await?;
+        let mode = self.mode().await?;
+        let replaces = mysql::tokens(sql, mode)
+            .filter(|token| token.kind != TokenKind::Comment)
+            .nth(1)
+            .is_some_and(|second| second.is("OR"));
         if self.access.options.swap == SwapMode::None {
             // Killed from here on, the next run must know whose table this is.
             ledger::claim(&mut self.conn, &self.access.names, name).await?;
@@ -219,7 +226,7 @@ impl Stage for MysqlStage {
         self.lock.held(&mut self.conn).await?;
         self.conn.query_drop(sql).await?;
         // CREATE TABLE IF NOT EXISTS on a table that is there: its keys may wait already.
-        if there && self.tables.get(name).is_some() {
+        if there && !replaces && self.tables.get(name).is_some() {
             return Ok(());
         }
         self.learn(name, true).await
@@ -255,7 +262,14 @@ impl Stage for MysqlStage {
     }
 
     async fn insert(&mut self, batch: &RowBatch) -> Result<Loaded, Error> {
-        worker::insert(&mut self.conn, &self.lock, &self.schema, batch, self.packet).await
+        // Expressions may ask tables by their database's name.
+        let mut batch = batch.clone();
+        batch.tuples = self.staged(&batch.tuples).await?.into();
+        if let Some(tail) = &batch.tail {
+            batch.tail = Some(self.staged(tail).await?.into());
+        }
+        let (conn, schema) = (&mut self.conn, &self.schema);
+        worker::insert(conn, &self.lock, schema, &batch, self.packet).await
     }
 
     async fn worker(&self) -> Result<Box<dyn Worker>, Error> {

@@ -93,7 +93,9 @@ impl MysqlTarget {
             ))
             .await?;
         let charset = charset
-            .map(|(charset, collation)| format!(" CHARACTER SET {charset} COLLATE {collation}"))
+            .map(|(charset, collation)| format!("CHARACTER SET {charset} COLLATE {collation}"))
+            .or_else(|| self.access.options.charset.clone())
+            .map(|charset| format!(" {charset}"))
             .unwrap_or_default();
         self.conn
             .query_drop(format!(

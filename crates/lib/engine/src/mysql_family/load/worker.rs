@@ -200,7 +200,12 @@ impl MysqlWorker {
             .get("character_set_client")?
             .to_ascii_lowercase();
         let known = matches!(charset.as_str(), "utf8mb4" | "utf8mb3" | "utf8" | "latin1");
-        if !plain || !known {
+        // INSERT takes a literal by way of the connection's character set, LOAD DATA does not.
+        let collation = batch.session.0.get("collation_connection")?;
+        let straight = collation
+            .strip_prefix(charset.as_str())
+            .is_some_and(|rest| rest.starts_with('_'));
+        if !plain || !known || !straight {
             return None;
         }
         let columns = target_columns(batch, table)?;
@@ -390,6 +395,9 @@ async fn insert_all(
         sent.map_err(|error| behind(before, error))?;
         affected += conn.affected_rows();
         before += count;
+        if batch.lone && conn.get_warnings() > 0 {
+            refuse_null(conn).await?;
+        }
     }
     Ok(affected)
 }
@@ -407,6 +415,21 @@ fn behind(before: u64, error: Error) -> Error {
             message: format!("{message}, after the first {before} rows"),
         },
         error => error,
+    }
+}
+
+/// Rows of several INSERTs travel in one, where a NULL in a NOT NULL column is a mere warning outside the
+/// strict modes. Alone it is an error.
+async fn refuse_null(conn: &mut Conn) -> Result<(), Error> {
+    const BAD_NULL: u16 = 1048;
+    let affected: Vec<(String, u16, String)> = conn.query("SHOW WARNINGS").await?;
+    match affected.into_iter().find(|(_, code, _)| *code == BAD_NULL) {
+        None => Ok(()),
+        Some((_, code, message)) => Err(Error::Sql {
+            code,
+            state: "23000".to_owned(),
+            message,
+        }),
     }
 }
 
@@ -483,6 +506,7 @@ mod tests {
     #[test]
     fn batches_are_cut_between_tuples() {
         let batch = RowBatch {
+            lone: false,
             table: "t".to_owned(),
             columns: None,
             verb: "INSERT",

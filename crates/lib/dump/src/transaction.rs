@@ -1,0 +1,101 @@
+//! The dump's transactions. A load stores rows for good at once and leaves these statements out: what
+//! they undo must not be among its rows.
+
+use pilotfish_sql::mysql::{Token, TokenKind};
+
+use crate::assignment::{Target, assignments};
+use crate::{Class, Position};
+
+/// Where the dump's session stands.
+#[derive(Debug, Default)]
+pub(crate) struct Transaction {
+    /// `autocommit=0`.
+    manual: bool,
+    /// START TRANSACTION, BEGIN.
+    begun: bool,
+    /// The first change that is not committed.
+    pending: Option<Position>,
+}
+
+impl Transaction {
+    /// Rows, or another change of rows.
+    pub(crate) fn change(&mut self, at: &Position) {
+        if self.pending.is_none() && (self.manual || self.begun) {
+            self.pending = Some(at.clone());
+        }
+    }
+
+    /// The change that the file's end undoes.
+    pub(crate) fn open(&self) -> Option<&Position> {
+        self.pending.as_ref()
+    }
+
+    /// Follows a statement.
+    ///
+    /// # Errors
+    /// What it asks for that a load does not do.
+    pub(crate) fn apply(
+        &mut self,
+        class: &Class,
+        tokens: &[Token<'_>],
+        at: &Position,
+    ) -> Result<(), String> {
+        let is = |place: usize, word: &str| tokens.get(place).is_some_and(|token| token.is(word));
+        match class {
+            Class::Transaction if is(0, "SET") => self.set(tokens),
+            Class::Transaction if is(0, "XA") => {
+                return Err("XA: a load does not follow distributed transactions".to_owned());
+            }
+            Class::Transaction if is(0, "ROLLBACK") => {
+                if self.pending.is_some() {
+                    return Err(
+                        "ROLLBACK of rows that come before it: take both out of the dump"
+                            .to_owned(),
+                    );
+                }
+                self.begun = false;
+            }
+            Class::Transaction if is(0, "SAVEPOINT") || is(0, "RELEASE") => {}
+            Class::Transaction => {
+                self.pending = None;
+                let chained = tokens
+                    .windows(2)
+                    .any(|pair| pair[0].is("AND") && pair[1].is("CHAIN"));
+                self.begun = !is(0, "COMMIT") || chained;
+            }
+            Class::Other
+                if ["INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"]
+                    .iter()
+                    .any(|verb| is(0, verb)) =>
+            {
+                self.change(at);
+            }
+            Class::Session | Class::UseDatabase(_) | Class::SetSequence(_) | Class::Empty => {}
+            // A definition commits what comes before it.
+            _ => (self.pending, self.begun) = (None, false),
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, tokens: &[Token<'_>]) {
+        for assignment in assignments(tokens) {
+            if assignment.target != Target::System("autocommit".to_owned()) {
+                continue;
+            }
+            self.manual = matches!(assignment.value, [value] if is_off(value));
+            if !self.manual {
+                self.pending = None;
+            }
+        }
+    }
+}
+
+fn is_off(value: &Token<'_>) -> bool {
+    let spelt = value.text.trim_ascii();
+    matches!(
+        value.kind,
+        TokenKind::Word | TokenKind::Number | TokenKind::String
+    ) && [&b"0"[..], b"OFF", b"FALSE", b"'0'", b"'OFF'", b"\"OFF\""]
+        .iter()
+        .any(|off| spelt.eq_ignore_ascii_case(off))
+}
