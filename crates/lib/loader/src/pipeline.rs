@@ -155,11 +155,7 @@ impl<'a> Pipeline<'a> {
         );
         match action {
             Action::Leave => Ok(()),
-            Action::DropDatabase if self.begun => Err(Failure::new(
-                Kind::BadData,
-                format!("read {at}: DROP DATABASE after the dump has filled it"),
-            )
-            .with_hint("take out what comes before it")),
+            Action::DropDatabase if self.begun => Err(dropped_half_way(at)),
             Action::DropDatabase => Ok(()),
             Action::Session => self.stage.execute(&statement.text).await.context(head()),
             Action::Barrier => {
@@ -182,15 +178,7 @@ impl<'a> Pipeline<'a> {
                 self.stage.execute(&statement.text).await.context(head())
             }
             Action::CreateTable { name, existing } => {
-                if existing == Existing::Replace {
-                    self.drain(&name).await?;
-                    self.tables.remove(&name);
-                    self.later.drop_of_table(&name);
-                }
-                for table in self.tables.values_mut() {
-                    table.closing = true;
-                }
-                self.tables.entry(name.clone()).or_default().closing = false;
+                self.make_room(&name, existing).await?;
                 self.stage
                     .create_table(&name, &statement.text)
                     .await
@@ -208,9 +196,7 @@ impl<'a> Pipeline<'a> {
             }
             Action::DropTables(names) => {
                 for name in names {
-                    self.drain(&name).await?;
-                    self.tables.remove(&name);
-                    self.later.drop_of_table(&name);
+                    self.forget_table(&name).await?;
                 }
                 self.stage.execute(&statement.text).await.context(head())
             }
@@ -236,6 +222,26 @@ impl<'a> Pipeline<'a> {
                 Ok(())
             }
         }
+    }
+
+    /// A table is made; the dump has left the ones before it behind.
+    async fn make_room(&mut self, name: &str, existing: Existing) -> Result<(), Failure> {
+        if existing == Existing::Replace {
+            self.forget_table(name).await?;
+        }
+        for table in self.tables.values_mut() {
+            table.closing = true;
+        }
+        self.tables.entry(name.to_owned()).or_default().closing = false;
+        Ok(())
+    }
+
+    /// A table goes, with its triggers.
+    async fn forget_table(&mut self, name: &str) -> Result<(), Failure> {
+        self.drain(name).await?;
+        self.tables.remove(name);
+        self.later.drop_of_table(name);
+        Ok(())
     }
 
     async fn send_rows(&mut self, rows: Rows) -> Result<(), Failure> {
@@ -413,6 +419,14 @@ fn note(tables: &mut HashMap<String, Table>, progress: &Progress, done: Done) {
         Done::KeysRestored { .. } => table.keyed = true,
         Done::Completed { completed, .. } => table.completed = Some(completed),
     }
+}
+
+fn dropped_half_way(at: &Position) -> Failure {
+    Failure::new(
+        Kind::BadData,
+        format!("read {at}: DROP DATABASE after the dump has filled it"),
+    )
+    .with_hint("take out what comes before it")
 }
 
 fn stopped() -> Failure {
