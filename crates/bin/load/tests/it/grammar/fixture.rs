@@ -61,7 +61,7 @@ pub(super) fn all(kind: ServerKind) -> Vec<Case> {
                 Some(name) => format!("{stem}: {name}"),
                 None => stem.clone().into_owned(),
             };
-            cases.extend(case(name, part, kind));
+            cases.extend(case(name, &part, kind));
         }
     }
     cases
@@ -83,7 +83,7 @@ fn parts(text: &[u8]) -> Vec<(Option<String>, Vec<u8>)> {
     parts
 }
 
-fn case(name: String, text: Vec<u8>, kind: ServerKind) -> Option<Case> {
+fn case(name: String, text: &[u8], kind: ServerKind) -> Option<Case> {
     let mut case = Case {
         name,
         outcome: Outcome::Same,
@@ -92,7 +92,7 @@ fn case(name: String, text: Vec<u8>, kind: ServerKind) -> Option<Case> {
         gives: Vec::new(),
         dump: Vec::new(),
     };
-    let mut rest: &[u8] = &text;
+    let mut rest = text;
     while let Some(after) = rest.strip_prefix(b"--: ") {
         let end = after.iter().position(|byte| *byte == b'\n')?;
         let directive = String::from_utf8_lossy(&after[..end]).into_owned();
@@ -130,11 +130,10 @@ impl Case {
             self.outcome = Outcome::Differs;
         } else if directive == "same" {
             self.outcome = Outcome::Same;
-        } else if let Some(question) = take("gives ") {
+        } else {
+            let question = take("gives ").expect("a directive of those above");
             let (sql, rows) = question.split_once(" => ").expect("`gives SQL => ROWS`");
             self.gives.push((sql.to_owned(), rows.to_owned()));
-        } else {
-            panic!("{}: no such directive: {directive}", self.name);
         }
         true
     }
