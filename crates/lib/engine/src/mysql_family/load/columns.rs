@@ -39,6 +39,8 @@ pub(super) struct Column {
     pub(super) generated: bool,
     /// Left out where an INSERT names no columns.
     pub(super) invisible: bool,
+    /// Neither NULL nor a default: left out, a strict INSERT is refused, LOAD DATA on MySQL is not.
+    pub(super) needs_value: bool,
 }
 
 impl Column {
@@ -85,9 +87,9 @@ impl Column {
 
 /// Reads a table's columns, in order.
 pub(super) async fn read(conn: &mut Conn, schema: &str, table: &str) -> Result<Vec<Column>, Error> {
-    let rows: Vec<(String, String, String, String)> = conn
+    let rows: Vec<Described> = conn
         .query(format!(
-            "SELECT column_name, data_type, is_nullable, extra FROM information_schema.columns \
+            "SELECT column_name, data_type, is_nullable, extra, column_default IS NOT NULL FROM information_schema.columns \
              WHERE table_schema = {} AND table_name = {} ORDER BY ordinal_position",
             literal(schema),
             literal(table)
@@ -96,15 +98,22 @@ pub(super) async fn read(conn: &mut Conn, schema: &str, table: &str) -> Result<V
     Ok(rows.into_iter().map(column).collect())
 }
 
-fn column((name, data_type, nullable, extra): (String, String, String, String)) -> Column {
+/// Name, type, whether it may be NULL, extra, whether it has a default.
+type Described = (String, String, String, String, bool);
+
+fn column((name, data_type, nullable, extra, has_default): Described) -> Column {
     let extra = extra.to_ascii_uppercase();
+    let nullable = nullable.eq_ignore_ascii_case("YES");
+    // "DEFAULT_GENERATED" is MySQL's word for an expression default.
+    let generated = extra.replace("DEFAULT_GENERATED", "").contains("GENERATED")
+        || extra.contains("PERSISTENT");
+    let filled = nullable || generated || has_default || extra.contains("DEFAULT_GENERATED");
     Column {
         name,
         family: family(&data_type.to_ascii_lowercase()),
-        nullable: nullable.eq_ignore_ascii_case("YES"),
-        // "DEFAULT_GENERATED" is MySQL's word for an expression default.
-        generated: extra.replace("DEFAULT_GENERATED", "").contains("GENERATED")
-            || extra.contains("PERSISTENT"),
+        nullable,
+        needs_value: !filled && !extra.contains("AUTO_INCREMENT"),
+        generated,
         invisible: extra.contains("INVISIBLE"),
     }
 }

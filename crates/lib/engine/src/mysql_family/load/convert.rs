@@ -197,6 +197,7 @@ mod tests {
             nullable: true,
             generated: false,
             invisible: false,
+            needs_value: false,
         }
     }
 

@@ -388,6 +388,8 @@ impl Stage for MysqlStage {
 async fn session_in(access: &Access, schema: &str) -> Result<Conn, Error> {
     let mut conn = access.connect().await?;
     conn.query_drop(format!("USE {}", quote(schema))).await?;
+    // The driver's handshake names a collation that is not the server's default for utf8mb4.
+    conn.query_drop("SET NAMES utf8mb4").await?;
     conn.query_drop(SETUP).await?;
     if !access.flavour.mariadb && access.flavour.version >= 8_00_30 {
         hide_no_primary_key(&mut conn).await?;

@@ -310,7 +310,12 @@ fn target_columns<'a>(batch: &RowBatch, table: &'a Table) -> Option<Vec<&'a Colu
             })
             .collect::<Option<_>>()?,
     };
-    (!columns.iter().any(|column| column.generated)).then_some(columns)
+    let left_out = |column: &Column| !columns.iter().any(|taken| taken.name == column.name);
+    let missing = table
+        .columns
+        .iter()
+        .any(|column| column.needs_value && left_out(column));
+    (!missing && !columns.iter().any(|column| column.generated)).then_some(columns)
 }
 
 fn load_statement(table: &str, charset: &str, columns: &[&Column]) -> String {
