@@ -129,8 +129,7 @@ const FAIR: &[&str] = &[
 ];
 
 /// Whatever the readers met that was not one release.
-fn swaps(kind: ServerKind, loops: &[&'static str]) -> Vec<String> {
-    let swaps = short_or_long(100, 1000);
+fn swaps(kind: ServerKind, loops: &[&'static str], swaps: usize) -> Vec<String> {
     let world = World::new();
     let mut args = vec!["--local-infile=1"];
     if !kind.is_mariadb() {
@@ -155,17 +154,23 @@ fn swaps(kind: ServerKind, loops: &[&'static str]) -> Vec<String> {
 #[test]
 fn a_hundred_swaps_on_mariadb_show_no_mix_and_no_error() {
     let loops: Vec<&'static str> = LOOPS.iter().copied().chain([BACKWARDS]).collect();
-    assert_eq!(swaps(ServerKind::MariaDb1011, &loops), NOTHING);
+    assert_eq!(
+        swaps(ServerKind::MariaDb1011, &loops, short_or_long(100, 1000)),
+        NOTHING
+    );
 }
 
 #[test]
 fn a_hundred_swaps_on_mysql_show_no_mix_and_no_error_in_name_order() {
-    assert_eq!(swaps(ServerKind::MySql97, LOOPS), NOTHING);
+    assert_eq!(
+        swaps(ServerKind::MySql97, LOOPS, short_or_long(100, 1000)),
+        NOTHING
+    );
 }
 
 #[test]
 fn readers_against_name_order_on_mysql_meet_deadlocks_but_no_mix() {
-    let bad = swaps(ServerKind::MySql97, &[BACKWARDS]);
+    let bad = swaps(ServerKind::MySql97, &[BACKWARDS], short_or_long(10, 1000));
     let (deadlocks, rest): (Vec<_>, Vec<_>) =
         bad.iter().partition(|line| line.starts_with("ERROR 1213"));
     eprintln!("{} deadlocks", deadlocks.len());
