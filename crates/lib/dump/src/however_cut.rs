@@ -132,6 +132,13 @@ pub fn fuzz(data: &[u8]) {
 #[cfg(test)]
 mod tests {
     #[test]
+    fn what_the_fuzzer_found() {
+        // The length of a line after `USE b;` decided whether that was too long a statement.
+        let long = format!("USE b;{}\u{0}\u{0}\u{0}\u{0}", "x".repeat(80));
+        super::fuzz(long.as_bytes());
+    }
+
+    #[test]
     fn the_fuzzer_has_nothing_to_say_of_the_fixtures() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
         for entry in std::fs::read_dir(folder).unwrap() {

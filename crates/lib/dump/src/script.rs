@@ -152,21 +152,26 @@ impl Script {
                 "the client command that begins here: take it out of the dump",
             ));
         }
-        if is("use") {
+        if is("use") && !self.delimiter_in_line() {
             let Some((line, next)) = self.view().line() else {
                 return self.fill_within("a statement", shared);
             };
             // The client carries out USE at the end of its line, delimiter or not.
-            if memchr::memmem::find(line, &self.delimiter).is_none() {
-                let (text, at) = (Bytes::copy_from_slice(line), self.window.position(0));
-                self.window.consume(next);
-                return self.take_statement(text, at, shared);
-            }
+            let (text, at) = (Bytes::copy_from_slice(line), self.window.position(0));
+            self.window.consume(next);
+            return self.take_statement(text, at, shared);
         }
         if (is("insert") || is("replace")) && self.begin_rows(shared)? {
             return Ok(());
         }
         self.whole_statement(shared)
+    }
+
+    /// Whether the delimiter comes before the line's end, as far as both are in memory.
+    fn delimiter_in_line(&self) -> bool {
+        let data = self.window.data();
+        let line = memchr::memchr(b'\n', data).map_or(data, |end| &data[..end]);
+        memchr::memmem::find(line, &self.delimiter).is_some()
     }
 
     fn whole_statement(&mut self, shared: &mut Shared) -> Result<(), Error> {
