@@ -177,9 +177,11 @@ impl Stage for MysqlStage {
                 "{verb}: without a stage it could reach tables that are not in the dump; load with --swap rename"
             )));
         }
-        // SET STATEMENT .. FOR hides its verb.
-        let hidden = verb == "SET" && mysql::tokens(sql, mode).any(|token| token.is("STATEMENT"));
-        if hidden || !OPAQUE_VERBS.contains(&verb.as_str()) {
+        // SET STATEMENT .. FOR hides its verb; INTO OUTFILE writes where the server keeps its files.
+        let says = |word| mysql::tokens(sql, mode).any(|token| token.is(word));
+        let hidden = verb == "SET" && says("STATEMENT");
+        let writes = says("OUTFILE") || says("DUMPFILE");
+        if hidden || writes || !OPAQUE_VERBS.contains(&verb.as_str()) {
             return Err(Error::Refused(format!(
                 "{verb}: a load does not follow such a statement"
             )));
