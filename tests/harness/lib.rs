@@ -14,9 +14,11 @@
     reason = "a bench that cannot do its work fails the test where it stands"
 )]
 
+mod browser;
 mod eventually;
 pub mod every_object;
 mod help;
+mod holder;
 pub mod http;
 mod init;
 mod install;
@@ -32,8 +34,10 @@ mod tool;
 pub mod tpch;
 mod world;
 
+pub use browser::{Browser, Scheme};
 pub use eventually::{PATIENCE, eventually};
 pub use help::help_on_a_screen;
+pub use holder::Holder;
 pub use length::short_or_long;
 pub use process::Child;
 pub use proxy::{Fault, Proxy};

@@ -22,7 +22,7 @@ pub(crate) fn render(status: &Status, now: u64) -> String {
     let mut page = format!(
         "<!doctype html><html lang=en><meta charset=utf-8>\
          <meta name=viewport content=\"width=device-width,initial-scale=1\">\
-         <meta http-equiv=refresh content=5><title>pilotfish fetch</title>\
+         <meta http-equiv=refresh content=5><title>pilotfish fetch</title><link rel=icon href=data:,>\
          <style>{STYLE}</style><h1>pilotfish fetch</h1><p>from {}{}</p>",
         escaped(&status.source),
         matching.unwrap_or_default()

@@ -23,11 +23,9 @@ mod sizes;
 mod volumes;
 mod way_back;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Stdio};
 
-use pilotfish_harness::{PATIENCE, Server, ServerKind, Tool, World, eventually, tool};
+use pilotfish_harness::{Holder, Server, ServerKind, Tool, World, tool};
 
 /// The tool, aimed at a server.
 fn load(server: &Server) -> Tool {
@@ -92,49 +90,6 @@ fn checksums(server: &Server, database: &str) -> String {
         .map(|line| line.split_once('.').map_or(line, |(_, rest)| rest))
         .collect::<Vec<_>>()
         .join("\n")
-}
-
-/// A client in the middle of a transaction; it ends with the pipe.
-struct Holder {
-    client: Child,
-    ask: Option<ChildStdin>,
-}
-
-impl Holder {
-    fn begin(server: &Server, sql: &str) -> Self {
-        let mut client = server
-            .client()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("start a client");
-        let mut ask = client.stdin.take().expect("a pipe");
-        writeln!(ask, "START TRANSACTION; {sql};").expect("ask");
-        let open = || {
-            let open = server.sql("SELECT COUNT(*) FROM information_schema.innodb_trx");
-            open.trim().parse::<u32>().ok().filter(|open| *open > 0)
-        };
-        eventually("the transaction is open", PATIENCE, open);
-        Self {
-            client,
-            ask: Some(ask),
-        }
-    }
-
-    fn commit(mut self) {
-        let mut ask = self.ask.take().expect("a pipe");
-        writeln!(ask, "COMMIT;").expect("ask");
-        drop(ask);
-        self.client.wait().expect("end the client");
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        drop(self.ask.take());
-        // It may be gone already; nothing is left to report to.
-        let _ = self.client.wait();
-    }
 }
 
 /// A dump's text without what every new dump has anew: dates, and the GTIDs of its server.

@@ -8,6 +8,7 @@
 )]
 
 mod api;
+mod browser;
 mod command_line;
 mod life;
 mod signals;
