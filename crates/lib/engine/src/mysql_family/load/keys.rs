@@ -59,13 +59,19 @@ impl Deferred {
         deferred
     }
 
-    /// The clauses that take the foreign keys off, for one ALTER TABLE; empty without any.
+    /// The clauses that take the foreign keys off, for one ALTER TABLE, and the keys with them: a key that the
+    /// server made for a foreign key would get another name when that comes back. Empty without foreign keys.
     pub(super) fn drop_foreign(&self) -> String {
-        let drops = self
+        let mut drops: Vec<String> = self
             .foreign
             .iter()
-            .map(|(name, _)| format!("DROP FOREIGN KEY {}", quote(name)));
-        drops.collect::<Vec<_>>().join(", ")
+            .map(|(name, _)| format!("DROP FOREIGN KEY {}", quote(name)))
+            .collect();
+        let keys = self.drop_keys();
+        if !drops.is_empty() && !keys.is_empty() {
+            drops.push(keys);
+        }
+        drops.join(", ")
     }
 
     /// The clauses that take off the keys that can wait, for one ALTER TABLE; empty without any.
@@ -183,7 +189,7 @@ mod tests {
         assert_eq!(
             (deferred.drop_foreign(), deferred.drop_keys()),
             (
-                "DROP FOREIGN KEY `fk`".to_owned(),
+                "DROP FOREIGN KEY `fk`, DROP KEY `u`, DROP KEY `k`, DROP KEY `f2`".to_owned(),
                 "DROP KEY `u`, DROP KEY `k`, DROP KEY `f2`".to_owned()
             )
         );

@@ -124,6 +124,7 @@ impl MysqlStage {
                 self.conn
                     .query_drop(format!("ALTER TABLE {table} {drops}"))
                     .await?;
+                deferred.aside = true;
             }
         }
         let transactional = engine.is_some_and(|engine| engine.eq_ignore_ascii_case("InnoDB"));
@@ -239,7 +240,8 @@ impl Stage for MysqlStage {
             return Ok(());
         };
         let drops = table.deferred().drop_keys();
-        if !drops.is_empty() {
+        let aside = table.deferred().aside;
+        if !aside && !drops.is_empty() {
             self.lock.held(&mut self.conn).await?;
             let sql = format!("ALTER TABLE {} {drops}", qualified(&self.schema, name));
             self.conn.query_drop(sql).await?;
