@@ -2,13 +2,15 @@
 //!
 //! A release is staged in a schema of its own (`pilotfish_next_<db>`), swapped in by one RENAME that
 //! moves a marker table too, and the tables it replaces wait in `pilotfish_prev_<db>` for a rollback.
-//! [`ledger`] says what is live, [`stage`] and [`worker`] fill, [`swap`] switches, [`target`] holds
+//! [`ledger`] says what is live, [`stage`] and [`worker`] fill by [`stream`]
+//! or [`insert`], [`swap`] switches, [`target`] holds
 //! the lock and recovers.
 
 mod columns;
 mod convert;
 mod follow_up;
 mod history;
+mod insert;
 mod journal;
 mod keys;
 mod ledger;
@@ -25,7 +27,9 @@ mod rights;
 mod sequences;
 mod session;
 mod stage;
+mod stream;
 mod swap;
+mod tables;
 mod target;
 mod triggers;
 mod unproven;

@@ -9,11 +9,13 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::{self, Mode, TokenKind, quote};
 
+use super::insert;
 use super::keys::Deferred;
 use super::lock::Lock;
 use super::names::{literal, qualified};
 use super::session::{self, Carried};
-use super::worker::{self, MysqlWorker, Table, Tables};
+use super::tables::{Table, Tables};
+use super::worker::MysqlWorker;
 use super::{Access, columns, ledger, objects, orphans};
 use crate::Error;
 use crate::load::{Loaded, RowBatch, SessionState, Stage, SwapMode, Worker};
@@ -273,7 +275,7 @@ impl Stage for MysqlStage {
             batch.tail = Some(self.staged(tail).await?.into());
         }
         let (conn, schema) = (&mut self.conn, &self.schema);
-        worker::insert(conn, &self.lock, schema, &batch, self.packet).await
+        insert::send(conn, &self.lock, schema, &batch, self.packet).await
     }
 
     async fn worker(&self) -> Result<Box<dyn Worker>, Error> {
