@@ -136,6 +136,15 @@ mod tests {
         // The length of a line after `USE b;` decided whether that was too long a statement.
         let long = format!("USE b;{}\u{0}\u{0}\u{0}\u{0}", "x".repeat(80));
         super::fuzz(long.as_bytes());
+        // A `;` in the line of a USE, far beyond the longest statement.
+        let far = format!(
+            "USE {}\\! {};\u{1}\u{1}\u{0}\u{3}",
+            "x".repeat(30),
+            "y".repeat(200)
+        );
+        super::fuzz(far.as_bytes());
+        let at_the_limit = format!("USE {}\n;\u{1}\u{1}\u{0}\u{3}", "x".repeat(70));
+        super::fuzz(at_the_limit.as_bytes());
     }
 
     #[test]

@@ -18,6 +18,9 @@ use crate::transaction::Transaction;
 use crate::window::Window;
 use crate::{Class, Error, Existing, Item, Options, Position, Statement};
 
+/// What is not decided with this much in memory beyond the limit of a statement is longer than that.
+const BEYOND: usize = 4 * LOOKAHEAD;
+
 /// What all files of a dump share.
 pub(crate) struct Shared {
     pub(crate) options: Options,
@@ -152,14 +155,8 @@ impl Script {
                 "the client command that begins here: take it out of the dump",
             ));
         }
-        if is("use") && !self.delimiter_in_line() {
-            let Some((line, next)) = self.view().line() else {
-                return self.fill_within("a statement", shared);
-            };
-            // The client carries out USE at the end of its line, delimiter or not.
-            let (text, at) = (Bytes::copy_from_slice(line), self.window.position(0));
-            self.window.consume(next);
-            return self.take_statement(text, at, shared);
+        if is("use") && !self.delimiter_in_line(shared.options.statement_limit) {
+            return self.use_line(shared);
         }
         if (is("insert") || is("replace")) && self.begin_rows(shared)? {
             return Ok(());
@@ -167,11 +164,25 @@ impl Script {
         self.whole_statement(shared)
     }
 
-    /// Whether the delimiter comes before the line's end, as far as both are in memory.
-    fn delimiter_in_line(&self) -> bool {
+    /// Whether the delimiter comes before the line's end. What lies beyond `limit` does not count, in
+    /// memory or not: it is too far for a statement.
+    fn delimiter_in_line(&self, limit: usize) -> bool {
         let data = self.window.data();
-        let line = memchr::memchr(b'\n', data).map_or(data, |end| &data[..end]);
+        let near = &data[..data.len().min(limit.saturating_add(BEYOND + 1))];
+        let line = memchr::memchr(b'\n', near).map_or(near, |end| &near[..end]);
         memchr::memmem::find(line, &self.delimiter).is_some()
+    }
+
+    /// The client carries out USE at the end of its line, delimiter or not.
+    fn use_line(&mut self, shared: &mut Shared) -> Result<(), Error> {
+        let Some((line, next)) = self.view().line() else {
+            return self.fill_within("a statement", shared);
+        };
+        let text = Bytes::copy_from_slice(line);
+        self.bounded(text.len(), "a statement", shared)?;
+        let at = self.window.position(0);
+        self.window.consume(next);
+        self.take_statement(text, at, shared)
     }
 
     fn whole_statement(&mut self, shared: &mut Shared) -> Result<(), Error> {
@@ -207,9 +218,8 @@ impl Script {
 
     /// Reads on within a piece that is not whole yet, up to the limit.
     pub(crate) fn fill_within(&mut self, what: &'static str, shared: &Shared) -> Result<(), Error> {
-        // What is not decided with this much beyond the limit is longer than the limit.
         self.bounded(
-            self.window.data().len().saturating_sub(4 * LOOKAHEAD),
+            self.window.data().len().saturating_sub(BEYOND),
             what,
             shared,
         )?;
