@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use crate::eventually::{PATIENCE, eventually};
+use crate::length::short_or_long;
 use crate::process::signal;
 
 /// A command for one tool. The environment holds nothing but what the test puts there.
@@ -38,7 +39,7 @@ impl Tool {
         Self {
             command,
             stdin: Stdin::Null,
-            timeout: Duration::from_secs(120),
+            timeout: Duration::from_secs(short_or_long(120, 3600)),
         }
     }
 
