@@ -88,7 +88,25 @@ pub(crate) async fn decide(
             .filter(|table| summary.tables.contains_key(table)),
     );
     plan.unchanged.retain(|table| !plan.load.contains(table));
+    refuse_lost_parents(&plan, &edges)?;
     Ok(plan)
+}
+
+/// A live table that the dump no longer has leaves with the swap, and the server would let a foreign key to
+/// it go along: to the previous release.
+fn refuse_lost_parents(plan: &Plan, edges: &[(String, String)]) -> Result<(), Failure> {
+    let lost = edges
+        .iter()
+        .find(|(child, parent)| plan.load.contains(child) && plan.retire.contains(parent));
+    lost.map_or(Ok(()), |(child, parent)| {
+        Err(Failure::new(
+            Kind::BadData,
+            format!(
+                "the parent of a foreign key of {child} is not in the dump: {parent}, which the live release has"
+            ),
+        )
+        .with_hint("dump both, or make the dump without that foreign key"))
+    })
 }
 
 /// Asks again right before the swap: a big load takes hours, and people go on working.

@@ -240,6 +240,31 @@ fn rows_without_their_parents_do_not_go_live_unasked() {
 }
 
 #[test]
+fn a_parent_that_leaves_the_release_takes_no_child_with_it() {
+    let (world, server) = mariadb(&[]);
+    let parent = "CREATE TABLE p (id INT PRIMARY KEY);\nINSERT INTO p VALUES (1),(2);\n";
+    let child = "CREATE TABLE c (id INT PRIMARY KEY, p INT, CONSTRAINT of_p FOREIGN KEY (p) REFERENCES p (id));\n\
+                 INSERT INTO c VALUES (1,1);\n";
+    let both = world.write("both.sql", format!("{parent}{child}"));
+    let _ = load(&server).arg(both).arg("--into=app").run().success();
+    // The child as it was, and another one.
+    for rows in ["", "INSERT INTO c VALUES (2,2);\n"] {
+        let alone = world.write("alone.sql", format!("{child}{rows}"));
+        let _ = load(&server)
+            .arg(alone)
+            .arg("--into=app")
+            .run()
+            .fails_with(65, "the parent of a foreign key of c is not in the dump: p");
+    }
+    assert_eq!(
+        server.sql(
+            "INSERT INTO app.c VALUES (3,2); SELECT COUNT(*) FROM app.c JOIN app.p ON c.p = p.id"
+        ),
+        "2\n"
+    );
+}
+
+#[test]
 fn an_assertion_that_does_not_parse_ends_before_the_load() {
     let (world, server) = mariadb(&[]);
     let (first, _) = two_releases(&world, &server);

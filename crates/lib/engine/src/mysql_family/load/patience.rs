@@ -16,7 +16,7 @@ use crate::Error;
 /// Between two tries for the locks: long enough to let readers through (measured: 0 errors, 0 mixes).
 const PAUSE: Duration = Duration::from_millis(2);
 /// `ER_LOCK_WAIT_TIMEOUT`; `ER_LOCK_DEADLOCK`, where MySQL chooses the DDL as victim.
-const LOCKED: &[u16] = &[1205, 1213];
+pub(super) const LOCKED: &[u16] = &[1205, 1213];
 
 /// How long to look for a moment.
 #[derive(Debug, Clone, Copy)]

@@ -7,6 +7,7 @@ use pilotfish_sql::mysql::quote;
 
 use super::columns;
 use super::names::{literal, qualified};
+use super::patience::LOCKED;
 use crate::Error;
 
 /// The proof of a table as it is now; `None` where the server cannot tell.
@@ -22,8 +23,26 @@ pub(super) async fn of(
     let row: Option<(String, Option<u64>)> = conn
         .query_first(format!("CHECKSUM TABLE {}", qualified(schema, table)))
         .await?;
-    let checksum = row.and_then(|(_, checksum)| checksum);
-    Ok(checksum.map(|checksum| format!("checksum {checksum}")))
+    match row.and_then(|(_, checksum)| checksum) {
+        Some(checksum) => Ok(Some(format!("checksum {checksum}"))),
+        None => refuse_locked(conn, schema, table).await.map(|()| None),
+    }
+}
+
+/// CHECKSUM TABLE says NULL of a table that it cannot look into, and why in a warning (both servers): that
+/// somebody holds it is no word about its rows.
+async fn refuse_locked(conn: &mut Conn, schema: &str, table: &str) -> Result<(), Error> {
+    let warnings: Vec<(String, u16, String)> = conn.query("SHOW WARNINGS").await?;
+    let locked = warnings
+        .into_iter()
+        .find(|(_, code, _)| LOCKED.contains(code));
+    locked.map_or(Ok(()), |(_, code, message)| {
+        Err(Error::Sql {
+            code,
+            state: "HY000".to_owned(),
+            message: format!("{message}: somebody holds {schema}.{table}, see SHOW PROCESSLIST"),
+        })
+    })
 }
 
 /// MySQL 9.7: CHECKSUM TABLE gives another number each time for a table with a multi-valued index
