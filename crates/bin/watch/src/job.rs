@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use pilotfish_engine::{Engine, Settings};
-use pilotfish_failure::Failure;
+use pilotfish_failure::{Failure, Kind};
 use pilotfish_loader::{LoadRecord, Options, Progress, Report, Source, Status};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::dispatcher::Release;
+use crate::source;
 
 /// One server and how it is loaded.
 pub(crate) struct Job {
@@ -71,11 +72,14 @@ impl Job {
             options.default_database = Some(database.read().await?);
         }
         // Somebody may write to plain files while they are read: what is loaded must be what settled.
-        if release.mutable {
+        if release.stamps.is_some() {
             options.sha256.get_or_insert_with(|| release.digest.clone());
         }
         let source = Source::Path(release.path.clone());
-        pilotfish_loader::load(engine, &source, &options, progress, cancel).await
+        match pilotfish_loader::load(engine, &source, &options, progress, cancel).await {
+            Err(failure) => Err(unless_rewritten(release, failure).await),
+            loaded => loaded,
+        }
     }
 
     /// Whose loads these are: a server may have a watch for each of its databases.
@@ -93,6 +97,23 @@ impl Job {
 
     pub(crate) async fn recent(&self, limit: u32) -> Result<Vec<LoadRecord>, Failure> {
         pilotfish_loader::recent(self.engine().await?, self.asker(), limit).await
+    }
+}
+
+/// Whatever was wrong with plain files that somebody wrote to while they were read says nothing of the
+/// release that settles next, not even where that has the same bytes.
+async fn unless_rewritten(release: &Release, failure: Failure) -> Failure {
+    let of_files = matches!(failure.kind(), Kind::BadData | Kind::Config | Kind::Usage);
+    let (true, Some(stamps)) = (of_files, &release.stamps) else {
+        return failure;
+    };
+    match source::look_at(&release.path).await {
+        Ok(now) if now == *stamps => failure,
+        _ => Failure::new(
+            Kind::Busy,
+            format!("files changed while they were read: {failure}"),
+        )
+        .with_hint("publish dumps by a rename"),
     }
 }
 

@@ -1,3 +1,5 @@
+use pilotfish_volume::Fingerprint;
+
 use super::*;
 
 /// A dispatcher with a clock and the orders of the last call.
@@ -13,7 +15,7 @@ fn release(digest: &str) -> Release {
         digest: digest.to_owned(),
         version: Some(format!("\"etag-{digest}\"")),
         path: format!("/volume/..{digest}").into(),
-        mutable: false,
+        stamps: None,
     }
 }
 
@@ -252,6 +254,31 @@ fn bad_data_is_not_tried_again_unless_someone_asks() {
     bench.starts_nothing();
     bench.sees("b");
     bench.starts("b");
+}
+
+#[test]
+fn files_that_were_written_again_are_tried_again_as_they_are_now() {
+    let written = |inode| Release {
+        stamps: Some(Fingerprint::Release(format!("state {inode}"))),
+        ..release("a")
+    };
+    let look = |bench: &mut Bench, state| {
+        bench.look += 1;
+        let (look, release) = (bench.look, Some(written(state)));
+        bench.handle(Input::Looked { look, release });
+    };
+    let mut bench = Bench::new();
+    bench.ledger(&[]);
+    look(&mut bench, 1);
+    bench.starts("a");
+    look(&mut bench, 2);
+    bench.ends(Err(Kind::Busy));
+    bench.passes(1);
+    assert!(
+        bench.orders.contains(&Order::Start(written(2))),
+        "{:#?}",
+        bench.orders
+    );
 }
 
 #[test]

@@ -105,6 +105,47 @@ fn a_truncated_dump_is_refused_with_its_reason_and_a_good_one_recovers() {
 }
 
 #[test]
+fn a_dump_that_is_written_again_while_it_is_read_is_not_condemned() {
+    let bench = Bench::new();
+    let proxy = Proxy::start(&format!("127.0.0.1:{}", bench.server.port()), Fault::None);
+    let url = format!("mysql://pilotfish:secret@127.0.0.1:{}", proxy.port());
+    let path = bench.volume.join("dump.sql");
+    // Many small tables keep the loader busy before it reads the rest.
+    let small: String = (0..60)
+        .map(|n| format!("CREATE TABLE s{n} (id INT);\nINSERT INTO s{n} VALUES (1);\n"))
+        .collect();
+    let rows: Vec<String> = (0..8_000)
+        .map(|id| format!("({id},'{id:0>2000}')"))
+        .collect();
+    let large = format!(
+        "CREATE TABLE large (id INT PRIMARY KEY, text TEXT);\nINSERT INTO large VALUES {};\n",
+        rows.join(",")
+    );
+    let dump = format!("{small}{large}{}", Bench::dump(1));
+    std::fs::write(&path, &dump).unwrap();
+    proxy.set(Fault::Slow {
+        bytes_per_second: 4_000,
+    });
+    let mut watch = Watch::start(bench.watch_by(&url));
+    eventually("rows to be staged", PATIENCE, || {
+        (watch.state()["running"]["phase"] == "staging").then_some(())
+    });
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(1 << 20).unwrap();
+    proxy.set(Fault::None);
+    let log = watch
+        .running
+        .wait_for_stderr("files changed while they were read");
+    assert!(!log.contains("\"ERROR\""), "{log}");
+    assert_ne!(watch.state()["obstacle"]["reason"], "bad_data");
+    // The same bytes as before, in place.
+    std::fs::write(&path, &dump).unwrap();
+    bench.becomes_live(1);
+    watch.newest_is("succeeded");
+    watch.ends_well();
+}
+
+#[test]
 fn a_checksum_beside_the_dump_decides_when_it_is_whole() {
     let bench = Bench::new();
     let dump = Bench::dump(1);
