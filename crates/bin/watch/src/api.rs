@@ -42,7 +42,7 @@ use body::{id_mistake, new_id_mistake, wish};
 const BODY_LIMIT: usize = 4 << 10;
 
 /// Longest long poll: proxies in between give up soon after a minute.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Time for the server's book to say whether an id is known.
 const BOOK_PATIENCE: Duration = Duration::from_secs(5);
