@@ -189,7 +189,7 @@ impl Door {
         let (reply, answer) = oneshot::channel();
         let message = Message::Ask {
             id: id.clone(),
-            release,
+            release: release.clone(),
             reply,
         };
         self.inbox.send(message).await.map_err(|_| ending())?;
@@ -203,8 +203,9 @@ impl Door {
             }
             Ok(Err(Refusal::Draining)) | Err(_) => return Err(ending()),
         }
+        // It may be that of another caller with the same id.
         let load = self.load(&id).ok_or_else(ending)?;
-        Ok(accepted(&load, StatusCode::ACCEPTED))
+        answer_again(&load, release.as_deref())
     }
 
     /// Waits until `ended` says so of the picture, for `patience` at most; false when it did not.

@@ -44,7 +44,7 @@ const INBOX: usize = 64;
 
 /// What others ask of this task.
 pub(crate) enum Message {
-    /// A load; the answer is whether it was taken.
+    /// A load; the answer is whether it was taken, by this call or one before it with the same id.
     Ask {
         id: String,
         release: Option<String>,
@@ -232,6 +232,11 @@ impl Control {
                 // The volume is looked at anew: what was written just before the call must count.
                 let look = self.asker.ask();
                 let asked = self
+                // Two callers of one id may have found it free at the same time.
+                if self.book.get(&id).is_some() {
+                    let _ = reply.send(Ok(()));
+                    return;
+                }
                     .dispatcher
                     .ask(Instant::now(), id.clone(), release.clone(), look);
                 let answer = match asked {
