@@ -374,6 +374,7 @@ impl Control {
         self.metrics.blocked(obstacle.as_ref());
         self.say_ready(obstacle.as_ref());
         let (ready, ready_why) = self.ready.get();
+        self.metrics.current(self.dispatcher.is_level());
         let view = View {
             version: env!("CARGO_PKG_VERSION"),
             now: unix_now(),

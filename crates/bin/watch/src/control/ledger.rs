@@ -61,12 +61,10 @@ impl Control {
                     reachable: Some(true),
                     error: None,
                 };
-                let seen = self.dispatcher.seen();
-                if let Some(seen) = seen {
+                if let Some(seen) = self.dispatcher.seen() {
                     self.job.as_on_volume(&mut live, seen);
                 }
-                let seen = seen.map(|seen| seen.digest.as_str());
-                self.metrics.ledger(&live, seen);
+                self.metrics.ledger(&live);
                 let known = live
                     .iter()
                     .map(|status| Live {

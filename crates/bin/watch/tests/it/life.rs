@@ -39,11 +39,16 @@ fn readiness_stays_through_a_blip_of_the_server() {
     watch.is_ready();
     bench.server.stop();
     bench.publish(2);
+    let current = "pilotfish_watch_release_current";
+    eventually("the release to be current", PATIENCE, || {
+        Some(()).filter(|()| watch.metric(current) == 1.0)
+    });
     eventually("the server to be missed", PATIENCE, || {
         Some(()).filter(|()| watch.metric("pilotfish_watch_server_reachable") == 0.0)
     });
     assert_eq!(watch.get("/readyz").status, 200);
     bench.server.restart();
+    assert_eq!(watch.metric(current), 0.0, "release 2 is not live");
     bench.becomes_live(2);
     watch.ends_well();
 }
