@@ -186,10 +186,10 @@ impl Control {
                     self.ended(ended);
                     next_ledger = Instant::now();
                 }
-                Some((number, result)) = ledger.recv() => {
+                Some(read) = ledger.recv() => {
                     reading = false;
-                    if self.dispatcher.is_current(number) {
-                        self.ledger(number, result).await;
+                    if self.dispatcher.is_current(read.number) {
+                        self.ledger(read);
                         next_ledger = Instant::now() + self.ledger_pause();
                     } else {
                         next_ledger = Instant::now();

@@ -1,6 +1,7 @@
 //! The loader and the ledger, as this tool uses them.
 
 use std::path::Path;
+use std::time::Duration;
 
 use pilotfish_engine::{Engine, Settings};
 use pilotfish_failure::{Failure, Kind};
@@ -10,6 +11,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::dispatcher::Release;
 use crate::source;
+
+/// Longest wait for an answer to one question about ledger or book.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for the server, but not for ever: one that stalls (stopped, or its network is dead) says nothing.
+pub(crate) async fn in_time<T>(
+    what: &str,
+    answer: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::time::timeout(PATIENCE, answer)
+        .await
+        .unwrap_or_else(|_| {
+            let message = format!("{what}: no answer within {PATIENCE:?}");
+            Err(Failure::new(Kind::TimedOut, message))
+        })
+}
 
 /// One server and how it is loaded.
 pub(crate) struct Job {
