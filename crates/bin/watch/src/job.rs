@@ -94,7 +94,7 @@ impl Job {
         }
         let source = Source::Path(release.path.clone());
         match pilotfish_loader::load(engine, &source, &options, progress, cancel).await {
-            Err(failure) => Err(unless_rewritten(release, failure).await),
+            Err(failure) => Err(unless_moved_on(release, failure).await),
             loaded => loaded,
         }
     }
@@ -117,21 +117,28 @@ impl Job {
     }
 }
 
-/// Whatever was wrong with plain files that somebody wrote to while they were read says nothing of the
-/// release that settles next, not even where that has the same bytes.
-async fn unless_rewritten(release: &Release, failure: Failure) -> Failure {
-    let of_files = matches!(failure.kind(), Kind::BadData | Kind::Config | Kind::Usage);
-    let (true, Some(stamps)) = (of_files, &release.stamps) else {
+/// What was wrong with files that somebody wrote to or took away while they were read says nothing of the
+/// release that is there next, not even where that has the same bytes.
+async fn unless_moved_on(release: &Release, failure: Failure) -> Failure {
+    if !matches!(failure.kind(), Kind::BadData | Kind::Config | Kind::Usage) {
         return failure;
-    };
-    match source::look_at(&release.path).await {
-        Ok(now) if now == *stamps => failure,
-        _ => Failure::new(
-            Kind::Busy,
-            format!("files changed while they were read: {failure}"),
-        )
-        .with_hint("publish dumps by a rename"),
     }
+    let path = &release.path;
+    let (moved_on, how) = match &release.stamps {
+        Some(stamps) => {
+            let now = source::look_at(path).await;
+            (now.is_ok_and(|now| now != *stamps), "changed")
+        }
+        None => {
+            let there = tokio::fs::try_exists(path).await;
+            (matches!(there, Ok(false)), "were taken away")
+        }
+    };
+    if !moved_on {
+        return failure;
+    }
+    let message = format!("files {how} while they were read: {failure}");
+    Failure::new(Kind::Busy, message).with_hint("what is there once they settle is loaded")
 }
 
 /// The digest of what lies at `path`; reads all of it unless a manifest says it.
