@@ -104,6 +104,8 @@ struct Control {
     book: Book,
     run: Option<Run>,
     volume: VolumeView,
+    /// When the last look at the volume ended.
+    looked_at: Instant,
     server: ServerView,
     live: Vec<Status>,
     /// Whether the book of the processes before was read.
@@ -150,6 +152,7 @@ impl Control {
             book: Book::default(),
             run: None,
             volume,
+            looked_at: Instant::now(),
             server: ServerView::default(),
             live: Vec::new(),
             adopted: false,
@@ -229,14 +232,14 @@ impl Control {
     fn message(&mut self, message: Message) {
         match message {
             Message::Ask { id, release, reply } => {
-                // The volume is looked at anew: what was written just before the call must count.
-                let look = self.asker.ask();
-                let asked = self
                 // Two callers of one id may have found it free at the same time.
                 if self.book.get(&id).is_some() {
                     let _ = reply.send(Ok(()));
                     return;
                 }
+                // The volume is looked at anew: what was written just before the call must count.
+                let look = self.asker.ask();
+                let asked = self
                     .dispatcher
                     .ask(Instant::now(), id.clone(), release.clone(), look);
                 let answer = match asked {
@@ -265,6 +268,7 @@ impl Control {
     }
 
     fn sighting(&mut self, sighting: Sighting) {
+        self.looked_at = Instant::now();
         match sighting {
             Sighting::Settled {
                 look,
@@ -370,11 +374,11 @@ impl Control {
     fn show(&self) {
         let now = self.run.as_ref().map(Run::snapshot);
         self.metrics.progress(now.as_ref());
+        self.metrics.current(self.dispatcher.is_level());
         let obstacle = self.dispatcher.obstacle();
         self.metrics.blocked(obstacle.as_ref());
         self.say_ready(obstacle.as_ref());
         let (ready, ready_why) = self.ready.get();
-        self.metrics.current(self.dispatcher.is_level());
         let view = View {
             version: env!("CARGO_PKG_VERSION"),
             now: unix_now(),
