@@ -1,4 +1,4 @@
-//! Somebody who holds tables by an open transaction.
+//! Somebody who holds tables, by an open transaction or a lock.
 
 use std::io::Write as _;
 use std::process::{Child, ChildStdin, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Stdio};
 use crate::eventually::{PATIENCE, eventually};
 use crate::server::Server;
 
-/// A client in the middle of a transaction; it ends with the pipe.
+/// A client in the middle of its work; it ends with the pipe.
 #[derive(Debug)]
 pub struct Holder {
     client: Child,
@@ -20,6 +20,32 @@ impl Holder {
     /// When the client cannot be started or does not get there.
     #[must_use]
     pub fn begin(server: &Server, sql: &str) -> Self {
+        let holder = Self::says(server, &format!("START TRANSACTION; {sql};"));
+        let open = || {
+            let open = server.sql("SELECT COUNT(*) FROM information_schema.innodb_trx");
+            open.trim().parse::<u32>().ok().filter(|open| *open > 0)
+        };
+        eventually("the transaction is open", PATIENCE, open);
+        holder
+    }
+
+    /// Takes `database.table` from readers and writers until it is dropped: the server answers everything
+    /// else, and stalls there.
+    ///
+    /// # Panics
+    /// When the client cannot be started or does not get there.
+    #[must_use]
+    pub fn lock(server: &Server, database: &str, table: &str) -> Self {
+        let holder = Self::says(server, &format!("LOCK TABLES {database}.{table} WRITE;"));
+        let question =
+            format!("SHOW OPEN TABLES FROM {database} WHERE `Table` = '{table}' AND In_use > 0");
+        eventually("the table is locked", PATIENCE, || {
+            (!server.sql(&question).is_empty()).then_some(())
+        });
+        holder
+    }
+
+    fn says(server: &Server, sql: &str) -> Self {
         let mut client = server
             .client()
             .stdin(Stdio::piped())
@@ -27,12 +53,7 @@ impl Holder {
             .spawn()
             .expect("start a client");
         let mut ask = client.stdin.take().expect("a pipe");
-        writeln!(ask, "START TRANSACTION; {sql};").expect("ask");
-        let open = || {
-            let open = server.sql("SELECT COUNT(*) FROM information_schema.innodb_trx");
-            open.trim().parse::<u32>().ok().filter(|open| *open > 0)
-        };
-        eventually("the transaction is open", PATIENCE, open);
+        writeln!(ask, "{sql}").expect("ask");
         Self {
             client,
             ask: Some(ask),

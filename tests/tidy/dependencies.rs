@@ -4,12 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cargo_metadata::{DependencyKind, Metadata, Package};
 
+use crate::tree::sources;
 use crate::{assert_none, metadata, root};
 
 /// Leaves: anybody may use them.
 const LEAVES: [&str; 2] = ["failure", "sql"];
 /// Rooms that never meet below the storey of `loader` and the tools.
 const INDEPENDENT: [&str; 5] = ["engine", "storage", "dump", "volume", "runtime"];
+/// What `loader` is made of, beside the leaves.
+const LOADER: [&str; 3] = ["dump", "engine", "volume"];
+/// What `fetch` knows of `dump`: its decompressors.
+const FETCHS_DUMP: &str = "pilotfish_dump::compress";
 /// Tools that move objects.
 const MAY_USE_STORAGE: [&str; 1] = ["fetch"];
 /// One TLS stack, rustls over ring: a second provider costs a C toolchain and doubles the audits.
@@ -105,6 +110,9 @@ fn rooms_depend_downwards_only() {
                     "{name} -> {other}: they meet in loader or in a tool"
                 ));
             }
+            if *name == "loader" && !LEAVES.contains(&other) && !LOADER.contains(&other) {
+                complaints.push(format!("{name} -> {other}: it is {}", LOADER.join(" + ")));
+            }
             if *shelf == "lib" && other == "runtime" {
                 complaints.push(format!("{name} -> runtime: a library knows no process"));
             }
@@ -117,6 +125,19 @@ fn rooms_depend_downwards_only() {
         "bin -> lib, and libraries stay apart (ARCHITECTURE.md)",
         &complaints,
     );
+}
+
+#[test]
+fn fetch_takes_only_decompressors_from_dump() {
+    let mut complaints = Vec::new();
+    for (path, text) in sources().filter(|(path, _)| path.starts_with("crates/bin/fetch/src")) {
+        for (number, line) in text.lines().enumerate() {
+            if line.contains("pilotfish_dump") && !line.contains(FETCHS_DUMP) {
+                complaints.push(format!("{}:{}: {line}", path.display(), number + 1));
+            }
+        }
+    }
+    assert_none("what a dump says is not for fetch to know", &complaints);
 }
 
 #[test]

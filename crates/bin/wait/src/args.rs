@@ -41,7 +41,7 @@ struct ReadyArgs {
     /// Its first value is true
     #[arg(long, value_name = "SQL")]
     query: Vec<String>,
-    /// This dump is live: its SHA-256, or 12 digits
+    /// It is live: SHA-256 that `load status` shows, or 12 digits of it
     #[arg(long, value_name = "DIGEST")]
     release: Option<Digest>,
     /// A replica is at most so far behind

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use pilotfish_engine::{Engine, Error, Probe, ReplicaState, Server, Settings};
+use pilotfish_engine::{Engine, Error, LiveRelease, Probe, ReplicaState, Server, Settings};
 use pilotfish_failure::{Classify, Kind};
 
-use crate::conditions::{Conditions, Table};
+use crate::conditions::{Conditions, Digest, Table};
 
 /// One condition that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,7 +125,11 @@ impl Target {
             Err(error) => return vec![Missing::error(None, &error)],
         };
         let mut missing = state(&server, conditions);
-        missing.extend(content(engine.probe(), conditions).await);
+        let database = match self.settings.database().await {
+            Ok(database) => database,
+            Err(error) => return vec![Missing::error(None, &error)],
+        };
+        missing.extend(content(engine.probe(), conditions, database.as_deref()).await);
         self.engine = Some(engine);
         missing
     }
@@ -181,7 +185,11 @@ fn lag(server: &Server, limit: Duration) -> Option<Missing> {
 }
 
 /// What the server holds.
-async fn content(probe: &dyn Probe, conditions: &Conditions) -> Vec<Missing> {
+async fn content(
+    probe: &dyn Probe,
+    conditions: &Conditions,
+    database: Option<&str>,
+) -> Vec<Missing> {
     let mut missing = Vec::new();
     for table in &conditions.tables {
         missing.extend(rows(probe, table).await);
@@ -195,17 +203,39 @@ async fn content(probe: &dyn Probe, conditions: &Conditions) -> Vec<Missing> {
     }
     if let Some(wanted) = &conditions.release {
         match probe.live_releases().await {
-            Ok(live) => match live.iter().find(|release| wanted.means(&release.digest)) {
-                Some(release) if release.finishing => {
-                    missing.push(Missing::new(format!("release {wanted} is being finished")));
-                }
-                Some(_) => {}
-                None => missing.push(Missing::new(format!("release {wanted} is not live"))),
-            },
+            Ok(live) => missing.extend(release(&live, wanted, database)),
             Err(error) => missing.push(Missing::error(Some("read the ledger".to_owned()), &error)),
         }
     }
     missing
+}
+
+/// In the named database, else in any.
+fn release(live: &[LiveRelease], wanted: &Digest, database: Option<&str>) -> Option<Missing> {
+    let found = live.iter().filter(|one| wanted.means(&one.digest));
+    let (here, elsewhere): (Vec<_>, Vec<_>) =
+        found.partition(|one| database.is_none_or(|name| name == one.database));
+    if here.iter().any(|one| !one.finishing) {
+        return None;
+    }
+    if !here.is_empty() {
+        return Some(Missing::new(format!("release {wanted} is being finished")));
+    }
+    let what = match (elsewhere.first(), database) {
+        (Some(other), Some(name)) => {
+            format!(
+                "release {wanted} is live in {}, not in {name}",
+                other.database
+            )
+        }
+        _ => format!("release {wanted} is not live"),
+    };
+    Some(Missing {
+        hint: Some(
+            "see `pilotfish-load status`: a load with --only or --skip has a digest of its own",
+        ),
+        ..Missing::new(what)
+    })
 }
 
 async fn rows(probe: &dyn Probe, table: &Table) -> Option<Missing> {
@@ -264,6 +294,33 @@ mod tests {
         ] {
             assert!(lag(&late, limit).is_some(), "{late:?}");
         }
+    }
+
+    #[test]
+    fn a_release_counts_in_the_database_that_is_meant() {
+        let digest = "0123456789abcdef".repeat(4);
+        let wanted: Digest = digest[..12].parse().unwrap();
+        let live = |database: &str, finishing| LiveRelease {
+            database: database.to_owned(),
+            digest: digest.clone(),
+            since: 1,
+            finishing,
+        };
+        let why = |live: &[LiveRelease], database| {
+            release(live, &wanted, database).map(|missing| missing.what)
+        };
+        let other = [live("other", false)];
+        assert_eq!(why(&other, None), None);
+        assert_eq!(why(&other, Some("other")), None);
+        let elsewhere = why(&other, Some("app")).unwrap();
+        assert!(
+            elsewhere.ends_with("is live in other, not in app"),
+            "{elsewhere}"
+        );
+        let both = [live("app", true), live("other", false)];
+        assert_eq!(why(&both, None), None);
+        assert!(why(&both, Some("app")).unwrap().ends_with("being finished"));
+        assert!(why(&[], None).unwrap().ends_with("is not live"));
     }
 
     #[test]

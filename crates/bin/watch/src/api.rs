@@ -42,7 +42,7 @@ use body::{id_mistake, new_id_mistake, wish};
 const BODY_LIMIT: usize = 4 << 10;
 
 /// Longest long poll: proxies in between give up soon after a minute.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Time for the server's book to say whether an id is known.
 const BOOK_PATIENCE: Duration = Duration::from_secs(5);
@@ -189,7 +189,7 @@ impl Door {
         let (reply, answer) = oneshot::channel();
         let message = Message::Ask {
             id: id.clone(),
-            release,
+            release: release.clone(),
             reply,
         };
         self.inbox.send(message).await.map_err(|_| ending())?;
@@ -203,8 +203,9 @@ impl Door {
             }
             Ok(Err(Refusal::Draining)) | Err(_) => return Err(ending()),
         }
+        // It may be that of another caller with the same id.
         let load = self.load(&id).ok_or_else(ending)?;
-        Ok(accepted(&load, StatusCode::ACCEPTED))
+        answer_again(&load, release.as_deref())
     }
 
     /// Waits until `ended` says so of the picture, for `patience` at most; false when it did not.

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::dispatcher::{AUTO, Mark};
-use crate::job::Job;
+use crate::job::{Job, in_time};
 use crate::view::unix_now;
 
 /// Loads kept in memory; the server's book knows older ones.
@@ -162,22 +162,32 @@ impl Book {
 /// Carries entries to the server's book, the newest state of each, for as long as that takes.
 #[derive(Clone, Default)]
 pub(crate) struct Scribe {
-    unwritten: Arc<Mutex<BTreeMap<String, LoadRecord>>>,
+    unwritten: Arc<Mutex<Unwritten>>,
     more: Arc<Notify>,
+}
+
+/// By id: the newest state, and which one of all that were noted.
+#[derive(Default)]
+struct Unwritten {
+    records: BTreeMap<String, (u64, LoadRecord)>,
+    noted: u64,
 }
 
 impl Scribe {
     pub(crate) fn note(&self, record: LoadRecord) {
         let mut unwritten = self.lock();
-        unwritten.insert(record.id.clone(), record);
-        if unwritten.len() > MOST_KEPT {
+        unwritten.noted += 1;
+        let number = unwritten.noted;
+        let records = &mut unwritten.records;
+        records.insert(record.id.clone(), (number, record));
+        if records.len() > MOST_KEPT {
             // The server has been away for long: what is over is the first to be given up.
-            let over = unwritten.values().find(|record| record.state.is_terminal());
-            let id = over
-                .or(unwritten.values().next())
-                .map(|record| record.id.clone());
+            let over = records
+                .iter()
+                .find(|(_, (_, record))| record.state.is_terminal());
+            let id = over.or(records.iter().next()).map(|(id, _)| id.clone());
             if let Some(id) = id {
-                unwritten.remove(&id);
+                records.remove(&id);
             }
         }
         self.more.notify_one();
@@ -185,26 +195,9 @@ impl Scribe {
 
     /// Writes until `stop`, then what is left, for two seconds at most.
     pub(crate) async fn write(self, job: Arc<Job>, stop: CancellationToken) {
-        let mut warned = BTreeSet::new();
-        loop {
-            tokio::select! {
-                () = self.more.notified() => {}
-                () = stop.cancelled() => break,
-            }
-            while let Err(failure) = self.write_all(&job).await {
-                // A server that is away, or a replica that takes no writes, says the same each time.
-                if warned.len() < MOST_KEPT && warned.insert(failure.to_string()) {
-                    warn!(%failure, "cannot write the book of loads: ids do not survive a restart");
-                }
-                tokio::select! {
-                    () = tokio::time::sleep(RETRY) => {}
-                    () = self.more.notified() => {}
-                    () = stop.cancelled() => break,
-                }
-            }
-            if stop.is_cancelled() {
-                break;
-            }
+        tokio::select! {
+            () = self.go_on(&job) => {}
+            () = stop.cancelled() => {}
         }
         match tokio::time::timeout(LAST_WORDS, self.write_all(&job)).await {
             Ok(Ok(())) => {}
@@ -213,28 +206,55 @@ impl Scribe {
         }
     }
 
-    /// Tries each entry once; one that the server refuses keeps no other from being written.
+    async fn go_on(&self, job: &Job) {
+        let mut warned = BTreeSet::new();
+        loop {
+            self.more.notified().await;
+            while let Err(failure) = self.write_all(job).await {
+                // A server that is away, or a replica that takes no writes, says the same each time.
+                if warned.len() < MOST_KEPT && warned.insert(failure.to_string()) {
+                    warn!(%failure, "cannot write the book of loads: ids do not survive a restart");
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(RETRY) => {}
+                    () = self.more.notified() => {}
+                }
+            }
+        }
+    }
+
+    /// Tries each entry once; one that the server refuses keeps no other from being written. Nothing is
+    /// lost when the wait is given up: an entry leaves the list once it is written.
     async fn write_all(&self, job: &Job) -> Result<(), Failure> {
-        let ids: Vec<String> = self.lock().keys().cloned().collect();
+        let ids: Vec<String> = self.lock().records.keys().cloned().collect();
         let mut outcome = Ok(());
         for id in ids {
-            let Some(record) = self.lock().remove(&id) else {
+            let Some((number, record)) = self.lock().records.get(&id).cloned() else {
                 continue;
             };
-            if let Err(failure) = job.record(&record).await {
-                // A newer state of it may have come meanwhile.
-                self.lock().entry(id).or_insert(record);
-                let away = failure.kind() == Kind::Unreachable;
-                outcome = outcome.and(Err(failure));
-                if away {
-                    break;
+            match in_time("write the book of loads", job.record(&record)).await {
+                Ok(()) => self.forget(&id, number),
+                Err(failure) => {
+                    let away = matches!(failure.kind(), Kind::Unreachable | Kind::TimedOut);
+                    outcome = outcome.and(Err(failure));
+                    if away {
+                        break;
+                    }
                 }
             }
         }
         outcome
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, LoadRecord>> {
+    /// A newer state may have come while this one was written.
+    fn forget(&self, id: &str, number: u64) {
+        let records = &mut self.lock().records;
+        if records.get(id).is_some_and(|(newest, _)| *newest == number) {
+            records.remove(id);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Unwritten> {
         self.unwritten
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

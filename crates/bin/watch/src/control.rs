@@ -44,7 +44,7 @@ const INBOX: usize = 64;
 
 /// What others ask of this task.
 pub(crate) enum Message {
-    /// A load; the answer is whether it was taken.
+    /// A load; the answer is whether it was taken, by this call or one before it with the same id.
     Ask {
         id: String,
         release: Option<String>,
@@ -104,6 +104,8 @@ struct Control {
     book: Book,
     run: Option<Run>,
     volume: VolumeView,
+    /// When the last look at the volume ended.
+    looked_at: Instant,
     server: ServerView,
     live: Vec<Status>,
     /// Whether the book of the processes before was read.
@@ -150,6 +152,7 @@ impl Control {
             book: Book::default(),
             run: None,
             volume,
+            looked_at: Instant::now(),
             server: ServerView::default(),
             live: Vec::new(),
             adopted: false,
@@ -186,10 +189,10 @@ impl Control {
                     self.ended(ended);
                     next_ledger = Instant::now();
                 }
-                Some((number, result)) = ledger.recv() => {
+                Some(read) = ledger.recv() => {
                     reading = false;
-                    if self.dispatcher.is_current(number) {
-                        self.ledger(number, result).await;
+                    if self.dispatcher.is_current(read.number) {
+                        self.ledger(read);
                         next_ledger = Instant::now() + self.ledger_pause();
                     } else {
                         next_ledger = Instant::now();
@@ -229,6 +232,11 @@ impl Control {
     fn message(&mut self, message: Message) {
         match message {
             Message::Ask { id, release, reply } => {
+                // Two callers of one id may have found it free at the same time.
+                if self.book.get(&id).is_some() {
+                    let _ = reply.send(Ok(()));
+                    return;
+                }
                 // The volume is looked at anew: what was written just before the call must count.
                 let look = self.asker.ask();
                 let asked = self
@@ -260,6 +268,7 @@ impl Control {
     }
 
     fn sighting(&mut self, sighting: Sighting) {
+        self.looked_at = Instant::now();
         match sighting {
             Sighting::Settled {
                 look,
@@ -365,6 +374,7 @@ impl Control {
     fn show(&self) {
         let now = self.run.as_ref().map(Run::snapshot);
         self.metrics.progress(now.as_ref());
+        self.metrics.current(self.dispatcher.is_level());
         let obstacle = self.dispatcher.obstacle();
         self.metrics.blocked(obstacle.as_ref());
         self.say_ready(obstacle.as_ref());

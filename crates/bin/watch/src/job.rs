@@ -1,14 +1,32 @@
 //! The loader and the ledger, as this tool uses them.
 
 use std::path::Path;
+use std::time::Duration;
 
 use pilotfish_engine::{Engine, Settings};
-use pilotfish_failure::Failure;
+use pilotfish_failure::{Failure, Kind};
 use pilotfish_loader::{LoadRecord, Options, Progress, Report, Source, Status};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use crate::dispatcher::Release;
+use crate::source;
+
+/// Longest wait for an answer to one question about ledger or book.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for the server, but not for ever: one that stalls (stopped, or its network is dead) says nothing.
+pub(crate) async fn in_time<T>(
+    what: &str,
+    answer: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::time::timeout(PATIENCE, answer)
+        .await
+        .unwrap_or_else(|_| {
+            let message = format!("{what}: no answer within {PATIENCE:?}");
+            Err(Failure::new(Kind::TimedOut, message))
+        })
+}
 
 /// One server and how it is loaded.
 pub(crate) struct Job {
@@ -71,11 +89,14 @@ impl Job {
             options.default_database = Some(database.read().await?);
         }
         // Somebody may write to plain files while they are read: what is loaded must be what settled.
-        if release.mutable {
+        if release.stamps.is_some() {
             options.sha256.get_or_insert_with(|| release.digest.clone());
         }
         let source = Source::Path(release.path.clone());
-        pilotfish_loader::load(engine, &source, &options, progress, cancel).await
+        match pilotfish_loader::load(engine, &source, &options, progress, cancel).await {
+            Err(failure) => Err(unless_moved_on(release, failure).await),
+            loaded => loaded,
+        }
     }
 
     /// Whose loads these are: a server may have a watch for each of its databases.
@@ -94,6 +115,30 @@ impl Job {
     pub(crate) async fn recent(&self, limit: u32) -> Result<Vec<LoadRecord>, Failure> {
         pilotfish_loader::recent(self.engine().await?, self.asker(), limit).await
     }
+}
+
+/// What was wrong with files that somebody wrote to or took away while they were read says nothing of the
+/// release that is there next, not even where that has the same bytes.
+async fn unless_moved_on(release: &Release, failure: Failure) -> Failure {
+    if !matches!(failure.kind(), Kind::BadData | Kind::Config | Kind::Usage) {
+        return failure;
+    }
+    let path = &release.path;
+    let (moved_on, how) = match &release.stamps {
+        Some(stamps) => {
+            let now = source::look_at(path).await;
+            (now.is_ok_and(|now| now != *stamps), "changed")
+        }
+        None => {
+            let there = tokio::fs::try_exists(path).await;
+            (matches!(there, Ok(false)), "were taken away")
+        }
+    };
+    if !moved_on {
+        return failure;
+    }
+    let message = format!("files {how} while they were read: {failure}");
+    Failure::new(Kind::Busy, message).with_hint("what is there once they settle is loaded")
 }
 
 /// The digest of what lies at `path`; reads all of it unless a manifest says it.

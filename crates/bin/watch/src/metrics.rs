@@ -179,7 +179,7 @@ impl Metrics {
         self.silent.set(1);
     }
 
-    pub(crate) fn ledger(&self, live: &[Status], seen: Option<&str>) {
+    pub(crate) fn ledger(&self, live: &[Status]) {
         self.reachable.set(1);
         self.ledger_read_at.set(seconds(unix_now()));
         self.releases.applied.reset();
@@ -191,7 +191,10 @@ impl Metrics {
         }
         let newest = live.iter().map(|status| status.since).max().unwrap_or(0);
         self.releases.applied_at.set(seconds(newest));
-        let current = seen.is_some_and(|seen| live.iter().any(|status| status.digest == seen));
+    }
+
+    /// Whether what is on the volume is known to be live.
+    pub(crate) fn current(&self, current: bool) {
         self.releases.current.set(i64::from(current));
     }
 

@@ -9,7 +9,7 @@ mod eyes;
 mod proof;
 mod settle;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -181,7 +181,7 @@ impl Observer {
     /// One look; false when nobody listens.
     async fn look(&mut self, reason: Reason) -> bool {
         let look = self.asker.begun.fetch_add(1, Ordering::SeqCst) + 1;
-        let found = match self.fingerprint().await {
+        let found = match look_at(&self.root).await {
             Ok(found) => found,
             Err(failure) => return self.unsettled(failure.to_string()).await,
         };
@@ -239,23 +239,6 @@ impl Observer {
         self.sightings.send(Sighting::Silent).await.is_ok()
     }
 
-    async fn fingerprint(&self) -> Result<Fingerprint, Failure> {
-        let root = self.root.clone();
-        let found = tokio::task::spawn_blocking(move || {
-            let found = fingerprint(&root)?;
-            // A checksum beside a single file belongs to it.
-            match (found, fingerprint(&proof::beside(&root))) {
-                (Fingerprint::Files(mut files), Ok(Fingerprint::Files(sums))) if root.is_file() => {
-                    files.extend(sums);
-                    Ok(Fingerprint::Files(files))
-                }
-                (found, _) => Ok::<_, pilotfish_volume::Error>(found),
-            }
-        });
-        let lost = |error| Failure::new(Kind::Bug, format!("look at the volume: {error}"));
-        Ok(found.await.map_err(lost)??)
-    }
-
     async fn identify(&mut self, found: &Fingerprint, rehash: bool) -> Result<Named, Failure> {
         if let Some((known, named)) = &self.known
             && known == found
@@ -266,9 +249,9 @@ impl Observer {
         let named = match found {
             Fingerprint::Empty => Named::Nothing,
             Fingerprint::Release(_) => self.published().await?,
-            Fingerprint::Files(files) => self.plain(files).await?,
+            Fingerprint::Files(files) => self.plain(files, found).await?,
         };
-        if self.fingerprint().await? != *found {
+        if look_at(&self.root).await? != *found {
             return Err(Failure::new(
                 Kind::Busy,
                 "files changed while they were read",
@@ -278,7 +261,7 @@ impl Observer {
         Ok(named)
     }
 
-    async fn plain(&self, files: &[FileStamp]) -> Result<Named, Failure> {
+    async fn plain(&self, files: &[FileStamp], found: &Fingerprint) -> Result<Named, Failure> {
         let digest = job::identify(&self.root).await?;
         if let Some(why) = proof::missing(&self.root, files, &digest).await? {
             return Ok(Named::Incomplete(why));
@@ -288,7 +271,7 @@ impl Observer {
             digest,
             version: None,
             path,
-            mutable: true,
+            stamps: Some(found.clone()),
         }))
     }
 
@@ -306,7 +289,7 @@ impl Observer {
             digest,
             version,
             path: release.path,
-            mutable: false,
+            stamps: None,
         }))
     }
 
@@ -335,6 +318,24 @@ impl Observer {
             .await
             .is_ok()
     }
+}
+
+/// What lies at a path now, by names, sizes and times; no content is read.
+pub(crate) async fn look_at(root: &Path) -> Result<Fingerprint, Failure> {
+    let root = root.to_owned();
+    let found = tokio::task::spawn_blocking(move || {
+        let found = fingerprint(&root)?;
+        // A checksum beside a single file belongs to it.
+        match (found, fingerprint(&proof::beside(&root))) {
+            (Fingerprint::Files(mut files), Ok(Fingerprint::Files(sums))) if root.is_file() => {
+                files.extend(sums);
+                Ok(Fingerprint::Files(files))
+            }
+            (found, _) => Ok::<_, pilotfish_volume::Error>(found),
+        }
+    });
+    let lost = |error| Failure::new(Kind::Bug, format!("look at the volume: {error}"));
+    Ok(found.await.map_err(lost)??)
 }
 
 /// Whether plain files may be read again without a change that shows.

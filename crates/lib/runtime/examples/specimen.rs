@@ -1,6 +1,10 @@
 //! A tool that only shows what the runtime does: the black-box tests run it.
 
-#![expect(clippy::panic, reason = "panics are part of what it shows")]
+#![expect(
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "panics and early words are part of what it shows"
+)]
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -8,6 +12,7 @@ use std::time::Duration;
 
 use pilotfish_failure::{Failure, Kind};
 use pilotfish_runtime::{CommonArgs, Environment, Process, Ready, Tool, Unit, parse_duration};
+use rustix::process::{Signal, getpid, kill_process};
 use serde_json::json;
 
 /// Show what the runtime does
@@ -25,6 +30,9 @@ struct Args {
     /// Where to listen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
+    /// Say so and take this long before any work
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
+    ponder: Duration,
     /// Refused together with --stubborn
     #[arg(long)]
     meek: bool,
@@ -44,6 +52,7 @@ enum Act {
     Detached,
     Print,
     Daemon,
+    Fall,
 }
 
 struct Specimen;
@@ -58,6 +67,10 @@ impl Tool for Specimen {
     }
 
     fn configure(args: Args, environment: &Environment) -> Result<Args, Vec<String>> {
+        if !args.ponder.is_zero() {
+            println!("pondering");
+            std::thread::sleep(args.ponder);
+        }
         let mut mistakes = Vec::new();
         if args.stubborn && args.meek {
             mistakes.push("--stubborn and --meek exclude each other".to_owned());
@@ -75,6 +88,7 @@ impl Tool for Specimen {
     async fn run(args: Args, process: Process) -> Result<(), Failure> {
         match args.act {
             Act::Succeed => work(&args, &process).await?,
+            Act::Fall => kill_process(getpid(), Signal::TERM).map_err(std::io::Error::from)?,
             Act::Idle => process.progress("nothing", Unit::Bytes, None).finish(),
             Act::Fail => {
                 return Err(Failure::new(Kind::BadData, "no trailer")

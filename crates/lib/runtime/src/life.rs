@@ -3,11 +3,13 @@
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::panic::PanicHookInfo;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use pilotfish_failure::{Failure, Kind};
 use serde_json::{Map, Value};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -18,6 +20,9 @@ use crate::environment::Environment;
 use crate::log::Log;
 use crate::outcome;
 use crate::process::{Process, lock};
+
+/// How long a signal may take from its handler to whoever waits for it.
+const LAST_LOOK: Duration = Duration::from_millis(20);
 
 /// One pilotfish tool.
 pub trait Tool: 'static {
@@ -47,6 +52,9 @@ pub trait Tool: 'static {
 
 /// The whole life of a tool's process.
 pub fn main<T: Tool>() -> ExitCode {
+    use_small_pages();
+    // First of all: as PID 1 the kernel drops every signal that comes before its handler.
+    let ground = Ground::prepare();
     let environment = Environment::read();
     let words = std::env::args_os().collect();
     let parsed = match command_line::parse::<T::Args>(T::NAME, words, &environment) {
@@ -64,14 +72,13 @@ pub fn main<T: Tool>() -> ExitCode {
     let log = Log::start(&common);
     let panics = Panics::default();
     panics.hook();
-    use_small_pages();
     let end = End {
         environment: &environment,
         common: &common,
         log: &log,
     };
     match configure::<T>(parsed, &environment) {
-        Ok(config) => run::<T>(config, &end, &panics),
+        Ok(config) => run::<T>(config, ground, &end, &panics),
         Err(mistakes) => end.refuse(T::NAME, &mistakes),
     }
 }
@@ -117,47 +124,88 @@ fn configure<T: Tool>(
     }
 }
 
-fn run<T: Tool>(config: T::Config, end: &End<'_>, panics: &Panics) -> ExitCode {
+/// What a process stands on before anything is known of its work.
+struct Ground {
+    event_loop: Runtime,
+    signals: Signals,
+}
+
+impl Ground {
+    fn prepare() -> Result<Self, Failure> {
+        let event_loop = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failure::new(Kind::Config, format!("start threads: {error}")))?;
+        let signals = {
+            let _inside = event_loop.enter();
+            Signals::listen()?
+        };
+        Ok(Self {
+            event_loop,
+            signals,
+        })
+    }
+}
+
+fn run<T: Tool>(
+    config: T::Config,
+    ground: Result<Ground, Failure>,
+    end: &End<'_>,
+    panics: &Panics,
+) -> ExitCode {
     let shutdown = panics.shutdown.clone();
     let process = match Process::new(T::NAME, end.common.output, end.log, shutdown) {
         Ok(process) => process,
         Err(error) => return end.tell(Err(&outcome::bug(&error.to_string())), None),
     };
-    let event_loop = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(event_loop) => event_loop,
-        Err(error) => {
-            let failure = Failure::new(Kind::Config, format!("start threads: {error}"));
-            return end.tell(Err(&failure), None);
-        }
+    let Ground {
+        event_loop,
+        mut signals,
+    } = match ground {
+        Ok(ground) => ground,
+        Err(failure) => return end.tell(Err(&failure), None),
     };
-    let mut outcome = event_loop.block_on(live::<T>(config, process.clone(), end));
+    let life = live::<T>(config, process.clone(), &mut signals, end);
+    let mut outcome = event_loop.block_on(life);
     process.end();
-    // Blocking work that ignores the shutdown must not hold the process up.
-    event_loop.shutdown_background();
     if let Some(panicked) = panics.message() {
         outcome = Err(outcome::bug(&panicked));
     }
     let (outcome, result) = end.settle(outcome, &process);
-    if outcome.is_ok()
-        && let Some(mut successor) = process.take_successor()
-    {
-        end.tell(Ok(()), result.as_ref());
-        let error = successor.exec();
-        let program = successor.get_program().to_string_lossy().into_owned();
-        let failure = Failure::new(Kind::Config, format!("run {program}: {error}"))
-            .with_hint("the program must exist in this container and be executable");
-        return end.tell(Err(&failure), None);
+    let code = end.tell(outcome.as_ref().copied(), result.as_ref());
+    let failure = match process.take_successor() {
+        Some(successor) if outcome.is_ok() => {
+            Some(event_loop.block_on(become_it(successor, &mut signals)))
+        }
+        _ => None,
+    };
+    // Blocking work that ignores the shutdown must not hold the process up.
+    event_loop.shutdown_background();
+    match failure {
+        Some(failure) => end.tell(Err(&failure), None),
+        None => code,
     }
-    end.tell(outcome.as_ref().copied(), result.as_ref())
+}
+
+/// Becomes the program, unless somebody has told this process to stop; returns why it did not.
+async fn become_it(mut successor: Command, signals: &mut Signals) -> Failure {
+    let program = successor.get_program().to_string_lossy().into_owned();
+    if signals.came_by(LAST_LOOK).await {
+        let message = format!("a signal came before {program} was started");
+        return Failure::new(Kind::Cancelled, message);
+    }
+    let error = successor.exec();
+    Failure::new(Kind::Config, format!("run {program}: {error}"))
+        .with_hint("the program must exist in this container and be executable")
 }
 
 /// Runs the tool until it returns, or until the patience after a signal is used up.
-async fn live<T: Tool>(config: T::Config, process: Process, end: &End<'_>) -> Result<(), Failure> {
-    // First of all: who reads the first line of the log may send a signal.
-    let mut signals = Signals::listen()?;
+async fn live<T: Tool>(
+    config: T::Config,
+    process: Process,
+    signals: &mut Signals,
+    end: &End<'_>,
+) -> Result<(), Failure> {
     let common = end.common;
     end.log.configuration(T::NAME, &config);
     let report = process.board().report();
@@ -196,6 +244,7 @@ async fn live<T: Tool>(config: T::Config, process: Process, end: &End<'_>) -> Re
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    came: bool,
 }
 
 impl Signals {
@@ -206,14 +255,22 @@ impl Signals {
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
+            came: false,
         })
     }
 
     async fn next(&mut self) -> &'static str {
-        tokio::select! {
+        let name = tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
-        }
+        };
+        self.came = true;
+        name
+    }
+
+    /// Whether one has come by now, whoever was told of it; waits `moment` for the thread that passes it on.
+    async fn came_by(&mut self, moment: Duration) -> bool {
+        self.came || tokio::time::timeout(moment, self.next()).await.is_ok()
     }
 }
 

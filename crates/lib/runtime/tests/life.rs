@@ -70,18 +70,24 @@ impl Drop for Running {
     }
 }
 
-/// Starts the tool and reads its first line from standard output.
+/// Starts the tool, reads its first line from standard output and closes that.
 fn start(args: &[&str]) -> (Running, String) {
+    let (running, line, _) = start_reading(args);
+    (running, line)
+}
+
+/// As [`start`], with the rest of standard output.
+fn start_reading(args: &[&str]) -> (Running, String, impl BufRead) {
     let mut child = specimen(args)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let stdout = child.stdout.take().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let running = Running(Some(child));
     let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line).unwrap();
-    (running, line.trim().to_owned())
+    stdout.read_line(&mut line).unwrap();
+    (running, line.trim().to_owned(), stdout)
 }
 
 fn get(address: &str, path: &str) -> String {
@@ -332,4 +338,36 @@ fn it_becomes_the_command_that_follows() {
     let output = run(&["fail", "--", "sh", "-c", "echo became"]);
     assert_eq!(output.status.code(), Some(65));
     assert_eq!(output.stdout, b"");
+}
+
+#[test]
+fn a_signal_before_the_work_counts() {
+    for signal in [Signal::TERM, Signal::INT] {
+        // It still reads its arguments.
+        let args = ["succeed", "--work", "1h", "--ponder", "300ms"];
+        let (child, line, _open) = start_reading(&args);
+        assert_eq!(line, "pondering");
+        child.signal(signal);
+        let output = child.end();
+        assert_eq!(output.status.code(), Some(143), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn nothing_follows_a_tool_that_was_told_to_stop() {
+    let follows = ["--", "sh", "-c", "echo became"];
+    // In the last moment of its work.
+    let output = specimen(&["fall"]).args(follows).output().unwrap();
+    assert_eq!(output.status.code(), Some(143), "{}", stderr(&output));
+    assert_eq!(output.stdout, b"");
+    assert!(stderr(&output).contains("before sh was started"));
+    // During its work, which went on to its end.
+    let args = [&["succeed", "--work", "300ms", "--stubborn"], &follows[..]].concat();
+    let (child, _, mut rest) = start_reading(&args);
+    child.signal(Signal::TERM);
+    let output = child.end();
+    assert_eq!(output.status.code(), Some(143), "{}", stderr(&output));
+    let mut became = String::new();
+    rest.read_to_string(&mut became).unwrap();
+    assert_eq!(became, "");
 }

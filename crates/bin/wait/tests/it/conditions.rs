@@ -188,4 +188,11 @@ fn a_release_is_awaited_until_it_is_live_and_finished() {
     server.sql("DELETE FROM pilotfish.live_app WHERE kind = 'todo'");
     let _ = waiting.wait().success();
     ready(&server, &["--release", DIGEST]);
+    ready(&server, &["--release", DIGEST, "--database=app"]);
+    server.sql("CREATE DATABASE other");
+    lacks(
+        &server,
+        &["--release", DIGEST, "--database=other"],
+        "is live in app, not in other",
+    );
 }

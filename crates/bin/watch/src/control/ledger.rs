@@ -1,45 +1,49 @@
 //! The server's ledger: what is live, whoever made it so, and what was asked of earlier processes.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use pilotfish_failure::{Failure, Kind};
-use pilotfish_loader::Status;
+use pilotfish_failure::Failure;
+use pilotfish_loader::{LoadRecord, Status};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::Control;
 use super::trouble::{self, Said};
 use crate::dispatcher::{AUTO, Input, Live, Mark};
+use crate::job::in_time;
 use crate::view::ServerView;
-
-/// Longest wait for the ledger.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Entries of the server's book that are looked at after a restart.
 const MOST_ADOPTED: u32 = 50;
 
-/// A ledger, and the number of the reading.
-pub(super) type LedgerRead = (u64, Result<Vec<Status>, Failure>);
+/// What one reading found.
+pub(super) struct LedgerRead {
+    pub(super) number: u64,
+    pub(super) live: Result<Vec<Status>, Failure>,
+    /// The book of the processes before, where it was still to be read.
+    pub(super) book: Option<Result<Vec<LoadRecord>, Failure>>,
+}
 
 impl Control {
+    /// Reads in a task of its own: a server that stalls must not hold up signals, looks and calls.
     pub(super) fn read_ledger(&mut self, reply: mpsc::Sender<LedgerRead>) {
-        let (job, reading) = (Arc::clone(&self.job), self.dispatcher.begin_reading());
+        let (job, number) = (Arc::clone(&self.job), self.dispatcher.begin_reading());
+        let wants_book = !self.adopted;
         tokio::spawn(async move {
-            let result = match tokio::time::timeout(PATIENCE, job.ledger()).await {
-                Ok(result) => result,
-                Err(_) => Err(Failure::new(
-                    Kind::TimedOut,
-                    format!("read the ledger: no answer within {PATIENCE:?}"),
-                )),
+            let live = in_time("read the ledger", job.ledger()).await;
+            let book = if wants_book && live.is_ok() {
+                Some(in_time("read the book of loads", job.recent(MOST_ADOPTED)).await)
+            } else {
+                None
             };
             // Nobody listens any more once the process ends.
-            let _ = reply.send((reading, result)).await;
+            let _ = reply.send(LedgerRead { number, live, book }).await;
         });
     }
 
-    pub(super) async fn ledger(&mut self, reading: u64, result: Result<Vec<Status>, Failure>) {
-        match result {
+    pub(super) fn ledger(&mut self, read: LedgerRead) {
+        match read.live {
             Err(failure) => {
                 let error = trouble::sentence(&failure);
                 if self.said_of_server.is_due(Instant::now(), &error) {
@@ -61,12 +65,10 @@ impl Control {
                     reachable: Some(true),
                     error: None,
                 };
-                let seen = self.dispatcher.seen();
-                if let Some(seen) = seen {
+                if let Some(seen) = self.dispatcher.seen() {
                     self.job.as_on_volume(&mut live, seen);
                 }
-                let seen = seen.map(|seen| seen.digest.as_str());
-                self.metrics.ledger(&live, seen);
+                self.metrics.ledger(&live);
                 let known = live
                     .iter()
                     .map(|status| Live {
@@ -77,9 +79,11 @@ impl Control {
                     .collect();
                 self.live = live;
                 // Before anything starts: older loads come first, in the book as in time.
-                self.adopt().await;
+                if let Some(book) = read.book {
+                    self.adopt(book);
+                }
                 self.input(Input::Ledger {
-                    reading,
+                    reading: read.number,
                     ledger: known,
                 });
             }
@@ -87,11 +91,8 @@ impl Control {
     }
 
     /// Takes up what was asked of the processes before this one.
-    async fn adopt(&mut self) {
-        if self.adopted {
-            return;
-        }
-        let records = match self.job.recent(MOST_ADOPTED).await {
+    fn adopt(&mut self, book: Result<Vec<LoadRecord>, Failure>) {
+        let records = match book {
             Ok(records) => records,
             Err(failure) => {
                 if self

@@ -12,6 +12,10 @@ use crate::dispatcher::{Obstacle, short};
 /// How often the log repeats trouble that lasts.
 const AGAIN: Duration = Duration::from_secs(60);
 
+/// A look this long after it was due is worth a word: large files are read in it, and a dead mount never
+/// answers.
+const LONG_LOOK: Duration = Duration::from_secs(10);
+
 /// The last thing the log said of something, and when.
 #[derive(Debug, Default)]
 pub(super) struct Said {
@@ -100,10 +104,15 @@ impl Control {
         let server = self.server.error.as_ref();
         let server = server.map(|error| format!("cannot use the server: {error}"));
         let volume = (!self.volume.settled).then(|| format!("volume: {}", self.volume.status));
+        let silence = self.looked_at.elapsed();
+        let silent = (silence > self.config.rescan + LONG_LOOK).then(|| {
+            let (path, seconds) = (&self.volume.path, silence.as_secs());
+            format!("volume: the last look at it ended {seconds} s ago, see whether {path} answers")
+        });
         let draining = self.dispatcher.is_draining();
         let draining = draining.then(|| "draining: no load starts any more".to_owned());
         let obstacle = obstacle.map(Obstacle::to_string);
-        let parts = [Some(stands), server, obstacle, volume, draining];
+        let parts = [Some(stands), server, obstacle, volume, silent, draining];
         let why: Vec<String> = parts.into_iter().flatten().collect();
         self.ready.set(!self.live.is_empty(), &why.join("; "));
         self.metrics.ready(!self.live.is_empty());

@@ -41,6 +41,12 @@ impl Dispatcher {
         self.was_live = live;
     }
 
+    /// Whether what lies on the volume is live, as far as a server that answers says so.
+    pub(crate) fn is_level(&self) -> bool {
+        let seen = self.seen.as_ref();
+        !self.away && seen.is_some_and(|seen| self.is_live(&seen.digest))
+    }
+
     /// Live and complete: a release whose objects are still being made needs a run to finish them.
     pub(super) fn is_live(&self, digest: &str) -> bool {
         let mut ledger = self.ledger.iter().flatten();

@@ -122,11 +122,13 @@ impl Dispatcher {
         if batch.riders.is_empty() {
             return;
         }
-        let current = self
-            .seen
-            .as_ref()
-            .is_some_and(|seen| seen.digest == batch.release.digest);
-        if current && self.queued.is_none() {
+        let current = self.seen.clone();
+        let current = current.filter(|seen| seen.digest == batch.release.digest);
+        if let Some(current) = current
+            && self.queued.is_none()
+        {
+            // As it lies there now: plain files may have been written again with the same content.
+            batch.release = current;
             for rider in &batch.riders {
                 orders.push(mark(
                     &rider.id,

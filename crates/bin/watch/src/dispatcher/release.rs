@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use pilotfish_volume::Fingerprint;
+
 /// Fewer digits of a digest could mean another release by chance.
 pub(crate) const FEWEST_DIGITS: usize = 12;
 
@@ -14,8 +16,9 @@ pub(crate) struct Release {
     pub(crate) version: Option<String>,
     /// What to load: the resolved folder of a published release, or the path of plain files.
     pub(crate) path: PathBuf,
-    /// Whether plain files lie there, which somebody may write to while they are read.
-    pub(crate) mutable: bool,
+    /// Of plain files, what they looked like when they got this digest: somebody may write to them while
+    /// they are read. `None` for what is published, which nobody changes.
+    pub(crate) stamps: Option<Fingerprint>,
 }
 
 impl Release {

@@ -247,6 +247,31 @@ fn strangers_cannot_fill_the_server_with_sessions() {
 }
 
 #[test]
+fn two_callers_with_one_id_at_the_same_time_get_one_load() {
+    let bench = Bench::new();
+    bench.publish(1);
+    let proxy = Proxy::start(&format!("127.0.0.1:{}", bench.server.port()), Fault::None);
+    let url = format!("mysql://pilotfish:secret@127.0.0.1:{}", proxy.port());
+    let watch = Watch::start(bench.watch_by(&url));
+    watch.newest_is("succeeded");
+    // Both look for the id in a book that does not answer, and find it free.
+    proxy.set(Fault::Stall { bytes: 0 });
+    let bodies = ["{}", r#"{"release":"\"etag-7\""}"#];
+    let answers = std::thread::scope(|scope| {
+        let calls = bodies.map(|body| {
+            let watch = &watch;
+            scope.spawn(move || watch.call("PUT", "/v1/loads/one", body))
+        });
+        calls.map(|call| call.join().unwrap())
+    });
+    let mut codes = answers.clone().map(|answer| answer.status);
+    codes.sort_unstable();
+    assert_eq!(codes, [202, 409], "{answers:#?}");
+    proxy.set(Fault::None);
+    watch.ends_well();
+}
+
+#[test]
 fn a_load_can_be_cancelled() {
     let bench = Bench::new();
     bench.publish(1);

@@ -1,5 +1,7 @@
 //! Starts, ends and everything in between.
 
+use pilotfish_harness::Holder;
+
 use super::*;
 
 /// A check that keeps a load in flight, after everything is staged and before the swap.
@@ -37,11 +39,16 @@ fn readiness_stays_through_a_blip_of_the_server() {
     bench.publish(1);
     let watch = Watch::start(bench.watch());
     watch.is_ready();
+    let current = "pilotfish_watch_release_current";
+    eventually("the release to be current", PATIENCE, || {
+        Some(()).filter(|()| watch.metric(current) == 1.0)
+    });
     bench.server.stop();
     bench.publish(2);
     eventually("the server to be missed", PATIENCE, || {
         Some(()).filter(|()| watch.metric("pilotfish_watch_server_reachable") == 0.0)
     });
+    assert_eq!(watch.metric(current), 0.0, "release 2 is not live");
     assert_eq!(watch.get("/readyz").status, 200);
     bench.server.restart();
     bench.becomes_live(2);
@@ -64,6 +71,31 @@ fn a_load_of_what_is_live_is_no_success_while_the_server_is_dead() {
     assert_eq!(load["exit_code"], Value::Null, "{load:#}");
     bench.server.restart();
     watch.load_is("mine", "succeeded");
+    watch.ends_well();
+}
+
+#[test]
+fn a_server_that_stalls_holds_up_neither_calls_nor_the_end() {
+    let bench = Bench::new();
+    bench.publish(1);
+    let watch = Watch::start(bench.watch());
+    assert_eq!(watch.call("PUT", "/v1/loads/known", "").status, 202);
+    watch.load_is("known", "succeeded");
+    watch.ends_well();
+    // The ledger is answered, the book of loads is not: neither where it is read nor where it is written.
+    let _stalls = Holder::lock(&bench.server, "pilotfish", "loads");
+    let watch = Watch::start(bench.watch());
+    eventually("the book to be asked for", PATIENCE, || {
+        let asked = "SELECT COUNT(*) FROM information_schema.processlist \
+                     WHERE info LIKE 'SELECT body FROM pilotfish.loads%ORDER%'";
+        (bench.server.sql(asked).trim() != "0").then_some(())
+    });
+    assert_eq!(watch.call("PUT", "/v1/loads/mine", "").status, 202);
+    let digest = watch.state()["volume"]["digest"].clone();
+    bench.publish(2);
+    eventually("the next release to be seen", PATIENCE, || {
+        (watch.state()["volume"]["digest"] != digest).then_some(())
+    });
     watch.ends_well();
 }
 

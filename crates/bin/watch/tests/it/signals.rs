@@ -42,8 +42,27 @@ fn terminated_at_random_points(tool: fn() -> Tool, end: fn(&Running)) {
         let half = "SHOW DATABASES LIKE 'pilotfish\\_next%'";
         assert_eq!(bench.server.sql(half), "", "{done}");
     }
+    // At random all of them may have been over, or not begun.
+    bench.publish(10);
+    let port = Port::free();
+    let mut slow = tool()
+        .args(["--url", &bench.server.url(), "--settle", "0s"])
+        .args(["--into", "app", "--check", "SELECT SLEEP(60) = 0"])
+        .arg(format!("--listen=127.0.0.1:{port}"))
+        .arg(&bench.volume)
+        .spawn();
+    slow.wait_for_stderr("load starts");
+    eventually("rows to be staged", PATIENCE, || {
+        let half = bench.server.sql("SHOW DATABASES LIKE 'pilotfish\\_next%'");
+        (!half.is_empty()).then_some(())
+    });
+    end(&slow);
+    let done = slow.wait();
+    assert_eq!(done.code, Some(0), "{done}");
+    assert!(done.stderr.contains("load was stopped"), "{done}");
+    assert_ne!(bench.live().as_deref(), Some("10"));
     let watch = Watch::start(bench.watch());
-    bench.becomes_live(9);
+    bench.becomes_live(10);
     watch.ends_well();
 }
 
@@ -63,12 +82,18 @@ fn a_config_map_whose_old_folder_goes_at_once_is_followed() {
     let watch = Watch::start(bench.watch());
     // The kubelet removes the folder before right after the swap.
     let mut before = None;
+    let mut last = Value::Null;
     for number in 1..=6 {
         let folder = bench.publish(number);
         if let Some(before) = before.replace(folder) {
             fs::remove_dir_all(before).unwrap();
         }
-        std::thread::sleep(Duration::from_millis(200));
+        // Seen, and most likely being loaded, when the next one comes.
+        let seen = eventually("the next release to be seen", PATIENCE, || {
+            let digest = watch.state()["volume"]["digest"].clone();
+            (!digest.is_null() && digest != last).then_some(digest)
+        });
+        last = seen;
         if let Some(live) = bench.live() {
             assert!(live.parse::<u32>().unwrap() <= number, "{live}");
         }

@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use pilotfish_volume::{FileEntry, Manifest, Publisher, release_name};
+
 use super::*;
 
 #[test]
@@ -43,6 +45,103 @@ fn a_release_that_is_live_already_is_no_work() {
         watch.metric("pilotfish_watch_load_duration_seconds_count"),
         0.0
     );
+    watch.ends_well();
+}
+
+#[test]
+fn a_volume_without_symlinks_is_followed_by_its_pointer_file() {
+    let bench = Bench::new();
+    let watch = Watch::start(bench.watch());
+    for number in [1, 2] {
+        let folder = bench.volume.join(format!("..release_{number}"));
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("dump.sql"), Bench::dump(number)).unwrap();
+        // As `fetch` publishes where it cannot make a link: a file says which folder is live.
+        let next = bench.volume.join("..data_tmp");
+        std::fs::write(&next, format!("..release_{number}")).unwrap();
+        std::fs::rename(next, bench.volume.join("..data")).unwrap();
+        bench.becomes_live(number);
+    }
+    watch.is_ready();
+    watch.ends_well();
+}
+
+#[test]
+fn a_fetched_set_of_two_dumps_is_loaded_whole() {
+    let bench = Bench::new();
+    let watch = Watch::start(bench.watch());
+    let first = "CREATE TABLE a (id INT PRIMARY KEY);\nINSERT INTO a VALUES (1),(2),(3);\n";
+    for (number, first) in [(1, first), (2, "CREATE TABLE a (id INT PRIMARY KEY);\n")] {
+        let second = Bench::dump(number);
+        let stored = format!("{number}").repeat(64);
+        publish_set(
+            &bench.volume,
+            &stored,
+            [("01.sql", first), ("02.sql", &second)],
+        );
+        bench.becomes_live(number);
+        let load = watch.newest_is("succeeded");
+        // The set is known by the object that it came in.
+        assert_eq!(load["digest"], stored.as_str(), "{load:#}");
+        let rows = bench.server.sql("SELECT COUNT(*) FROM app.a");
+        assert_eq!(rows.trim(), if number == 1 { "3" } else { "0" });
+    }
+    watch.ends_well();
+}
+
+/// Publishes as `fetch` does with what it unpacked from an object of this digest.
+fn publish_set(volume: &Path, stored: &str, files: [(&str, &str); 2]) {
+    let publisher = Publisher::open(volume, "test").unwrap();
+    let name = release_name(1_795_256_340, stored);
+    let staging = publisher.stage(&name).unwrap();
+    let files = files.map(|(name, text)| {
+        std::fs::write(staging.path().join(name), text).unwrap();
+        FileEntry {
+            name: name.to_owned(),
+            size: text.len() as u64,
+            sha256: sha256(&staging.path().join(name)),
+        }
+    });
+    let manifest = Manifest {
+        release: name,
+        source_url: "file:///set.tar".to_owned(),
+        version: None,
+        size: 1,
+        sha256: stored.to_owned(),
+        fetched_at: 1_795_256_340,
+        unpacked: true,
+        files: files.into(),
+    };
+    publisher.publish(staging, &manifest).unwrap();
+}
+
+fn sha256(path: &Path) -> String {
+    let output = std::process::Command::new("sha256sum")
+        .arg(path)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.split(' ').next().unwrap().to_owned()
+}
+
+#[test]
+fn a_volume_that_does_not_answer_is_said_and_does_not_hold_up_the_end() {
+    let bench = Bench::new();
+    bench.publish(1);
+    let watch = Watch::start(bench.watch().args(["--rescan", "1s"]));
+    bench.becomes_live(1);
+    watch.is_ready();
+    // Whoever reads it waits for ever, as on a dead NFS mount.
+    let data = bench.volume.join("..data");
+    let pipe = bench.volume.join("..data_tmp");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    std::fs::rename(pipe, data).unwrap();
+    eventually("the silence to be told", PATIENCE, || {
+        let readyz = watch.get("/readyz");
+        let told = readyz.body.contains("the last look at it ended");
+        (readyz.status == 200 && told).then_some(())
+    });
     watch.ends_well();
 }
 
@@ -102,6 +201,47 @@ fn a_truncated_dump_is_refused_with_its_reason_and_a_good_one_recovers() {
     watch.newest_is("succeeded");
     let log = watch.ends_well();
     assert_eq!(log.matches("\"ERROR\"").count(), 1, "{log}");
+}
+
+#[test]
+fn a_dump_that_is_written_again_while_it_is_read_is_not_condemned() {
+    let bench = Bench::new();
+    let proxy = Proxy::start(&format!("127.0.0.1:{}", bench.server.port()), Fault::None);
+    let url = format!("mysql://pilotfish:secret@127.0.0.1:{}", proxy.port());
+    let path = bench.volume.join("dump.sql");
+    // Many small tables keep the loader busy before it reads the rest.
+    let small: String = (0..60)
+        .map(|n| format!("CREATE TABLE s{n} (id INT);\nINSERT INTO s{n} VALUES (1);\n"))
+        .collect();
+    let rows: Vec<String> = (0..8_000)
+        .map(|id| format!("({id},'{id:0>2000}')"))
+        .collect();
+    let large = format!(
+        "CREATE TABLE large (id INT PRIMARY KEY, text TEXT);\nINSERT INTO large VALUES {};\n",
+        rows.join(",")
+    );
+    let dump = format!("{small}{large}{}", Bench::dump(1));
+    std::fs::write(&path, &dump).unwrap();
+    proxy.set(Fault::Slow {
+        bytes_per_second: 4_000,
+    });
+    let mut watch = Watch::start(bench.watch_by(&url));
+    eventually("rows to be staged", PATIENCE, || {
+        (watch.state()["running"]["phase"] == "staging").then_some(())
+    });
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(1 << 20).unwrap();
+    proxy.set(Fault::None);
+    let log = watch
+        .running
+        .wait_for_stderr("files changed while they were read");
+    assert!(!log.contains("\"ERROR\""), "{log}");
+    assert_ne!(watch.state()["obstacle"]["reason"], "bad_data");
+    // The same bytes as before, in place.
+    std::fs::write(&path, &dump).unwrap();
+    bench.becomes_live(1);
+    watch.newest_is("succeeded");
+    watch.ends_well();
 }
 
 #[test]
