@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 use crate::config::Config;
 use crate::metrics::{Metrics, now};
 use crate::page;
-use crate::round::Report;
+use crate::report::Report;
 
 /// Rounds that the page remembers.
 const REMEMBERED: usize = 12;

@@ -119,9 +119,12 @@ struct TransferArgs {
     /// Longest wait for a connection
     #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     connect_timeout: Duration,
-    /// Longest silence of a connection
+    /// Longest silence of a connection; under 1 KiB in it is silence, too
     #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     read_timeout: Duration,
+    /// Longest time for all of it, then code 124 [default: no limit]
+    #[arg(long, hide_short_help = true, value_name = "TIME", value_parser = parse_duration)]
+    timeout: Option<Duration>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -185,26 +188,17 @@ impl Args {
             keep_for: self.release.keep_for,
         };
         let transfer = self.transfer.transfer(&mut mistakes);
+        let timeout = self.transfer.timeout.filter(|limit| !limit.is_zero());
+        if timeout.is_some() && self.daemon.every.is_some() {
+            mistakes.push("--timeout ends a single run: leave it out beside --every".to_owned());
+        }
         let json = self.common.output == OutputFormat::Json;
         let daemon = self.daemon.parts(&mut mistakes);
-        let destination = match (self.release.to, self.release.stdout) {
-            (Some(root), _) => Some(Destination::Volume(root)),
-            (None, true) => Some(Destination::Stdout),
-            (None, false) => {
-                mistakes.push("say where to: --to DIR or --stdout".to_owned());
-                None
-            }
-        };
+        let destination = self.release.destination(&mut mistakes);
         if destination == Some(Destination::Stdout) {
-            if self.source.fallback > 0 {
-                mistakes.push("--stdout streams one object: --fallback is for --to".to_owned());
-            }
-            if json {
-                mistakes.push("--stdout has no room for --output json: use --result-file".into());
-            }
-            if daemon.0.is_some() || daemon.1.is_some() {
-                mistakes.push("--stdout goes with neither --every nor --notify".to_owned());
-            }
+            let fallback = self.source.fallback > 0;
+            let loops = daemon.0.is_some() || daemon.1.is_some();
+            only_for_volumes(fallback, json, loops, &mut mistakes);
         }
         match (storage, address, destination, selection, expected, transfer) {
             (
@@ -225,6 +219,7 @@ impl Args {
                 limits,
                 retention,
                 transfer,
+                timeout,
                 daemon: daemon.0,
                 notify: daemon.1,
                 holder: get("HOSTNAME").unwrap_or_else(|| "pilotfish-fetch".to_owned()),
@@ -234,7 +229,31 @@ impl Args {
     }
 }
 
+/// What a stream on standard output cannot go with.
+fn only_for_volumes(fallback: bool, json: bool, loops: bool, mistakes: &mut Vec<String>) {
+    if fallback {
+        mistakes.push("--stdout streams one object: --fallback is for --to".to_owned());
+    }
+    if json {
+        mistakes.push("--stdout has no room for --output json: use --result-file".to_owned());
+    }
+    if loops {
+        mistakes.push("--stdout goes with neither --every nor --notify".to_owned());
+    }
+}
+
 impl ReleaseArgs {
+    fn destination(&self, mistakes: &mut Vec<String>) -> Option<Destination> {
+        match (&self.to, self.stdout) {
+            (Some(root), _) => Some(Destination::Volume(root.clone())),
+            (None, true) => Some(Destination::Stdout),
+            (None, false) => {
+                mistakes.push("say where to: --to DIR or --stdout".to_owned());
+                None
+            }
+        }
+    }
+
     fn name(&self, mistakes: &mut Vec<String>) -> Option<String> {
         let name = self.name.clone()?;
         if let Err(problem) = crate::unpack::check_name(&name) {

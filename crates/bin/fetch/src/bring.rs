@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pilotfish_failure::{Context, Failure, Kind};
 use pilotfish_runtime::{Process, Progress, Unit};
 use pilotfish_storage::{Object, Storage};
 use pilotfish_volume::{
-    Error as VolumeError, LEASE_RENEWAL, Manifest, Publisher, current_if_whole,
+    Error as VolumeError, LEASE_LIFETIME, LEASE_RENEWAL, Manifest, Publisher, current_if_whole,
+    name_without_link,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Unpack};
 use crate::download::Stop;
@@ -26,6 +28,8 @@ pub(crate) struct Volume {
     pub(crate) root: PathBuf,
     pub(crate) process: Process,
     pub(crate) metrics: Metrics,
+    /// Ends a transfer.
+    pub(crate) cancel: CancellationToken,
 }
 
 /// What became of an object.
@@ -61,16 +65,18 @@ impl Volume {
     ) -> Result<Tried, Stop> {
         let publisher = Arc::new(self.publisher().await.map_err(Failure::from)?);
         let work = async {
-            let received = match self
-                .receive(&publisher, object, address, expected, live)
-                .await
-            {
+            // The lease came late: what was live when the object was picked may be so no more.
+            let held = Arc::clone(&publisher);
+            let now = blocking(move || held.live().map_err(Failure::from)).await?;
+            if now.and_then(|release| release.manifest).as_ref() != live {
+                return Err(Stop::Overtaken);
+            }
+            let received = match self.receive(&publisher, object, address, expected).await {
                 Err(Stop::Failed(failure)) if failure.kind() == Kind::CannotWrite => {
                     if !self.give_way(&publisher).await? {
                         return Err(failure.into());
                     }
-                    self.receive(&publisher, object, address, expected, live)
-                        .await?
+                    self.receive(&publisher, object, address, expected).await?
                 }
                 received => received?,
             };
@@ -79,7 +85,13 @@ impl Volume {
                 .map_err(Stop::from)
         };
         let mut lease = Lease::keep(&publisher, LEASE_RENEWAL);
-        let done = lease.while_held(work).await;
+        let mut done = lease.while_held(work).await;
+        if matches!(done, Err(Stop::Failed(_)))
+            && let Some(lost) = lost(&publisher).await
+        {
+            // Whoever took over has swept what this one worked in: that is why it failed.
+            done = Err(lost.into());
+        }
         if let Err(Stop::Failed(failure)) = &done
             && matches!(failure.kind(), Kind::BadData | Kind::CannotWrite)
         {
@@ -104,7 +116,6 @@ impl Volume {
         object: &Object,
         address: &str,
         expected: Option<&str>,
-        live: Option<&Manifest>,
     ) -> Result<Received, Stop> {
         let progress = self.progress(object, address);
         let receiver = Receiver {
@@ -114,13 +125,13 @@ impl Volume {
             space: Space::new(&self.root, self.config.limits.reserve, object.size),
             retry: Retry {
                 limit: self.config.transfer.retries,
-                cancel: self.process.shutdown.clone(),
+                cancel: self.cancel.clone(),
                 metrics: self.metrics.clone(),
             },
             progress: progress.clone(),
             metrics: &self.metrics,
         };
-        let received = receiver.receive(object, address, expected, live).await;
+        let received = receiver.receive(object, address, expected).await;
         progress.finish();
         received
     }
@@ -175,7 +186,8 @@ impl Volume {
     }
 
     /// Removes leftovers where nothing is to be published. Another publisher at work does it itself.
-    pub(crate) async fn tidy(&self) {
+    /// Fails when a name of the live release leads nowhere and cannot be mended.
+    pub(crate) async fn tidy(&self) -> Result<(), Failure> {
         let retention = self.config.retention;
         let tidied = async {
             let publisher = self.publisher().await?;
@@ -185,12 +197,33 @@ impl Volume {
             })
             .await
         };
-        match tidied.await {
-            Err(VolumeError::Busy { .. }) | Ok(_) => {}
-            // A volume mounted read-only has nothing to tidy for us.
-            Err(error) => tracing::debug!(%error, "the volume was not tidied"),
+        let error = match tidied.await {
+            Err(VolumeError::Busy { .. }) | Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        let root = self.root.clone();
+        let hidden = blocking(move || name_without_link(&root).map_err(Failure::from)).await?;
+        match hidden {
+            Some(name) => {
+                let doing = format!("link {} to the live release", name.display());
+                Err(Failure::from(error).context(doing))
+            }
+            None => {
+                // A volume mounted read-only has nothing to tidy for us.
+                tracing::debug!(%error, "the volume was not tidied");
+                Ok(())
+            }
         }
     }
+}
+
+/// The loss of the lease, if it is lost.
+async fn lost(publisher: &Arc<Publisher>) -> Option<Failure> {
+    let publisher = Arc::clone(publisher);
+    let renewed = blocking(move || publisher.renew()).await;
+    (renewed.err())
+        .filter(|error| matches!(error, VolumeError::LeaseLost { .. }))
+        .map(Failure::from)
 }
 
 async fn sweep_partials(publisher: &Arc<Publisher>) -> Result<(), Failure> {
@@ -210,13 +243,24 @@ impl Lease {
         let (tell, lost) = tokio::sync::oneshot::channel();
         let publisher = Arc::clone(publisher);
         let renewal = tokio::spawn(async move {
+            let mut renewed = Instant::now();
             loop {
                 tokio::time::sleep(every).await;
                 let publisher = Arc::clone(&publisher);
-                let renewed = blocking(move || Ok(publisher.renew()?)).await;
-                if let Err(failure) = renewed {
-                    let _ = tell.send(failure);
-                    return;
+                let now = Instant::now();
+                match blocking(move || publisher.renew()).await {
+                    Ok(()) => renewed = now,
+                    // A disk that does not answer now may do so at the next of the three chances.
+                    Err(error)
+                        if !matches!(error, VolumeError::LeaseLost { .. })
+                            && renewed.elapsed() < LEASE_LIFETIME =>
+                    {
+                        tracing::warn!(%error, "the lease was not renewed: trying again");
+                    }
+                    Err(error) => {
+                        let _ = tell.send(error.into());
+                        return;
+                    }
                 }
             }
         });
@@ -262,7 +306,6 @@ mod tests {
     use std::time::SystemTime;
 
     use pilotfish_harness::{PATIENCE, World};
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
 
@@ -297,6 +340,30 @@ mod tests {
         lease.end().await;
         drop(publisher);
         assert!(!path.exists(), "the lease is still there");
+    }
+
+    #[tokio::test]
+    async fn a_renewal_that_fails_once_does_not_end_the_work() {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        let world = World::new();
+        let publisher = publisher(&world);
+        let (path, aside) = (world.join("volume/..lease"), world.join("volume/aside"));
+        // A folder cannot be read as a lease.
+        std::fs::create_dir(&aside).unwrap();
+        let exchange = || renameat_with(CWD, &path, CWD, &aside, RenameFlags::EXCHANGE).unwrap();
+        let mut lease = Lease::keep(&publisher, OFTEN);
+        let work = async {
+            exchange();
+            assert!(publisher.renew().is_err());
+            tokio::time::sleep(10 * OFTEN).await;
+            exchange();
+            tokio::time::sleep(10 * OFTEN).await;
+            publisher
+                .renew()
+                .map_err(|error| Failure::from(error).into())
+        };
+        lease.while_held(work).await.unwrap();
+        lease.end().await;
     }
 
     #[tokio::test]

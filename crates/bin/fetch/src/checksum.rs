@@ -53,6 +53,7 @@ pub(crate) async fn expected(
                 .ok_or_else(|| no_digest(&file.to_string(), &name))
         }
         Expected::Beside => {
+            let mut denied = None;
             for (beside, own) in [
                 (format!("{name}.sha256"), true),
                 ("SHA256SUMS".into(), false),
@@ -60,22 +61,49 @@ pub(crate) async fn expected(
                 let key = address.sibling(&object.key, &beside);
                 match retry.run(|| read_small(storage, &key, LARGEST_FILE)).await {
                     Ok(text) => {
+                        retry.metrics.checksum_denied.set(0);
                         return find(&text, &name, own)
                             .map(Some)
                             .ok_or_else(|| no_digest(&address.display_of(&key), &name));
                     }
+                    Err(Retrying::Storage(Error::NotFound { .. })) => {}
                     // Buckets without the right to list answer 403 for what is not there.
-                    Err(Retrying::Storage(Error::NotFound { .. } | Error::Denied { .. })) => {}
+                    Err(Retrying::Storage(error @ Error::Denied { .. })) => denied = Some(error),
                     Err(error) => return Err(error.into()),
                 }
             }
-            tracing::warn!(
-                object = address.display_of(&object.key),
-                "no checksum file beside the object"
-            );
+            retry
+                .metrics
+                .checksum_denied
+                .set(i64::from(denied.is_some()));
+            let object = address.display_of(&object.key);
+            match denied {
+                None => tracing::warn!(object, "no checksum file beside the object"),
+                Some(error) => tracing::warn!(
+                    object, %error,
+                    "no checksum file beside the object may be read: it is taken without proof; \
+                     let the account read *.sha256 and SHA256SUMS, and list the folder"
+                ),
+            }
             Ok(None)
         }
     }
+}
+
+/// Fails when nothing would tell all of the object from its beginning.
+pub(crate) fn provable(
+    object: &Object,
+    address: &str,
+    expected: Option<&str>,
+) -> Result<(), Failure> {
+    if !object.endless || expected.is_some() {
+        return Ok(());
+    }
+    let message = format!(
+        "read {address}: the server tells neither its length nor its end: nobody would notice a cut"
+    );
+    Err(Failure::new(Kind::Unreachable, message)
+        .with_hint("give --sha256 or --checksum-from, or let the server send Content-Length"))
 }
 
 fn no_digest(file: &str, name: &str) -> Failure {
@@ -245,6 +273,7 @@ mod tests {
             modified: None,
             checksums,
             ranges: true,
+            endless: false,
         };
         // The check values of the CRC catalogue for "123456789".
         let right = vec![

@@ -22,6 +22,8 @@ pub struct Config {
     pub(crate) limits: Limits,
     pub(crate) retention: Retention,
     pub(crate) transfer: Transfer,
+    /// Longest time for all of it, without a loop.
+    pub(crate) timeout: Option<Duration>,
     pub(crate) daemon: Option<Loop>,
     pub(crate) notify: Option<Notify>,
     /// What other publishers are told about this one.

@@ -12,8 +12,9 @@ use crate::api::{self, Board};
 use crate::config::Loop;
 use crate::metrics::Metrics;
 use crate::notify::Notifier;
+use crate::report::{Outcome, Report, warn_of};
 use crate::retry::backoff;
-use crate::round::{Outcome, Report, Rounds, warn_of};
+use crate::round::Rounds;
 
 /// First pause after a failed round; doubled up to `--every`.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use pilotfish_failure::{Failure, Kind};
 use pilotfish_runtime::Progress;
-use pilotfish_storage::{Address, Error, Object, Storage};
+use pilotfish_storage::{Address, Error, LEAST, Object, Storage};
 use tokio::task::JoinSet;
 
 use crate::inflow::Source;
@@ -25,6 +25,8 @@ const ENOUGH: usize = 256 << 10;
 pub(crate) enum Stop {
     /// The bytes so far are of no use: the object changed, or came without ranges and was cut.
     Again(Error),
+    /// Another publisher published since the round began.
+    Overtaken,
     /// There is no use in going on.
     Failed(Failure),
 }
@@ -114,8 +116,12 @@ impl Download {
                 Ok(()) => self.cut_short(format!("the answer ended {} bytes early", part.end - at)),
                 Err(error) => error,
             };
-            // Tries are counted without a byte in between: a long transfer may be cut often.
-            failures = if at > before { 1 } else { failures + 1 };
+            // Tries are counted without bytes in between: a long transfer may be cut often.
+            failures = if at - before >= LEAST {
+                1
+            } else {
+                failures + 1
+            };
             self.retry.pause(failures, error).await?;
         }
         Ok(())

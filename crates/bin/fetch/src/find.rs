@@ -1,5 +1,7 @@
 //! Which objects come into question: the one that the address names, or the best of a folder.
 
+use std::collections::HashSet;
+
 use pilotfish_failure::{Failure, Kind};
 use pilotfish_storage::{Object, Page, Storage, Version};
 
@@ -53,6 +55,7 @@ async fn listed(config: &Config, storage: &dyn Storage, retry: &Retry) -> Result
     let (selection, prefix) = (&config.selection, config.address.key());
     let mut listed = Listed::default();
     let mut after: Option<String> = None;
+    let mut pages = HashSet::new();
     loop {
         let Page { objects, next } = retry.run(|| storage.list(prefix, after.as_deref())).await?;
         for object in objects {
@@ -72,8 +75,13 @@ async fn listed(config: &Config, storage: &dyn Storage, retry: &Retry) -> Result
             }
         }
         after = next;
-        if after.is_none() {
+        let Some(page) = &after else {
             return Ok(listed);
+        };
+        if !pages.insert(page.clone()) {
+            let reason = "the store repeats a page of the listing: it would never end";
+            let error = config.address.cut_short(prefix, reason);
+            return Err(Retrying::Storage(error));
         }
     }
 }

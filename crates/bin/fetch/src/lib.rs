@@ -21,11 +21,13 @@ mod genuine;
 mod glob;
 mod inflow;
 mod lane;
+mod limit;
 mod metrics;
 mod notify;
 mod page;
 mod partial;
 mod receive;
+mod report;
 mod retry;
 mod round;
 mod space;
@@ -42,9 +44,11 @@ use pilotfish_storage::{Storage, open};
 pub use args::Args;
 pub use config::Config;
 use config::Destination;
+use limit::Limit;
 use metrics::Metrics;
 use notify::Notifier;
-use round::{Report, Rounds, warn_of};
+use report::{Report, warn_of};
+use round::Rounds;
 
 /// The tool.
 #[derive(Debug)]
@@ -67,10 +71,15 @@ impl Tool for Fetch {
         let metrics = Metrics::register(&process.metrics)?;
         let config = Arc::new(config);
         let storage = open(&config.address, &config.storage).await?;
+        let limit = Limit::start(config.timeout, &process.shutdown);
         match &config.destination {
-            Destination::Stdout => stdout::run(&config, &storage, &process, &metrics).await,
+            Destination::Stdout => {
+                stdout::run(&config, &storage, &process, &metrics, &limit.cancel)
+                    .await
+                    .map_err(|failure| limit.explain(failure))
+            }
             Destination::Volume(root) => {
-                onto_volume(&config, &storage, root, &process, &metrics).await
+                onto_volume(&config, &storage, root, &process, &metrics, &limit).await
             }
         }
     }
@@ -82,6 +91,7 @@ async fn onto_volume(
     root: &Path,
     process: &Process,
     metrics: &Metrics,
+    limit: &Limit,
 ) -> Result<(), Failure> {
     let notifier = match &config.notify {
         Some(notify) => Some(Notifier::new(
@@ -98,13 +108,14 @@ async fn onto_volume(
         root,
         process,
         metrics,
+        &limit.cancel,
     );
     if let Some(daemon) = &config.daemon {
         return daemon::run(rounds, daemon, notifier, process, metrics).await;
     }
     let report = match rounds.run().await {
         Ok(report) => report,
-        Err(failure) => good_enough(&rounds, failure).await?,
+        Err(failure) => good_enough(&rounds, limit.explain(failure)).await?,
     };
     report.tell(&config.address);
     process.result(&report);

@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use pilotfish_failure::{Failure, Kind};
 use pilotfish_volume::Manifest;
+use prometheus::core::Collector;
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// The metrics; clones share them.
@@ -18,6 +19,7 @@ pub(crate) struct Metrics {
     pub(crate) retries: IntCounter,
     pub(crate) source_up: IntGauge,
     pub(crate) fallback: IntGauge,
+    pub(crate) checksum_denied: IntGauge,
     release: IntGaugeVec,
     release_time: IntGauge,
     release_size: IntGauge,
@@ -34,34 +36,17 @@ impl Metrics {
     }
 
     fn try_register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let gauge = |name: &str, help: &str| {
-            let gauge = IntGauge::new(format!("pilotfish_fetch_{name}"), help)?;
-            registry.register(Box::new(gauge.clone()))?;
-            Ok::<_, prometheus::Error>(gauge)
-        };
-        let counter = |name: &str, help: &str| {
-            let counter = IntCounter::new(format!("pilotfish_fetch_{name}"), help)?;
-            registry.register(Box::new(counter.clone()))?;
-            Ok::<_, prometheus::Error>(counter)
+        let gauge = |name: &str, help: &str| registered(registry, IntGauge::new(full(name), help));
+        let counter =
+            |name: &str, help: &str| registered(registry, IntCounter::new(full(name), help));
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            let opts = Opts::new(full(name), help);
+            registered(registry, IntGaugeVec::new(opts, labels))
         };
         let counters = |name: &str, help: &str, label: &str| {
-            let opts = Opts::new(format!("pilotfish_fetch_{name}"), help);
-            let counters = IntCounterVec::new(opts, &[label])?;
-            registry.register(Box::new(counters.clone()))?;
-            Ok::<_, prometheus::Error>(counters)
+            let opts = Opts::new(full(name), help);
+            registered(registry, IntCounterVec::new(opts, &[label]))
         };
-        let last_failure = Opts::new(
-            "pilotfish_fetch_last_failure_timestamp_seconds",
-            "When a round last failed, by meaning.",
-        );
-        let last_failure = IntGaugeVec::new(last_failure, &["kind"])?;
-        registry.register(Box::new(last_failure.clone()))?;
-        let info = Opts::new(
-            "pilotfish_fetch_release_info",
-            "Always 1; the labels are the live release and its SHA-256.",
-        );
-        let release = IntGaugeVec::new(info, &["release", "sha256"])?;
-        registry.register(Box::new(release.clone()))?;
         Ok(Self {
             last_success: gauge(
                 "last_success_timestamp_seconds",
@@ -72,7 +57,11 @@ impl Metrics {
                 "Rounds in a row that failed; 0 after a success.",
             )?,
             failures: counters("failures_total", "Rounds that failed, by meaning.", "kind")?,
-            last_failure,
+            last_failure: gauges(
+                "last_failure_timestamp_seconds",
+                "When a round last failed, by meaning.",
+                &["kind"],
+            )?,
             rounds: counters(
                 "rounds_total",
                 "Rounds that succeeded, by outcome.",
@@ -91,7 +80,15 @@ impl Metrics {
                 "fallback_active",
                 "Whether an older object stands in for a refused newest one.",
             )?,
-            release,
+            checksum_denied: gauge(
+                "checksum_denied",
+                "Whether --checksum-from auto was refused the checksum file: nothing is proven then.",
+            )?,
+            release: gauges(
+                "release_info",
+                "Always 1; the labels are the live release and its SHA-256.",
+                &["release", "sha256"],
+            )?,
             release_time: gauge(
                 "release_timestamp_seconds",
                 "When the live release was fetched.",
@@ -137,6 +134,20 @@ impl Metrics {
         self.release_size
             .set(i64::try_from(manifest.size).unwrap_or(i64::MAX));
     }
+}
+
+fn full(name: &str) -> String {
+    format!("pilotfish_fetch_{name}")
+}
+
+/// The metric, once the registry has it too.
+fn registered<M: Collector + Clone + 'static>(
+    registry: &Registry,
+    made: Result<M, prometheus::Error>,
+) -> Result<M, prometheus::Error> {
+    let metric = made?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
 }
 
 /// Unix seconds, as gauges hold them.

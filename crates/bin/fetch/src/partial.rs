@@ -283,6 +283,7 @@ mod tests {
             modified: None,
             checksums: Vec::new(),
             ranges: true,
+            endless: false,
         };
         Partial::open(folder, &object, "s3://dumps/dump.sql", PART).unwrap()
     }

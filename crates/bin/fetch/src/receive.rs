@@ -3,8 +3,11 @@
 use std::fs;
 use std::io::Read;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+use futures_util::future::FusedFuture;
 use pilotfish_failure::{Context, Failure, Kind};
 use pilotfish_runtime::Progress;
 use pilotfish_storage::{Object, Storage};
@@ -51,7 +54,6 @@ impl Receiver<'_> {
         object: &Object,
         address: &str,
         expected: Option<&str>,
-        live: Option<&Manifest>,
     ) -> Result<Received, Stop> {
         let name = self.name_of(object)?;
         let staging = self.stage(object, address).await?;
@@ -60,8 +62,8 @@ impl Receiver<'_> {
 
         let digest = self.digesting(&partial, object, address);
         let unpacking = self.unpacking(&partial, &staging, &name);
-        let unpacked = together(self.download(&partial, object), unpacking).await?;
-        let (digests, size) = digest.await?;
+        let download = self.download(&partial, object);
+        let ((digests, size), unpacked) = together(download, digest, unpacking).await?;
         check_size(address, size, object.size)?;
         let sha256 = digests.verify(address, expected)?;
 
@@ -74,8 +76,9 @@ impl Receiver<'_> {
                 vec![FileEntry { name, size, sha256 }]
             }
         };
-        // Names sort by age, also when the clock went back or two releases share a second.
-        let fetched_at = now().max(live.map_or(0, |live| live.fetched_at.saturating_add(1)));
+        let publisher = Arc::clone(self.publisher);
+        let fetched_at =
+            blocking(move || publisher.time_of_next(now()).map_err(Failure::from)).await?;
         let manifest = Manifest {
             release: release_name(fetched_at, &sha256),
             source_url: address.to_owned(),
@@ -153,13 +156,14 @@ impl Receiver<'_> {
         partial: &Partial,
         staging: &Staging,
         name: &str,
-    ) -> Option<impl Future<Output = Result<Unpacked, Failure>> + use<>> {
-        if self.config.unpack == Unpack::Keep {
-            return None;
-        }
+    ) -> impl Future<Output = Result<Unpacked, Failure>> + use<> {
+        let keep = self.config.unpack == Unpack::Keep;
         let (tail, into) = (follow(partial), staging.path().to_owned());
         let (limits, space, name) = (self.config.limits, self.space.clone(), name.to_owned());
-        Some(spawn(move || unpack(tail, &into, &name, limits, space)))
+        spawn(move || match keep {
+            true => Ok(Unpacked::AsStored),
+            false => unpack(tail, &into, &name, limits, space),
+        })
     }
 
     fn download(&self, partial: &Arc<Partial>, object: &Object) -> Download {
@@ -208,37 +212,50 @@ fn check_size(address: &str, size: u64, expected: Option<u64>) -> Result<(), Fai
     }
 }
 
-/// Runs the download and the unpacking that follows it; the first to fail ends the other.
-async fn together(
+/// Runs the download and those who follow it; the first to fail ends the others.
+async fn together<D, U>(
     download: Download,
-    unpacking: Option<impl Future<Output = Result<Unpacked, Failure>>>,
-) -> Result<Unpacked, Stop> {
+    digest: impl Future<Output = Result<D, Failure>>,
+    unpacking: impl Future<Output = Result<U, Failure>>,
+) -> Result<(D, U), Stop> {
     let inflow = download.partial.inflow();
-    let download = download.run();
-    let Some(unpacking) = unpacking else {
-        download.await?;
-        return Ok(Unpacked::AsStored);
-    };
-    let mut download = std::pin::pin!(download);
-    let mut unpacking = std::pin::pin!(unpacking);
-    tokio::select! {
-        done = &mut download => if let Err(stop) = done {
-            // It hears of it at once, and nobody must write into the folder any more.
-            let _ = unpacking.await;
-            return Err(stop);
-        },
-        unpacked = &mut unpacking => match unpacked {
+    let mut download = Box::pin(download.run().fuse());
+    let (mut digest, mut unpacking) = (pin!(digest.fuse()), pin!(unpacking.fuse()));
+    let (mut digested, mut unpacked) = (None, None);
+    let stop = loop {
+        tokio::select! {
+            done = &mut download => if let Err(stop) = done {
+                break stop;
+            },
+            done = &mut digest => match done {
+                Ok(done) => digested = Some(done),
+                // It only heard first that the download ended, which tells why in a moment.
+                Err(_) if inflow.is_broken() => {}
+                Err(failure) => break failure.into(),
+            },
             // What there is to unpack can be over before the last byte: that still counts.
-            Ok(unpacked) => {
-                download.await?;
-                return Ok(unpacked);
-            }
-            // The unpacking may only have heard first that the download ended.
-            Err(_) if inflow.is_broken() => download.await?,
-            Err(failure) => return Err(failure.into()),
+            done = &mut unpacking => match done {
+                Ok(done) => unpacked = Some(done),
+                Err(_) if inflow.is_broken() => {}
+                Err(failure) => break failure.into(),
+            },
         }
+        (digested, unpacked) = match (digested, unpacked) {
+            (Some(digested), Some(unpacked)) if download.is_terminated() => {
+                return Ok((digested, unpacked));
+            }
+            so_far => so_far,
+        };
+    };
+    // They hear of it at once, and nobody must write into the folder any more.
+    drop(download);
+    if !digest.is_terminated() {
+        let _ = digest.await;
     }
-    Ok(unpacking.await?)
+    if !unpacking.is_terminated() {
+        let _ = unpacking.await;
+    }
+    Err(stop)
 }
 
 /// Hashes all that `tail` brings, and counts it; `check` sees its beginning first. What will be published as it is stored also goes to

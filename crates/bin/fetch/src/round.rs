@@ -1,15 +1,15 @@
 //! One round: look at the source, and if it has something new, bring it and publish it.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pilotfish_failure::{Failure, Kind};
 use pilotfish_runtime::Process;
-use pilotfish_storage::{Address, Object, Storage, Version, open};
-use pilotfish_volume::{Manifest, utc};
-use serde::Serialize;
+use pilotfish_storage::{Object, Storage, Version, open};
+use pilotfish_volume::Manifest;
+use tokio_util::sync::CancellationToken;
 
 use crate::bring::{Tried, Volume};
 use crate::checksum;
@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::download::Stop;
 use crate::find::{Found, find};
 use crate::metrics::Metrics;
+use crate::report::{Outcome, Report};
 use crate::retry::{Retry, failed};
 
 /// How often a loop looks for leftovers and expired releases while there is nothing new.
@@ -28,106 +29,15 @@ const RESTARTS: u32 = 5;
 /// Refused objects that a loop remembers, so that it does not fetch them again each time.
 const REFUSALS: usize = 1000;
 
-/// How a round ended well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Outcome {
-    /// A release was published.
-    Published,
-    /// The volume has what the source has.
-    NothingToDo,
-    /// The newest object was refused, and an older one is live.
-    Fallback,
-    /// The source is away, and the volume has a release.
-    SourceAway,
+/// What needs no second look while the volume has this very release.
+#[derive(Debug)]
+struct Known {
+    release: String,
+    version: Version,
 }
 
-impl Outcome {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Published => "published",
-            Self::NothingToDo => "nothing_to_do",
-            Self::Fallback => "fallback",
-            Self::SourceAway => "source_away",
-        }
-    }
-}
-
-/// The result of a round: fields are added, never changed.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Report {
-    pub(crate) outcome: Outcome,
-    /// The live release's manifest.
-    pub(crate) release: Option<Manifest>,
-    /// Bytes received in this round.
-    pub(crate) received_bytes: u64,
-    pub(crate) seconds: f64,
-    /// Why the newest object, or the source, could not be had.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) problem: Option<String>,
-    /// What to look at, if somebody knows.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) hint: Option<String>,
-}
-
-impl Report {
-    /// The report of a run that brought nothing, beside a release that is good enough.
-    pub(crate) fn source_away(live: Manifest, failure: &Failure) -> Self {
-        Self {
-            outcome: Outcome::SourceAway,
-            release: Some(live),
-            received_bytes: 0,
-            seconds: 0.0,
-            problem: Some(failure.to_string()),
-            hint: failure.hint().map(str::to_owned),
-        }
-    }
-
-    /// Tells a person what became of a run whose end nothing else has told.
-    pub(crate) fn tell(&self, source: &Address) {
-        let Some(Manifest {
-            release,
-            sha256,
-            fetched_at,
-            ..
-        }) = &self.release
-        else {
-            return;
-        };
-        let since = utc(*fetched_at);
-        match self.outcome {
-            Outcome::NothingToDo => {
-                tracing::info!(
-                    %source,
-                    release,
-                    sha256,
-                    since,
-                    "nothing new: the volume has what the source has"
-                );
-            }
-            Outcome::Fallback => {
-                tracing::warn!(
-                    %source,
-                    release,
-                    sha256,
-                    since,
-                    problem = self.problem,
-                    "the newest object was refused: an older one is in use"
-                );
-            }
-            Outcome::Published | Outcome::SourceAway => {}
-        }
-    }
-}
-
-/// Warns that nothing came, and says what readers of the volume have instead.
-pub(crate) fn warn_of(failure: &Failure, source: &Address, live: &Manifest, failures: Option<u32>) {
-    let (release, sha256, since) = (&live.release, &live.sha256, utc(live.fetched_at));
-    tracing::warn!(
-        %source, error = %failure, hint = failure.hint(), failures, release, sha256, since,
-        "nothing came from the source: the release on the volume stays in use"
-    );
-}
+/// A round's end: its outcome, the live release, and why it is not the newest object.
+type Done = (Outcome, Option<Manifest>, Option<String>);
 
 /// Runs rounds over one source and one volume.
 #[derive(Debug)]
@@ -135,13 +45,15 @@ pub(crate) struct Rounds {
     pub(crate) config: Arc<Config>,
     storage: Arc<dyn Storage>,
     volume: Volume,
-    process: Process,
+    /// Ends a round.
+    cancel: CancellationToken,
     metrics: Metrics,
     /// When leftovers were last looked for.
     tidied: Option<Instant>,
-    /// The version of a lone object that the volume has, if no other one can get its mark.
-    known: Option<Version>,
-    refused: HashSet<String>,
+    /// The version of a lone object, if no other one can get its mark, and the release that has it.
+    known: Option<Known>,
+    /// Why objects were refused, by their address and version.
+    refused: HashMap<String, String>,
     /// The last round ended with a refusal.
     denied: bool,
 }
@@ -153,6 +65,7 @@ impl Rounds {
         root: &Path,
         process: &Process,
         metrics: &Metrics,
+        cancel: &CancellationToken,
     ) -> Self {
         let volume = Volume {
             config: Arc::clone(&config),
@@ -160,16 +73,17 @@ impl Rounds {
             root: root.to_owned(),
             process: process.clone(),
             metrics: metrics.clone(),
+            cancel: cancel.clone(),
         };
         Self {
             config,
             storage,
             volume,
-            process: process.clone(),
+            cancel: cancel.clone(),
             metrics: metrics.clone(),
             tidied: None,
             known: None,
-            refused: HashSet::new(),
+            refused: HashMap::new(),
             denied: false,
         }
     }
@@ -184,8 +98,7 @@ impl Rounds {
         let started = Instant::now();
         let received = self.metrics.received.get();
         self.renew_account().await?;
-        let live = self.live().await?;
-        let (outcome, release, problem) = match self.look(live).await {
+        let (outcome, release, problem) = match self.undisturbed().await {
             Ok(done) => {
                 self.metrics.source_up.set(1);
                 done
@@ -230,23 +143,39 @@ impl Rounds {
     fn retry(&self) -> Retry {
         Retry {
             limit: self.config.transfer.retries,
-            cancel: self.process.shutdown.clone(),
+            cancel: self.cancel.clone(),
             metrics: self.metrics.clone(),
         }
     }
 
-    async fn look(
-        &mut self,
-        live: Option<Manifest>,
-    ) -> Result<(Outcome, Option<Manifest>, Option<String>), Failure> {
+    /// Looks again when another publisher was quicker: what was picked may be the older one by now.
+    async fn undisturbed(&mut self) -> Result<Done, Failure> {
+        for _ in 0..=RESTARTS {
+            let live = self.live().await?;
+            match self.look(live).await {
+                Ok(done) => return Ok(done),
+                Err(Ended::Overtaken) => {
+                    tracing::info!("another publisher was quicker: starting over");
+                }
+                Err(Ended::Failed(failure)) => return Err(failure),
+            }
+        }
+        let message = format!(
+            "publish: other publishers were quicker {} times; one publisher per volume",
+            RESTARTS + 1
+        );
+        Err(Failure::new(Kind::Busy, message))
+    }
+
+    async fn look(&mut self, live: Option<Manifest>) -> Result<Done, Ended> {
         if let (checksum::Expected::Sha256(hex), Some(live)) = (&self.config.expected, &live)
             && live.sha256 == *hex
             && self.same_form(live)
         {
-            self.tidy().await;
+            self.tidy().await?;
             return Ok((Outcome::NothingToDo, Some(live.clone()), None));
         }
-        let known = self.known.as_ref().filter(|_| live.is_some());
+        let known = self.known_of(live.as_ref());
         let found = find(&self.config, &*self.storage, known, &self.retry()).await?;
         let Found::Objects(candidates) = found else {
             return Ok((Outcome::NothingToDo, live, None));
@@ -265,17 +194,25 @@ impl Rounds {
                         Tried::Published(manifest) => (Outcome::Published, Some(manifest), None),
                     });
                 }
-                Err(failure) if failure.kind() == Kind::BadData => {
+                Err(Ended::Failed(failure)) if failure.kind() == Kind::BadData => {
                     if self.config.selection.fallback > 0 {
                         tracing::warn!(error = %failure, "object refused");
                     }
                     // The newest one's refusal is the one to tell.
                     refusal.get_or_insert(failure);
                 }
-                Err(failure) => return Err(failure),
+                Err(ended) => return Err(ended),
             }
         }
-        Err(refusal.unwrap_or_else(|| Failure::new(Kind::Bug, "no candidate was tried")))
+        let refusal = refusal.unwrap_or_else(|| Failure::new(Kind::Bug, "no candidate was tried"));
+        Err(refusal.into())
+    }
+
+    /// The version that the live release is known to have.
+    fn known_of(&self, live: Option<&Manifest>) -> Option<&Version> {
+        let known = self.known.as_ref()?;
+        live.is_some_and(|live| live.release == known.release)
+            .then_some(&known.version)
     }
 
     /// Brings one object live, unless it is.
@@ -283,69 +220,106 @@ impl Rounds {
         &mut self,
         mut object: Object,
         live: Option<&Manifest>,
-    ) -> Result<Tried, Failure> {
+    ) -> Result<Tried, Ended> {
         let address = self.config.address.display_of(&object.key);
         let retry = self.retry();
         let mut restarts = 0;
-        let mut listed = self.config.address.is_folder();
+        if self.config.address.is_folder() {
+            if let Some(tried) = self.is_there(&object, &address, live).await? {
+                return Ok(tried);
+            }
+            // A listing tells neither checksums nor version ids.
+            object = again(&*self.storage, object, &retry).await?;
+        }
         loop {
-            if let Some(live) = live.filter(|live| self.is_live(&object, &address, live)) {
-                if self.agrees(&object, &address, live).await? {
-                    self.known = Some(object.version);
-                }
-                self.tidy().await;
-                return Ok(Tried::Live(live.clone()));
+            if let Some(tried) = self.is_there(&object, &address, live).await? {
+                return Ok(tried);
             }
-            if std::mem::take(&mut listed) {
-                // A listing tells neither checksums nor version ids.
-                let seen = retry.run(|| self.storage.head(&object.key, None)).await;
-                object = seen?.unwrap_or(object);
-                continue;
-            }
-            let looked_up = checksum::expected(&self.config, &*self.storage, &object, &retry);
-            let expected = Box::pin(looked_up).await?;
-            if let Some(live) = live.filter(|live| Some(&live.sha256) == expected.as_ref())
-                && self.same_form(live)
-            {
-                // Not known: a checksum file is often stored after the object, and may be the old one.
-                return Ok(Tried::Live(live.clone()));
-            }
-            let mark = format!("{address} {:?} {expected:?}", object.version.label());
-            if self.refused.contains(&mark) && object.version.label().is_some() {
-                let message = format!("take {address}: this version was refused before");
-                return Err(Failure::new(Kind::BadData, message));
-            }
-            let settled = object.is_settled();
-            // Boxed, as above: long chains of futures would all lie in this one.
-            let brought = Box::pin(
-                self.volume
-                    .bring(&object, &address, expected.as_deref(), live),
-            );
-            match brought.await {
-                Ok(tried) => {
-                    self.known = settled.then_some(object.version);
-                    return Ok(tried);
-                }
-                Err(Stop::Failed(failure)) => {
-                    if failure.kind() == Kind::BadData && self.refused.len() < REFUSALS {
-                        self.refused.insert(mark);
-                    }
-                    return Err(failure);
-                }
+            match self.take(&object, &address, live).await {
+                Ok(tried) => return Ok(tried),
+                Err(Stop::Failed(failure)) => return Err(failure.into()),
+                Err(Stop::Overtaken) => return Err(Ended::Overtaken),
                 Err(Stop::Again(error)) => {
                     restarts += 1;
                     if restarts > RESTARTS {
-                        return Err(failed(error));
+                        return Err(failed(error).into());
                     }
                     tracing::info!(%error, "starting over");
                     if error.is_transient() {
-                        retry.pause(restarts, error).await?;
+                        retry.pause(restarts, error).await.map_err(Failure::from)?;
                     }
-                    let seen = retry.run(|| self.storage.head(&object.key, None)).await;
-                    object = seen?.unwrap_or(object);
+                    object = again(&*self.storage, object, &retry).await?;
                 }
             }
         }
+    }
+
+    /// The live release, if it is this object.
+    async fn is_there(
+        &mut self,
+        object: &Object,
+        address: &str,
+        live: Option<&Manifest>,
+    ) -> Result<Option<Tried>, Failure> {
+        let Some(live) = live.filter(|live| self.is_live(object, address, live)) else {
+            return Ok(None);
+        };
+        if self.agrees(object, address, live).await? {
+            self.known = Some(Known {
+                release: live.release.clone(),
+                version: object.version.clone(),
+            });
+        }
+        self.tidy().await?;
+        Ok(Some(Tried::Live(live.clone())))
+    }
+
+    /// Brings an object that is not live as far as its version tells, unless it was refused before.
+    async fn take(
+        &mut self,
+        object: &Object,
+        address: &str,
+        live: Option<&Manifest>,
+    ) -> Result<Tried, Stop> {
+        let retry = self.retry();
+        let looked_up = checksum::expected(&self.config, &*self.storage, object, &retry);
+        let expected = Box::pin(looked_up).await?;
+        if let Some(live) = live.filter(|live| Some(&live.sha256) == expected.as_ref())
+            && self.same_form(live)
+        {
+            // Not known: a checksum file is often stored after the object, and may be the old one.
+            return Ok(Tried::Live(live.clone()));
+        }
+        checksum::provable(object, address, expected.as_deref())?;
+        let mark = format!("{address} {:?} {expected:?}", object.version.label());
+        if let Some(why) = self.refused.get(&mark)
+            && object.version.label().is_some()
+        {
+            let message = format!("take {address}: this version was refused before: {why}");
+            return Err(Failure::new(Kind::BadData, message).into());
+        }
+        let settled = object.is_settled();
+        // Boxed, as above: long chains of futures would all lie in this one.
+        let brought = Box::pin(
+            self.volume
+                .bring(object, address, expected.as_deref(), live),
+        );
+        let brought = brought.await;
+        match &brought {
+            Ok(Tried::Live(manifest) | Tried::Published(manifest)) => {
+                self.known = settled.then(|| Known {
+                    release: manifest.release.clone(),
+                    version: object.version.clone(),
+                });
+            }
+            Err(Stop::Failed(failure))
+                if failure.kind() == Kind::BadData && self.refused.len() < REFUSALS =>
+            {
+                self.refused.insert(mark, failure.to_string());
+            }
+            Err(_) => {}
+        }
+        brought
     }
 
     /// Whether the live release, which is this object, has the expected digest as far as anybody says;
@@ -358,7 +332,7 @@ impl Rounds {
         live: &Manifest,
     ) -> Result<bool, Failure> {
         let label = object.version.label();
-        if (self.known.as_ref()).is_some_and(|known| known.label() == label) {
+        if (self.known_of(Some(live))).is_some_and(|known| known.label() == label) {
             return Ok(true);
         }
         let once = Retry {
@@ -382,11 +356,12 @@ impl Rounds {
     }
 
     /// Removes leftovers where nothing is to be published, now and then.
-    async fn tidy(&mut self) {
+    async fn tidy(&mut self) -> Result<(), Failure> {
         if self.tidied.is_none_or(|at| at.elapsed() >= TIDY_EVERY) {
+            self.volume.tidy().await?;
             self.tidied = Some(Instant::now());
-            self.volume.tidy().await;
         }
+        Ok(())
     }
 
     /// Whether the live release is this version of this object, in the wanted form.
@@ -401,5 +376,24 @@ impl Rounds {
 
     fn same_form(&self, live: &Manifest) -> bool {
         self.volume.same_form(live)
+    }
+}
+
+/// Looks at the object once more.
+async fn again(storage: &dyn Storage, object: Object, retry: &Retry) -> Result<Object, Failure> {
+    let seen = retry.run(|| storage.head(&object.key, None)).await?;
+    Ok(seen.unwrap_or(object))
+}
+
+/// Why a round ended without an outcome.
+enum Ended {
+    /// Another publisher published since the round began.
+    Overtaken,
+    Failed(Failure),
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
     }
 }

@@ -16,6 +16,7 @@ use pilotfish_failure::{Failure, Kind};
 use pilotfish_runtime::{Process, Unit};
 use pilotfish_storage::{Address, Error, Object, Storage};
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use crate::checksum::{self, Digests};
 use crate::config::{Config, Unpack};
@@ -51,15 +52,17 @@ pub(crate) async fn run(
     storage: &Arc<dyn Storage>,
     process: &Process,
     metrics: &Metrics,
+    cancel: &CancellationToken,
 ) -> Result<(), Failure> {
     let retry = Retry {
         limit: config.transfer.retries,
-        cancel: process.shutdown.clone(),
+        cancel: cancel.clone(),
         metrics: metrics.clone(),
     };
     let object = first(config, storage, &retry).await?;
     let address = config.address.display_of(&object.key);
     let expected = checksum::expected(config, &**storage, &object, &retry).await?;
+    checksum::provable(&object, &address, expected.as_deref())?;
     let progress = process.progress("fetch", Unit::Bytes, object.size);
     progress.note(&address);
 
@@ -260,54 +263,10 @@ impl Sink {
             stored: Arc::clone(&digests),
             position: Arc::clone(&position),
         };
-        let corrupt = |error: &io::Error| {
-            let message = format!("unpack {}: {}", self.address, damage(error));
-            Failure::new(Kind::BadData, message)
-        };
-        let stored = io::BufReader::with_capacity(256 << 10, stored);
-        let (head, stored) = peek(stored, archive::HEAD).map_err(|error| corrupt(&error))?;
-        genuine::check(&head, &self.config.address, &self.address)?;
-        let stored = io::BufReader::with_capacity(256 << 10, stored);
-        let mut plain: Box<dyn Read> = match self.config.unpack {
-            Unpack::Keep => Box::new(stored),
-            Unpack::Auto if compress::sniff(&head) == Format::Plain => Box::new(stored),
-            Unpack::Auto => {
-                let plain = compress::reader(stored).map_err(|error| corrupt(&error))?;
-                Box::new(plain)
-            }
-        };
-        if self.config.unpack == Unpack::Auto {
-            let (head, rest) = peek(plain, archive::HEAD).map_err(|error| corrupt(&error))?;
-            if archive::is_tar(&head) || archive::is_zip(&head) {
-                let message = format!("stream {}: an archive is several files", self.address);
-                let hint = "fetch it onto a volume with --to, or give --decompress keep";
-                return Err(Failure::new(Kind::Config, message).with_hint(hint).into());
-            }
-            plain = Box::new(rest);
-        }
+        let mut plain = self.plain(stored)?;
         let mut growth = Growth::new(position, self.config.limits);
         let mut out = self.process.stdout();
-        let mut held = Vec::with_capacity(HELD_BACK * 5);
-        let mut written = 0;
-        loop {
-            let before = held.len();
-            (&mut plain)
-                .take(4 * HELD_BACK as u64)
-                .read_to_end(&mut held)
-                .map_err(|error| corrupt(&error))?;
-            let read = held.len() - before;
-            if read == 0 {
-                break;
-            }
-            growth.add(read as u64).map_err(|problem| {
-                Failure::new(Kind::BadData, format!("unpack {}: {problem}", self.address))
-            })?;
-            let free = held.len().saturating_sub(HELD_BACK);
-            out.write_all(&held[..free])
-                .map_err(|error| unwritten(&error))?;
-            held.drain(..free);
-            written += free as u64;
-        }
+        let (written, held) = self.copy(&mut *plain, &mut out, &mut growth)?;
         drop(plain);
         let stored = Arc::into_inner(digests)
             .and_then(|stored| stored.into_inner().ok())
@@ -325,6 +284,64 @@ impl Sink {
             size: stored.size,
             written_bytes: written + held.len() as u64,
         })
+    }
+
+    /// The stored bytes decompressed; refuses what no dump can begin with, and archives.
+    fn plain(&self, stored: Hashing) -> Result<Box<dyn Read>, Failure> {
+        let corrupt = |error: io::Error| self.corrupt(&error);
+        let stored = io::BufReader::with_capacity(256 << 10, stored);
+        let (head, stored) = peek(stored, archive::HEAD).map_err(corrupt)?;
+        genuine::check(&head, &self.config.address, &self.address)?;
+        let stored = io::BufReader::with_capacity(256 << 10, stored);
+        if self.config.unpack == Unpack::Keep {
+            return Ok(Box::new(stored));
+        }
+        let plain: Box<dyn Read> = match compress::sniff(&head) {
+            Format::Plain => Box::new(stored),
+            _ => Box::new(compress::reader(stored).map_err(corrupt)?),
+        };
+        let (head, plain) = peek(plain, archive::HEAD).map_err(corrupt)?;
+        if archive::is_tar(&head) || archive::is_zip(&head) {
+            let message = format!("stream {}: an archive is several files", self.address);
+            let hint = "fetch it onto a volume with --to, or give --decompress keep";
+            return Err(Failure::new(Kind::Config, message).with_hint(hint));
+        }
+        Ok(Box::new(plain))
+    }
+
+    /// Writes all but the end, which is given back with the number of bytes before it.
+    fn copy(
+        &self,
+        plain: &mut dyn Read,
+        out: &mut dyn Write,
+        growth: &mut Growth,
+    ) -> Result<(u64, Vec<u8>), Unwritten> {
+        let mut held = Vec::with_capacity(HELD_BACK * 5);
+        let mut written = 0;
+        loop {
+            let before = held.len();
+            (&mut *plain)
+                .take(4 * HELD_BACK as u64)
+                .read_to_end(&mut held)
+                .map_err(|error| self.corrupt(&error))?;
+            let read = held.len() - before;
+            if read == 0 {
+                return Ok((written, held));
+            }
+            growth.add(read as u64).map_err(|problem| {
+                Failure::new(Kind::BadData, format!("unpack {}: {problem}", self.address))
+            })?;
+            let free = held.len().saturating_sub(HELD_BACK);
+            out.write_all(&held[..free])
+                .map_err(|error| unwritten(&error))?;
+            held.drain(..free);
+            written += free as u64;
+        }
+    }
+
+    fn corrupt(&self, error: &io::Error) -> Failure {
+        let message = format!("unpack {}: {}", self.address, damage(error));
+        Failure::new(Kind::BadData, message)
     }
 }
 

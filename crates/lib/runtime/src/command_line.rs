@@ -371,26 +371,24 @@ fn mask_queries(text: &str) -> String {
     }
 }
 
-/// Replaces the password of `scheme://user:password@host` by stars.
+/// Replaces the password of `scheme://user:password@host` by stars: all up to the last `@`, since a
+/// password may hold slashes and quotes. Where a `?` is among it, what follows may be a query's secret.
 fn mask_userinfo(text: &str) -> String {
     let Some(start) = text.find("://").map(|at| at + 3) else {
         return text.to_owned();
     };
-    let authority = text[start..]
-        .split(['/', ' ', '\'', '"'])
-        .next()
-        .unwrap_or_default();
-    match authority
+    let url = text[start..].split(' ').next().unwrap_or_default();
+    match url
         .rsplit_once('@')
         .map(|(userinfo, _)| userinfo.split_once(':'))
     {
-        Some(Some((user, password))) => {
+        Some(Some((user, password))) if !user.contains(['?', '#']) => {
             let from = start + user.len() + 1;
-            format!(
-                "{}***{}",
-                &text[..from],
-                mask_userinfo(&text[from + password.len()..])
-            )
+            let to = match password.contains(['?', '#']) {
+                true => start + url.len(),
+                false => from + password.len(),
+            };
+            format!("{}***{}", &text[..from], mask_userinfo(&text[to..]))
         }
         _ => format!("{}{}", &text[..start], mask_userinfo(&text[start..])),
     }
@@ -485,6 +483,20 @@ mod tests {
             mask_userinfo("bad 'mysql://me:p@ss@host/db' and 'http://x'"),
             "bad 'mysql://me:***@host/db' and 'http://x'"
         );
+        for text in [
+            "bad 'mysql://me:s3/cr3t@host/db' and",
+            "bad 'mysql://me:s3'cr3t@host/db' and",
+            "bad 'https://me:s3?cr3t@h/d' and",
+            "bad 'https://h:80/d?a=s3@cr3t&b=cr3t' and",
+            "bad 'https://h/d?a:b=s3@cr3t&b=cr3t' and",
+        ] {
+            let masked = mask_queries(&mask_userinfo(text));
+            assert!(!masked.contains("cr3t"), "{masked}");
+            assert!(
+                masked.starts_with("bad '") && masked.ends_with(" and"),
+                "{masked}"
+            );
+        }
     }
 
     #[test]

@@ -36,7 +36,7 @@ impl Address {
     /// [`Error::Address`] saying how to write it.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let wrong = |problem: &str| Error::Address {
-            address: without_secrets(text),
+            address: mistaken(text),
             problem: problem.to_owned(),
         };
         let Some((scheme, rest)) = text.split_once("://") else {
@@ -64,6 +64,10 @@ impl Address {
                 })
             }
             "http" | "https" => match Url::parse(text) {
+                Ok(url) if may_be_cut(rest) && url.path().contains('@') => Err(wrong(
+                    "behind a port or a password, write @ in a path as %40; \
+                     in a password, write / ? # @ as %2F %3F %23 %40",
+                )),
                 Ok(url) if url.host_str().is_some() => Ok(Self::Http { url }),
                 Ok(_) => Err(wrong("the host is missing")),
                 Err(error) => Err(wrong(&error.to_string())),
@@ -187,15 +191,41 @@ impl fmt::Debug for Address {
 
 /// An address without user, password, query (signed addresses carry secrets there) and fragment.
 pub(crate) fn without_secrets(address: &str) -> String {
-    let end = address.find(['?', '#']).unwrap_or(address.len());
-    let address = &address[..end];
-    let Some((scheme, rest)) = address.split_once("://") else {
-        // Proxies are also written as user:password@host:port.
-        return address.rsplit('@').next().unwrap_or_default().to_owned();
+    match Url::parse(address) {
+        Ok(mut url) if url.has_host() && matches!(url.scheme(), "http" | "https") => {
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+            url.set_query(None);
+            url.set_fragment(None);
+            url.into()
+        }
+        _ => mistaken(address),
+    }
+}
+
+/// Whether the host of `host/path` may be part of a password: its beginning passes for a host or a
+/// port, and the rest of it for a path.
+fn may_be_cut(rest: &str) -> bool {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let behind_ipv6 = authority.rsplit(']').next().unwrap_or_default();
+    behind_ipv6.contains(':') || authority.contains('@')
+}
+
+/// What may be shown of an address that is none: a password in it ends at the last `@`, whatever else
+/// is in it. A query ends there as well, or does not: then nothing is shown.
+fn mistaken(address: &str) -> String {
+    // Proxies are also written as user:password@host:port.
+    let (scheme, rest) = match address.split_once("://") {
+        Some((scheme, rest)) => (format!("{scheme}://"), rest),
+        None => (String::new(), address),
     };
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    format!("{scheme}://{host}{path}")
+    let shown = match rest.rsplit_once('@') {
+        Some((hidden, _)) if hidden.contains(['?', '#']) => "***",
+        Some((_, shown)) => shown,
+        None => rest,
+    };
+    let end = shown.find(['?', '#']).unwrap_or(shown.len());
+    format!("{scheme}{}", &shown[..end])
 }
 
 /// Decodes `%41` and leaves what is no escape or no UTF-8 as it is.
@@ -275,9 +305,28 @@ mod tests {
         let address = Address::parse("https://me:secret@h/d.sql?X-Amz-Signature=secret").unwrap();
         assert_eq!(address.to_string(), "https://h/d.sql");
         assert_eq!(format!("{address:?}"), "https://h/d.sql");
-        for text in ["ftp://me:secret@h/d.sql", "me:secret@h/d.sql"] {
+        for text in [
+            "ftp://me:secret@h/d.sql",
+            "me:secret@h/d.sql",
+            "s3://AKIA:secret/secret@bucket/k",
+            "s3://AKIA:secret?secret@bucket/k",
+            "https://me:secret/secret@h/d",
+            "https://me:secret?secret@h/d",
+            "https://me:secret#secret@h/d",
+            "https://me:99/secret@h/d",
+            "https://me:443/secret@h/d",
+            "https://me:p@99/secret@h/d",
+            "ftp://h/d?sign=secret@secret&more=secret",
+        ] {
             let wrong = Address::parse(text).unwrap_err();
             assert!(!wrong.to_string().contains("secret"), "{wrong}");
+        }
+        for text in [
+            "https://h/a@b/d.sql",
+            "https://[::1]/a@b",
+            "https://h:8/a%40b",
+        ] {
+            assert_eq!(Address::parse(text).unwrap().to_string(), text);
         }
         let cut = address.cut_short(address.key(), "it ended early");
         assert_eq!(cut.to_string(), "read https://h/d.sql: it ended early");

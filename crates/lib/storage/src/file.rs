@@ -125,6 +125,7 @@ fn walk(entries: fs::ReadDir, depth: usize, objects: &mut Vec<Object>) {
     for entry in entries.map_while(Result::ok) {
         let (path, name) = (entry.path(), entry.file_name());
         let (Some(text), Some(name)) = (path.to_str(), name.to_str()) else {
+            tracing::warn!(?path, "left out: its name is not UTF-8");
             continue;
         };
         if name.starts_with('.') {
@@ -171,6 +172,7 @@ fn describe(key: String, metadata: &fs::Metadata) -> Object {
         modified: metadata.modified().ok(),
         checksums: Vec::new(),
         ranges: true,
+        endless: false,
     }
 }
 

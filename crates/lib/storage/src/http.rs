@@ -174,6 +174,7 @@ impl Storage for Http {
             // What comes with a part may be the part's.
             checksums: Vec::new(),
             ranges,
+            endless: size.is_none() && ends_with_connection(&answer),
         };
         // Parts of two versions under one mark would go unnoticed; one answer has one version.
         object.ranges &= object.is_settled();
@@ -224,7 +225,9 @@ impl Storage for Http {
             (None, _) => length(answer.headers()),
         };
         let other_size = matches!((size, object.size), (Some(now), Some(then)) if now != then);
-        if other_size || !version(answer.headers()).agrees_with(&object.version) {
+        // Who trusted in the first answer's length or end must not get one that has neither.
+        let endless = size.is_none() && !object.endless && ends_with_connection(&answer);
+        if other_size || endless || !version(answer.headers()).agrees_with(&object.version) {
             return Err(changed());
         }
         let name = without_secrets(&object.key);
@@ -323,6 +326,13 @@ fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: Option<&str>
 
 fn text(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
+}
+
+/// Whether the answer tells neither its length nor, in chunks, its end.
+fn ends_with_connection(answer: &Response) -> bool {
+    let chunked = text(answer.headers(), header::TRANSFER_ENCODING)
+        .is_some_and(|coding| coding.to_ascii_lowercase().contains("chunked"));
+    length(answer.headers()).is_none() && !chunked
 }
 
 fn length(headers: &HeaderMap) -> Option<u64> {

@@ -28,7 +28,7 @@ use std::sync::Arc;
 pub use address::Address;
 pub use args::{Options, PathStyle, StorageArgs, Timeouts, is_plain_address};
 pub use error::Error;
-pub use object::{ByteStream, Checksum, Object, Page, Version};
+pub use object::{ByteStream, Checksum, LEAST, Object, Page, Version};
 
 /// Where objects lie. Keys are what [`Address::key`] and [`Page`] give out.
 #[async_trait::async_trait]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -27,6 +27,8 @@ pub struct Object {
     pub checksums: Vec<Checksum>,
     /// Whether parts of it can be asked for.
     pub ranges: bool,
+    /// Its bytes end when the connection does: nothing tells a cut from the end.
+    pub endless: bool,
 }
 
 /// A time as the version's mark is fine to one second: two versions stored within it look the same.
@@ -152,21 +154,63 @@ pub struct Page {
     pub next: Option<String>,
 }
 
-/// A stream that fails when nothing comes for `patience`: a silent connection is a dead one.
+/// Bytes that a connection must bring in the time that it may be silent: less is silence.
+pub const LEAST: u64 = 1024;
+
+/// A stream that fails when less than [`LEAST`] comes in `patience`: a silent connection is a dead one,
+/// and one that trickles would never end. Only the time spent waiting for the connection counts.
 pub(crate) fn with_patience(stream: ByteStream, object: String, patience: Duration) -> ByteStream {
-    let next = move |mut stream: ByteStream| {
+    let next = move |(mut stream, mut left, mut came): (ByteStream, Duration, u64)| {
         let object = object.clone();
         async move {
-            match tokio::time::timeout(patience, stream.next()).await {
-                Ok(item) => item.map(|item| (item, stream)),
-                Err(_) => {
-                    let silent =
-                        Error::unreachable(object, format!("nothing came for {patience:?}"));
-                    // Whoever asks again after the error waits as long for the same silence.
-                    Some((Err(silent), stream))
-                }
+            let began = Instant::now();
+            let Ok(item) = tokio::time::timeout(left, stream.next()).await else {
+                let silent = match came {
+                    0 => format!("timed out: nothing came for {patience:?}"),
+                    _ => format!("timed out: only {came} bytes came in {patience:?}"),
+                };
+                // Whoever asks again after the error waits as long for the same silence.
+                let again = (stream, patience, 0);
+                return Some((Err(Error::unreachable(object, silent)), again));
+            };
+            let item = item?;
+            left = left.saturating_sub(began.elapsed());
+            came += item.as_ref().map_or(0, |chunk| chunk.len() as u64);
+            if came >= LEAST {
+                (left, came) = (patience, 0);
             }
+            Some((item, (stream, left, came)))
         }
     };
-    Box::pin(futures_util::stream::unfold(stream, next))
+    Box::pin(futures_util::stream::unfold((stream, patience, 0), next))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Chunks of so many bytes, one every 20 ms.
+    async fn read(length: usize, chunks: usize) -> Result<u64, Error> {
+        let trickle = futures_util::stream::iter(0..chunks).then(move |_| async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Ok(Bytes::from(vec![0; length]))
+        });
+        let patience = Duration::from_millis(200);
+        let mut stream = with_patience(Box::pin(trickle), "object".to_owned(), patience);
+        let mut size = 0;
+        while let Some(chunk) = stream.next().await {
+            size += chunk?.len() as u64;
+        }
+        Ok(size)
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_trickles_is_as_good_as_silent() {
+        let slow = read(10, 100).await.unwrap_err();
+        assert!(slow.is_transient(), "{slow}");
+        assert!(slow.to_string().contains("bytes came in 200ms"), "{slow}");
+        // The end of a transfer may be short, and a slow one is as long as it is.
+        assert_eq!(read(10, 3).await.unwrap(), 30);
+        assert_eq!(read(1024, 20).await.unwrap(), 20 * 1024);
+    }
 }

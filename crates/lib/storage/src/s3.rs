@@ -133,6 +133,7 @@ impl Storage for Bucket {
                     .and_then(|at| SystemTime::try_from(*at).ok()),
                 checksums: Vec::new(),
                 ranges: true,
+                endless: false,
             })
         });
         let more = answer.is_truncated().unwrap_or(false);
@@ -180,6 +181,7 @@ impl Storage for Bucket {
                 .and_then(|at| SystemTime::try_from(*at).ok()),
             checksums: checksums(&answer),
             ranges: true,
+            endless: false,
         };
         let marked = object.version.label().is_some();
         Ok(Some(object).filter(|object| !(marked && known == Some(&object.version))))
@@ -379,6 +381,11 @@ where
                 reason: words,
             }
         }
+        // HEAD has no words, and S3 answers so once a session is over.
+        (Some(400), "") => Error::Denied {
+            object,
+            reason: format!("{words}, as for a session that has expired"),
+        },
         (_, "SlowDown" | "RequestTimeout") | (Some(408 | 429 | 500..), _) => {
             Error::unreachable(object, words)
         }

@@ -17,6 +17,8 @@ pub struct Abilities {
     pub etags: bool,
     /// If-Match, If-None-Match and their like.
     pub conditions: bool,
+    /// The length of the answer; without it, the connection's end is the answer's.
+    pub lengths: bool,
 }
 
 impl Abilities {
@@ -25,12 +27,14 @@ impl Abilities {
         ranges: true,
         etags: true,
         conditions: true,
+        lengths: true,
     };
     /// Whole objects with a time, as the simplest servers do.
     pub const PLAIN: Self = Self {
         ranges: false,
         etags: false,
         conditions: false,
+        lengths: true,
     };
 }
 
@@ -222,7 +226,10 @@ fn converse(stream: &TcpStream, abilities: Abilities, world: &Mutex<World>) -> s
             });
             answer
         };
-        answer.send(stream)?;
+        answer.send(stream, abilities.lengths)?;
+        if !abilities.lengths {
+            return Ok(());
+        }
     }
 }
 
@@ -243,12 +250,15 @@ impl Answer {
         }
     }
 
-    fn send(&self, mut stream: &TcpStream) -> std::io::Result<()> {
+    fn send(&self, mut stream: &TcpStream, length: bool) -> std::io::Result<()> {
         let mut head = format!("HTTP/1.1 {} Answer\r\n", self.status);
         for (name, value) in &self.headers {
             head += &format!("{name}: {value}\r\n");
         }
-        head += &format!("content-length: {}\r\n\r\n", self.part.len());
+        if length {
+            head += &format!("content-length: {}\r\n", self.part.len());
+        }
+        head += "\r\n";
         stream.write_all(head.as_bytes())?;
         stream.write_all(&self.body[self.part.clone()])
     }

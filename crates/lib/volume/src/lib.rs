@@ -13,6 +13,7 @@
 //!   dump.sql -> ..data/dump.sql
 //!   ..lease                            who may publish now
 //!   ..partial-<name>/                  what is being fetched; swept at the next start
+//!   ..gone-<release>/                  what is being removed; swept at the next start
 //! ```
 //!
 //! This crate blocks, does its input and output by the standard library, and knows neither where
@@ -27,7 +28,7 @@ mod release;
 pub use error::Error;
 pub use fingerprint::{FileStamp, Fingerprint, fingerprint};
 pub use lease::{LEASE_LIFETIME, LEASE_RENEWAL};
-pub use publish::{Publisher, Staging, Swept};
+pub use publish::{Publisher, Staging, Swept, name_without_link};
 pub use release::{
     FileEntry, MANIFEST, Manifest, Release, current, current_if_whole, release_name, releases, utc,
 };

@@ -5,11 +5,16 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::lease::Lease;
-use crate::release::{MANIFEST, Manifest, Release, live_folder, missing, releases};
+use crate::release::{
+    MANIFEST, Manifest, Release, live_folder, missing, named_at, releases, vanished,
+};
 use crate::{DATA, Error, current_if_whole};
+
+mod prune;
+
+pub use prune::Swept;
 
 const PARTIAL: &str = "..partial-";
 /// The new `..data` before it is renamed over the old one; the kubelet's own name for it.
@@ -44,21 +49,14 @@ impl Staging {
     }
 }
 
-/// What [`Publisher::sweep`] removed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Swept {
-    /// Names of the releases that are gone.
-    pub releases: Vec<String>,
-}
-
 /// The steps of a publication that a kill can fall between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Synced,
     Named,
     Drafted,
-    Swapped,
     Linked,
+    Swapped,
     Unlinked,
 }
 
@@ -79,11 +77,31 @@ impl Publisher {
         };
         remove(&root.join(DATA_DRAFT))?;
         publisher.lease.sweep()?;
+        publisher.sweep_gone();
         if let Some(release) = current_if_whole(root)? {
-            publisher.link_names(&release.path)?;
-            publisher.unlink_names(&release.path)?;
+            publisher.link_names(&release.path, &root.join(DATA))?;
         }
+        publisher.unlink_names()?;
         Ok(publisher)
+    }
+
+    /// The release that is live under this publisher's lease; a damaged one is none.
+    ///
+    /// # Errors
+    /// Those of [`current_if_whole`].
+    pub fn live(&self) -> Result<Option<Release>, Error> {
+        current_if_whole(&self.root)
+    }
+
+    /// When a release that comes now is fetched, in Unix seconds, so that its name sorts behind every
+    /// other one: also when the clock went back, or two share a second.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the volume cannot be listed.
+    pub fn time_of_next(&self, now: u64) -> Result<u64, Error> {
+        let names = releases(&self.root)?;
+        let last = names.iter().filter_map(|it| named_at(it.name())).max();
+        Ok(now.max(last.map_or(0, |last| last.saturating_add(1))))
     }
 
     /// Says that this publisher is alive: call it every [`crate::LEASE_RENEWAL`].
@@ -126,7 +144,8 @@ impl Publisher {
     ///
     /// # Errors
     /// [`Error::LeaseLost`], [`Error::Occupied`], [`Error::Staged`] when the folder is not what the
-    /// manifest says, [`Error::Io`]. The live release is then the one it was.
+    /// manifest says, [`Error::Io`]. The live release is then the one it was: what fails after the
+    /// swap is a warning, and done by the next [`Publisher::open`].
     pub fn publish(&self, staging: Staging, manifest: &Manifest) -> Result<Release, Error> {
         self.publish_in_steps(staging, manifest, |_| Ok(()))
     }
@@ -142,7 +161,45 @@ impl Publisher {
         manifest: &Manifest,
         mut after: impl FnMut(Step) -> Result<(), Error>,
     ) -> Result<Release, Error> {
-        let staged = staging.path();
+        // Whoever took over may be at work in this very folder.
+        self.lease.check()?;
+        let folder = self.give_name(staging.path(), manifest, &mut after)?;
+        let path = self.root.join(&folder);
+        let draft = self.root.join(DATA_DRAFT);
+        self.draft_data(&draft, &folder)?;
+        after(Step::Drafted)?;
+        // Before the swap: a disk may have no room for one more name.
+        if let Err(error) = self.link_names(&path, &draft) {
+            let _ = self.unlink_names();
+            return Err(error);
+        }
+        after(Step::Linked)?;
+
+        self.lease.check()?;
+        let data = self.root.join(DATA);
+        fs::rename(&draft, &data).map_err(Error::io("rename", &data))?;
+        let tidied = sync(&self.root)
+            .and_then(|()| after(Step::Swapped))
+            .and_then(|()| self.unlink_names())
+            .and_then(|()| sync(&self.root))
+            .and_then(|()| after(Step::Unlinked))
+            .and_then(|()| remove(staging.scratch()));
+        if let Err(error) = tidied {
+            tracing::warn!(%error, "the release is live; what is left to tidy is done by the next run");
+        }
+        Ok(Release {
+            path,
+            manifest: Some(manifest.clone()),
+        })
+    }
+
+    /// Gives the staged folder, whole and on disk, the release's name; nothing leads to it yet.
+    fn give_name(
+        &self,
+        staged: &Path,
+        manifest: &Manifest,
+        after: &mut impl FnMut(Step) -> Result<(), Error>,
+    ) -> Result<String, Error> {
         check_staged(staged, manifest)?;
         for name in top_level(staged)? {
             self.check_unoccupied(&name)?;
@@ -157,30 +214,11 @@ impl Publisher {
             let problem = format!("release {} is live already", manifest.release);
             return Err(Error::Staged { path, problem });
         }
-        remove(&path)?;
+        self.remove_release(&path)?;
         fs::rename(staged, &path).map_err(Error::io("rename", staged))?;
         sync(&self.root)?;
         after(Step::Named)?;
-
-        self.lease.check()?;
-        let draft = self.root.join(DATA_DRAFT);
-        self.draft_data(&draft, &folder)?;
-        after(Step::Drafted)?;
-        let data = self.root.join(DATA);
-        fs::rename(&draft, &data).map_err(Error::io("rename", &data))?;
-        sync(&self.root)?;
-        after(Step::Swapped)?;
-
-        self.link_names(&path)?;
-        after(Step::Linked)?;
-        self.unlink_names(&path)?;
-        sync(&self.root)?;
-        after(Step::Unlinked)?;
-        remove(staging.scratch())?;
-        Ok(Release {
-            path,
-            manifest: Some(manifest.clone()),
-        })
+        Ok(folder)
     }
 
     /// Makes the next `..data`: a symlink, or where there are none a file that holds the name.
@@ -195,9 +233,10 @@ impl Publisher {
         }
     }
 
-    /// Each top-level name of the release leads through `..data`; those of the former stay for now.
-    fn link_names(&self, release: &Path) -> Result<(), Error> {
-        if !self.data_is_symlink() {
+    /// Each top-level name of the release leads through `..data`, or will once `data` has that name;
+    /// those of the former stay for now.
+    fn link_names(&self, release: &Path, data: &Path) -> Result<(), Error> {
+        if !is_symlink(data) {
             return Ok(());
         }
         for name in top_level(release)? {
@@ -213,21 +252,15 @@ impl Publisher {
         Ok(())
     }
 
-    /// Removes links through `..data` whose names the release does not have.
-    fn unlink_names(&self, release: &Path) -> Result<(), Error> {
-        if !self.data_is_symlink() {
-            return Ok(());
-        }
-        let names = top_level(release)?;
+    /// Removes links through `..data` that lead to nothing.
+    fn unlink_names(&self) -> Result<(), Error> {
         for entry in fs::read_dir(&self.root).map_err(Error::io("list", &self.root))? {
-            let entry = entry.map_err(Error::io("list", &self.root))?;
-            let Ok(name) = entry.file_name().into_string() else {
-                continue;
-            };
-            let leads_through_data =
-                fs::read_link(entry.path()).is_ok_and(|to| to == Path::new(DATA).join(&name));
-            if leads_through_data && !names.contains(&name) {
-                remove(&entry.path())?;
+            let path = entry.map_err(Error::io("list", &self.root))?.path();
+            let leads_through_data = path.file_name().is_some_and(|name| {
+                fs::read_link(&path).is_ok_and(|to| to == Path::new(DATA).join(name))
+            });
+            if leads_through_data && fs::metadata(&path).is_err_and(|error| vanished(&error)) {
+                remove(&path)?;
             }
         }
         Ok(())
@@ -245,46 +278,24 @@ impl Publisher {
             },
         }
     }
+}
 
-    fn data_is_symlink(&self) -> bool {
-        fs::symlink_metadata(self.root.join(DATA)).is_ok_and(|metadata| metadata.is_symlink())
-    }
+/// The first top-level name of the live release that leads nowhere: readers of the names miss a file
+/// until a [`Publisher::open`] succeeds.
+///
+/// # Errors
+/// Those of [`current_if_whole`], and [`Error::Io`].
+pub fn name_without_link(root: &Path) -> Result<Option<PathBuf>, Error> {
+    let Some(release) = current_if_whole(root)?.filter(|_| is_symlink(&root.join(DATA))) else {
+        return Ok(None);
+    };
+    let names = top_level(&release.path)?.into_iter();
+    let mut names = names.map(|name| root.join(name));
+    Ok(names.find(|link| fs::metadata(link).is_err()))
+}
 
-    /// Removes old releases, but never the live one, the newest `keep` (the live one among them), or
-    /// one that was replaced less than `keep_for` ago: a reader may still be in it.
-    ///
-    /// # Errors
-    /// [`Error::Io`] when the volume cannot be listed or a folder not removed.
-    pub fn sweep(&self, keep: usize, keep_for: Duration) -> Result<Swept, Error> {
-        let Some(live) = live_folder(&self.root)? else {
-            return Ok(Swept::default());
-        };
-        let live = self.root.join(live);
-        let mut swept = Swept::default();
-        let all = releases(&self.root)?;
-        let Some(position) = all.iter().position(|release| release.path == live) else {
-            return Ok(swept);
-        };
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs();
-        // Newer than the live one: named by a publisher that was killed before the swap.
-        let unborn = all[position + 1..].iter();
-        let old = all[..position].iter().enumerate().filter(|(at, _)| {
-            let replaced_at = all[at + 1]
-                .manifest
-                .as_ref()
-                .map_or(0, |next| next.fetched_at);
-            let newer = position - at;
-            newer >= keep.max(1) && now.saturating_sub(replaced_at) >= keep_for.as_secs()
-        });
-        for release in unborn.chain(old.map(|(_, release)| release)) {
-            remove(&release.path)?;
-            swept.releases.push(release.name().to_owned());
-        }
-        Ok(swept)
-    }
+fn is_symlink(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink())
 }
 
 fn make_symlink(target: &Path, link: &Path) -> io::Result<()> {

@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{Date, Month, OffsetDateTime};
 
 use crate::{DATA, Error};
 
@@ -116,7 +116,7 @@ pub fn current(root: &Path) -> Result<Option<Release>, Error> {
 }
 
 /// The live release as a publisher sees it: a damaged one is none, with a warning, since only the
-/// next publication can mend it.
+/// next publication can mend it. Damaged is also one that lacks a file or some of its bytes.
 ///
 /// # Errors
 /// Those of [`current`] that publishing does not mend.
@@ -126,8 +126,32 @@ pub fn current_if_whole(root: &Path) -> Result<Option<Release>, Error> {
             tracing::warn!(%error, "the live release is damaged: it counts as none");
             Ok(None)
         }
+        Ok(Some(release)) => Ok(damage(&release).map_or(Some(release), |problem| {
+            tracing::warn!(problem, "the live release is damaged: it counts as none");
+            None
+        })),
         found => found,
     }
+}
+
+/// What of the release is not there as its manifest says, in words. No content is read.
+fn damage(release: &Release) -> Option<String> {
+    let files = release.manifest.iter().flat_map(|manifest| &manifest.files);
+    files.into_iter().find_map(|file| {
+        let path = release.path.join(&file.name);
+        let at = path.display();
+        match fs::symlink_metadata(&path) {
+            Ok(found) if found.is_file() && found.len() == file.size => None,
+            Ok(found) => Some(format!(
+                "{at} has {} bytes where the manifest has {}",
+                found.len(),
+                file.size
+            )),
+            Err(error) if vanished(&error) => Some(format!("{at} is gone")),
+            // Not to be seen now is not gone.
+            Err(_) => None,
+        }
+    })
 }
 
 /// `..data` leads to nothing, or the manifest is no manifest.
@@ -206,6 +230,17 @@ pub fn release_name(unix_seconds: u64, sha256: &str) -> String {
     format!("{time}-{digest}")
 }
 
+/// The time in a release's name, in Unix seconds; none where it is no such name.
+pub(crate) fn named_at(name: &str) -> Option<u64> {
+    let name = Some(name).filter(|name| is_release_name(name))?;
+    let digits = |at: std::ops::Range<usize>| name.get(at)?.parse::<u8>().ok();
+    let year = name.get(..4)?.parse().ok()?;
+    let month = Month::try_from(digits(4..6)?).ok()?;
+    let date = Date::from_calendar_date(year, month, digits(6..8)?).ok()?;
+    let at = date.with_hms(digits(9..11)?, digits(11..13)?, digits(13..15)?);
+    u64::try_from(at.ok()?.assume_utc().unix_timestamp()).ok()
+}
+
 /// Whether a folder without its dots was named by [`release_name`].
 fn is_release_name(name: &str) -> bool {
     let bytes = name.as_bytes();
@@ -262,6 +297,11 @@ mod tests {
         assert!(is_release_name(&release_name(0, &digest)));
         assert!(!is_release_name("2026_11_21_10_19_00.123456789"));
         assert!(release_name(1, &digest) < release_name(61, &digest));
+        for at in [0, 951_782_400, 1_795_256_340] {
+            assert_eq!(named_at(&release_name(at, &digest)), Some(at));
+        }
+        assert_eq!(named_at("20261399T101900Z-3f1c0a9b77de"), None);
+        assert_eq!(named_at("2026_11_21_10_19_00.123456789"), None);
         // Whatever a manifest of somebody else's says.
         assert!(is_release_name(&release_name(u64::MAX, &digest)));
     }

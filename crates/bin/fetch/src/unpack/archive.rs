@@ -32,14 +32,18 @@ pub(crate) fn is_tar(head: &[u8]) -> bool {
 impl Writer<'_> {
     /// Unpacks a tar, as it comes.
     pub(super) fn untar(&mut self, stream: Box<dyn Read + '_>) -> Result<(), Failure> {
-        let ended = Rc::new(Cell::new(false));
-        let stream = Ending {
+        let meter = Rc::new(Meter::default());
+        let stream = Metered {
             stream,
-            ended: Rc::clone(&ended),
+            meter: Rc::clone(&meter),
         };
         let mut archive = tar::Archive::new(stream);
         let entries = archive.entries().map_err(|error| self.corrupt(&error))?;
         for entry in entries {
+            // Headers, long names and bodies of folders grow as files do.
+            self.growth
+                .add(meter.between.take())
+                .map_err(|problem| self.refuse(problem))?;
             let mut entry = entry.map_err(|error| self.corrupt(&error))?;
             let kind = entry.header().entry_type();
             let name = String::from_utf8(entry.path_bytes().into_owned())
@@ -48,7 +52,9 @@ impl Writer<'_> {
                 EntryType::Regular | EntryType::Continuous => {
                     let name = self.safe(&name)?;
                     let size = entry.size();
+                    meter.inside.set(true);
                     self.file(&mut entry, &name)?;
+                    meter.inside.set(false);
                     if self.files.last().is_none_or(|file| file.size != size) {
                         return Err(self.refuse(format!("it breaks off in {name}")));
                     }
@@ -61,9 +67,10 @@ impl Writer<'_> {
             }
         }
         // The end of a tar is a block of zeros; one that just stops was cut between two entries.
-        if ended.get() {
+        if meter.ended.get() {
             return Err(self.refuse("it breaks off: the end of the archive is missing"));
         }
+        meter.inside.set(true);
         self.drain(&mut archive.into_inner())
     }
 
@@ -75,13 +82,15 @@ impl Writer<'_> {
             size,
             at: 0,
         };
+        // The library builds the whole directory at once: what it would hold is judged before.
+        let entries = entries_of_zip(&file, size);
+        if entries.is_some_and(|entries| entries > MOST_FILES as u64) {
+            return Err(self.refuse(format!("it has more than {MOST_FILES} files")));
+        }
         let stored = BufReader::with_capacity(CHUNK, stored);
         let mut archive = ZipArchive::new(stored).map_err(|error| self.refuse(error))?;
-        if entries_of_zip(&file, size).is_some_and(|entries| entries != archive.len()) {
-            return Err(self.refuse("it has two entries of one name"));
-        }
-        if archive.len() > MOST_FILES {
-            return Err(self.refuse(format!("it has more than {MOST_FILES} files")));
+        if entries != Some(archive.len() as u64) {
+            return Err(self.refuse("it has two entries of one name, or two directories"));
         }
         for index in 0..archive.len() {
             let mut entry = archive
@@ -125,9 +134,9 @@ impl Writer<'_> {
     }
 }
 
-/// How many entries the end of a zip says it has; none where the number does not fit there. The library
-/// keeps the last of two that have one name.
-fn entries_of_zip(file: &File, size: u64) -> Option<usize> {
+/// How many entries the end of a zip says it has; none where there is no end. The library keeps the last
+/// of two that have one name.
+fn entries_of_zip(file: &File, size: u64) -> Option<u64> {
     /// Of the end's record: all of it without its comment, and the longest comment.
     const RECORD: u64 = 22;
     const LONGEST: u64 = 65_535;
@@ -135,9 +144,23 @@ fn entries_of_zip(file: &File, size: u64) -> Option<usize> {
     let mut end = vec![0; usize::try_from(size - from).ok()?];
     file.read_exact_at(&mut end, from).ok()?;
     let at = end.windows(4).rposition(|mark| mark == b"PK\x05\x06")?;
-    let entries = end.get(at + 10..at + 12)?;
-    let entries = u16::from_le_bytes(entries.try_into().ok()?);
-    (entries != u16::MAX).then_some(usize::from(entries))
+    let entries: [u8; 2] = end.get(at + 10..at + 12)?.try_into().ok()?;
+    let entries = u64::from(u16::from_le_bytes(entries));
+    let locator = (from + at as u64).checked_sub(20);
+    let large = locator.and_then(|locator| entries_of_zip64(file, locator));
+    Some(large.unwrap_or(entries))
+}
+
+/// The same of a zip with a second, larger end, whose place is told at `locator`.
+fn entries_of_zip64(file: &File, locator: u64) -> Option<u64> {
+    let mut place = [0; 20];
+    file.read_exact_at(&mut place, locator).ok()?;
+    let place = place.strip_prefix(b"PK\x06\x07")?;
+    let place = u64::from_le_bytes(place.get(4..12)?.try_into().ok()?);
+    let mut record = [0; 56];
+    file.read_exact_at(&mut record, place).ok()?;
+    let record = record.strip_prefix(b"PK\x06\x06")?;
+    Some(u64::from_le_bytes(record.get(28..36)?.try_into().ok()?))
 }
 
 fn described(kind: EntryType) -> &'static str {
@@ -149,17 +172,39 @@ fn described(kind: EntryType) -> &'static str {
     }
 }
 
-/// Notes whether the stream was read to its end.
-struct Ending<'a> {
-    stream: Box<dyn Read + 'a>,
-    ended: Rc<Cell<bool>>,
+/// Most bytes between two files of a tar: the library reads long names whole, and passes over the
+/// bodies of folders, whatever their headers say.
+const BETWEEN: u64 = 1 << 20;
+
+/// How a stream is read.
+#[derive(Default)]
+struct Meter {
+    /// A file is being read, which counts its bytes itself.
+    inside: Cell<bool>,
+    /// Bytes read since the last entry, but for those inside of it.
+    between: Cell<u64>,
+    /// The stream was read to its end.
+    ended: Cell<bool>,
 }
 
-impl Read for Ending<'_> {
+struct Metered<'a> {
+    stream: Box<dyn Read + 'a>,
+    meter: Rc<Meter>,
+}
+
+impl Read for Metered<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.stream.read(buffer)?;
         if read == 0 && !buffer.is_empty() {
-            self.ended.set(true);
+            self.meter.ended.set(true);
+        }
+        if !self.meter.inside.get() {
+            let between = self.meter.between.get() + read as u64;
+            self.meter.between.set(between);
+            if between > BETWEEN {
+                let message = format!("more than {BETWEEN} bytes between two files");
+                return Err(io::Error::other(message));
+            }
         }
         Ok(read)
     }

@@ -41,6 +41,32 @@ fn an_object_waits_for_the_checksum_file_that_it_must_have() {
 }
 
 #[test]
+fn a_checksum_file_that_may_not_be_read_is_said_loudly() {
+    let (world, server) = (World::new(), HttpServer::start(Abilities::GOOD));
+    let content = dump(50_000, 4);
+    server.put("/dump.sql", &content);
+    server.redirect(SUMS, &crate::faults::says(403));
+    let done = fetch(&world, &server.url("/dump.sql"))
+        .args(["--checksum-from", "auto"])
+        .run()
+        .success();
+    assert!(done.stderr.contains("taken without proof"), "{done}");
+    assert_eq!(published(&world, "dump.sql"), content);
+}
+
+#[test]
+fn the_reason_of_a_refusal_is_said_again_in_later_rounds() {
+    let (world, server) = (World::new(), HttpServer::start(Abilities::GOOD));
+    server.put("/dump.sql", &dump(50_000, 5));
+    server.put(SUMS, sha256(b"another").as_bytes());
+    let mut running = every_moment(&world, &server, "auto");
+    let log = running.wait_for_stderr("was refused before");
+    let line = log.lines().find(|line| line.contains("was refused before"));
+    assert!(line.unwrap().contains("its SHA-256 is"), "{log}");
+    stopped(running);
+}
+
+#[test]
 fn a_new_object_waits_for_its_checksum_while_the_file_beside_it_is_the_old_one() {
     let (world, server) = (World::new(), HttpServer::start(Abilities::GOOD));
     let (first, second, third) = (dump(50_000, 1), dump(50_000, 2), dump(50_000, 3));

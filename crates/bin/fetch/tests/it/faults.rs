@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A web server that says nothing but this, with a body that names a secret.
-fn says(status: u16) -> String {
+pub(crate) fn says(status: u16) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/dump.sql", listener.local_addr().unwrap());
     std::thread::spawn(move || {

@@ -149,6 +149,97 @@ fn zips_obey_the_same_rules() {
     }
 }
 
+/// A tar with one header of this kind whose body is this long, and a file behind it.
+fn header_with_body(kind: EntryType, length: usize) -> Vec<u8> {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_size(length as u64);
+    header.set_mode(0o755);
+    header.as_old_mut().name[..6].copy_from_slice(b"folder");
+    header.set_cksum();
+    let mut set = header.as_bytes().to_vec();
+    set.resize(512 + length.next_multiple_of(512), 0);
+    set.extend_from_slice(&entry(b"a.sql", EntryType::Regular, None));
+    set
+}
+
+#[test]
+fn what_is_no_file_cannot_fill_memory_or_time() {
+    for kind in [
+        EntryType::GNULongName,
+        EntryType::GNULongLink,
+        EntryType::XHeader,
+        EntryType::XGlobalHeader,
+        EntryType::Directory,
+    ] {
+        for (name, bytes) in wrapped(&header_with_body(kind, 40 << 20)) {
+            let world = World::new();
+            let refused = from_file(&world, name, &bytes, &[]);
+            assert_eq!(refused.code, Some(65), "{kind:?} in {name}: {refused}");
+            let reason = "between two files";
+            assert!(
+                refused.stderr.contains(reason),
+                "{kind:?} {name}: {refused}"
+            );
+            assert!(
+                refused.peak_rss_kib < 48 << 10,
+                "{kind:?} {name}: {refused}"
+            );
+            assert_untouched(&world);
+        }
+    }
+    // Small ones without an end grow as files do.
+    let folder = header_with_body(EntryType::Directory, 0);
+    let many = zstd::encode_all(&folder[..512].repeat(60_000)[..], 1).unwrap();
+    let world = World::new();
+    from_file(&world, "set.tar.zst", &many, &[]).fails_with(65, "--max-expansion");
+}
+
+#[test]
+fn a_zip_with_too_many_entries_is_refused_before_they_are_held() {
+    let entries = 2_000_000_u64.to_le_bytes();
+    let mut zip = b"PK\x03\x04".to_vec();
+    zip.resize(100, 0);
+    // The end of a large one, where it is, and the end of a small one.
+    zip.extend_from_slice(b"PK\x06\x06\x2c\0\0\0\0\0\0\0\x2d\0\x2d\0\0\0\0\0\0\0\0\0");
+    zip.extend_from_slice(&entries);
+    zip.extend_from_slice(&entries);
+    zip.extend_from_slice(&[0; 16]);
+    zip.extend_from_slice(b"PK\x06\x07\0\0\0\0\x64\0\0\0\0\0\0\0\x01\0\0\0");
+    zip.extend_from_slice(
+        b"PK\x05\x06\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0",
+    );
+    let world = World::new();
+    from_file(&world, "set.zip", &zip, &[]).fails_with(65, "more than 100000 files");
+    assert_untouched(&world);
+}
+
+#[test]
+fn names_in_a_zip_are_utf_8_or_of_its_old_code_page() {
+    let run = |name: &str, stored: &[u8]| {
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        zip.start_file(name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(b"rows").unwrap();
+        let mut zip = zip.finish().unwrap().into_inner();
+        for at in 0..zip.len() - name.len() {
+            if zip[at..].starts_with(name.as_bytes()) {
+                zip[at..at + name.len()].copy_from_slice(stored);
+            }
+        }
+        let world = World::new();
+        from_file(&world, "set.zip", &zip, &[]).success();
+        visible(&volume(&world))
+    };
+    // Not marked as UTF-8: code page 437, where this byte is an umlaut.
+    assert_eq!(run("d_mp.sql", b"d\x81mp.sql"), ["d\u{fc}mp.sql"]);
+    assert_eq!(run("d\u{fc}mp.sql", b"d\xc3\xbcmp.sql"), ["d\u{fc}mp.sql"]);
+    // Marked as UTF-8, and none: the code page again.
+    assert_eq!(
+        run("d\u{fc}mp.sql", b"d\xff\x81mp.sql"),
+        ["d\u{a0}\u{fc}mp.sql"]
+    );
+}
+
 #[test]
 fn growth_is_bounded_in_every_wrapping() {
     let mut header = tar::Header::new_gnu();

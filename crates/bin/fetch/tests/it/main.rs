@@ -18,11 +18,13 @@ mod cli;
 mod daemon;
 mod faults;
 mod harm;
+mod publishers;
 mod refusals;
 mod resume;
 mod signals;
 mod sources;
 mod stream;
+mod waits;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -76,6 +76,28 @@ fn the_checksum_that_s3_keeps_is_checked() {
 }
 
 #[test]
+fn a_flipped_bit_in_a_compressed_dump_is_noticed_without_a_checksum() {
+    let world = World::new();
+    let server = HttpServer::start(Abilities::GOOD);
+    server.put("/dump.sql.gz", &crate::archives::gzip(&dump(900_000, 21)));
+    let once = Fault::Corrupt {
+        at: 200_000,
+        times: 1,
+    };
+    let proxy = Proxy::start(&server.url(""), once);
+    let run = || {
+        fetch(&world, &format!("{}/dump.sql.gz", proxy.url()))
+            .args(["--parallel", "1"])
+            .run()
+    };
+    run().fails_with(65, "it is corrupt");
+    assert_eq!(proxy.faults(), 1);
+    assert_untouched(&world);
+    run().success();
+    assert_eq!(published(&world, "dump.sql"), dump(900_000, 21));
+}
+
+#[test]
 fn a_truncated_object_is_refused() {
     let world = World::new();
     let packed = zstd::encode_all(&dump(400_000, 3)[..], 1).unwrap();
@@ -253,11 +275,26 @@ fn a_full_disk_is_said_with_what_is_needed() {
     drop(disk);
 }
 
-#[test]
-fn a_disk_that_fills_up_at_any_step_leaves_the_live_release() {
-    let set = |content: &[u8]| {
+/// Sets the number of files that the disk may have.
+fn limit_inodes(disk: &SmallDisk, inodes: u64) {
+    let remounted = as_root("mount")
+        .args(["-o", &format!("remount,nr_inodes={inodes}")])
+        .arg(&disk.0)
+        .status();
+    assert!(remounted.unwrap().success());
+}
+
+fn used_inodes(disk: &SmallDisk) -> u64 {
+    let used = rustix::fs::statvfs(&disk.0).unwrap();
+    used.f_files - used.f_ffree
+}
+
+/// Publishes the new files over the old ones with room for one more file each time; how many runs
+/// failed, and how many did not.
+fn fill_up_at_any_step(old_names: [&str; 2], new_names: [&str; 2]) -> (u32, u32) {
+    let set = |names: [&str; 2], content: &[u8]| {
         let mut set = tar::Builder::new(Vec::new());
-        for name in ["a.sql", "deep/b.sql"] {
+        for name in names {
             let mut header = tar::Header::new_gnu();
             header.set_size(content.len() as u64);
             set.append_data(&mut header, name, content).unwrap();
@@ -266,43 +303,72 @@ fn a_disk_that_fills_up_at_any_step_leaves_the_live_release() {
     };
     let (old, new) = (dump(100_000, 1), dump(100_000, 2));
     let (mut failed, mut done) = (0, 0);
-    // By and by one more file may be made: unpacked ones, the manifest, the link that is swapped.
-    for more in 0..12 {
+    // By and by one more file may be made: unpacked ones, the manifest, the links.
+    for more in 0..14 {
         let world = World::new();
         let disk = SmallDisk::mount(volume(&world), "size=8m");
-        let run = |content: &[u8]| {
-            let path = stored(&world, "set.tar.zst", set(content));
+        let run = |names: [&str; 2], content: &[u8]| {
+            let path = stored(&world, "set.tar.zst", set(names, content));
             fetch(&world, &format!("file://{}", path.display()))
                 .args(["--reserve", "0", "--keep", "2"])
                 .run()
         };
-        run(&old).success();
+        run(old_names, &old).success();
         let live = manifest(&world);
-        let used = rustix::fs::statvfs(&disk.0).unwrap();
-        let inodes = used.f_files - used.f_ffree + more;
-        let shrunk = as_root("mount")
-            .args(["-o", &format!("remount,nr_inodes={inodes}")])
-            .arg(&disk.0)
-            .status();
-        assert!(shrunk.unwrap().success());
-        let second = run(&new);
+        let shown = visible(&volume(&world));
+        limit_inodes(&disk, used_inodes(&disk) + more);
+        let second = run(new_names, &new);
         if second.code == Some(0) {
-            assert_eq!(published(&world, "deep/b.sql"), new, "{more}: {second}");
+            for name in new_names {
+                assert_eq!(published(&world, name), new, "{more}: {second}");
+            }
             done += 1;
         } else {
             assert_eq!(second.code, Some(73), "{more}: {second}");
             assert_eq!(manifest(&world), live, "{more}: {second}");
-            assert_eq!(published(&world, "a.sql"), old, "{more}: {second}");
-            assert_eq!(published(&world, "deep/b.sql"), old, "{more}: {second}");
+            assert_eq!(visible(&volume(&world)), shown, "{more}: {second}");
+            for name in old_names {
+                assert_eq!(published(&world, name), old, "{more}: {second}");
+            }
             failed += 1;
         }
-        let freed = as_root("mount")
-            .args(["-o", "remount,nr_inodes=1000"])
-            .arg(&disk.0)
-            .status();
-        assert!(freed.unwrap().success());
-        run(&new).success();
-        assert_eq!(published(&world, "a.sql"), new);
+        limit_inodes(&disk, 1000);
+        run(new_names, &new).success();
+        for name in new_names {
+            assert_eq!(published(&world, name), new);
+        }
     }
+    (failed, done)
+}
+
+#[test]
+fn a_disk_that_fills_up_at_any_step_leaves_the_live_release() {
+    let names = ["a.sql", "deep/b.sql"];
+    let (failed, done) = fill_up_at_any_step(names, names);
     assert!(failed > 3 && done > 0, "{failed} failed, {done} did not");
+}
+
+#[test]
+fn a_disk_without_room_for_a_new_name_leaves_the_live_release() {
+    let (failed, done) = fill_up_at_any_step(["a.sql", "deep/b.sql"], ["c.sql", "else/d.sql"]);
+    assert!(failed > 3 && done > 0, "{failed} failed, {done} did not");
+}
+
+#[test]
+fn a_name_that_is_gone_comes_back_or_the_run_fails() {
+    let world = World::new();
+    let disk = SmallDisk::mount(volume(&world), "size=8m");
+    let path = stored(&world, "dump.sql", dump(1000, 3));
+    let run = || {
+        fetch(&world, &format!("file://{}", path.display()))
+            .args(["--reserve", "0"])
+            .run()
+    };
+    run().success();
+    fs::remove_file(volume(&world).join("dump.sql")).unwrap();
+    limit_inodes(&disk, used_inodes(&disk));
+    run().fails_with(73, "dump.sql to the live release");
+    limit_inodes(&disk, 1000);
+    assert_eq!(run().success().json()["outcome"], "nothing_to_do");
+    assert_eq!(published(&world, "dump.sql"), dump(1000, 3));
 }

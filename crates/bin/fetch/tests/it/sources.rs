@@ -346,3 +346,16 @@ fn whoever_keeps_the_checksum_gets_no_credentials() {
     };
     assert!(shown(&ours) > 0 && shown(&theirs) == 0 && !theirs.requests().is_empty());
 }
+
+#[test]
+fn a_file_whose_name_is_not_utf_8_is_left_out_with_a_word() {
+    use std::os::unix::ffi::OsStrExt;
+    let world = World::new();
+    let path = stored(&world, "dumps/1.sql", dump(1000, 1));
+    let odd = std::ffi::OsStr::from_bytes(b"2\xff.sql");
+    std::fs::write(path.with_file_name(odd), dump(1000, 2)).unwrap();
+    let folder = format!("file://{}/", path.parent().unwrap().display());
+    let done = fetch(&world, &folder).run().success();
+    assert!(done.stderr.contains("its name is not UTF-8"), "{done}");
+    assert_eq!(published(&world, "1.sql"), dump(1000, 1));
+}
