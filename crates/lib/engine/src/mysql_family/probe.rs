@@ -1,9 +1,9 @@
 //! Looks at a server of the family.
 
 use async_trait::async_trait;
-use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Row, Value};
 
+use super::ask::Ask as _;
 use super::connect::{SessionSetup, connect};
 use super::{Family, engine_of};
 use crate::load::Status;

@@ -1,13 +1,13 @@
 //! Rows as INSERT statements: what the dump says, word for word.
 
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::{Tuples, quote};
 
 use super::lock::Lock;
 use super::names::qualified;
 use crate::Error;
 use crate::load::{Loaded, RowBatch};
+use crate::mysql_family::ask::Ask as _;
 
 /// Longest INSERT that is sent, in bytes, where the server takes that much; the driver holds each
 /// statement several times.

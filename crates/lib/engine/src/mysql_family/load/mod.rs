@@ -38,10 +38,10 @@ mod worker;
 
 use async_trait::async_trait;
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::{Dialect, Flavour};
 
 use super::Family;
+use super::ask::Ask as _;
 use super::connect::{SessionSetup, connect};
 use crate::load::{History, Load, Status, Target, TargetOptions};
 use crate::{Error, Settings};

@@ -2,12 +2,12 @@
 //! wrote to it.
 
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::quote;
 
 use super::columns;
 use super::names::{literal, qualified};
 use crate::Error;
+use crate::mysql_family::ask::Ask as _;
 
 /// The proof of a table as it is now; `None` where the server cannot tell.
 pub(super) async fn of(

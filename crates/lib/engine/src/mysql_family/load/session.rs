@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::Flavour;
 
 use super::names::literal;
 use crate::Error;
 use crate::load::SessionState;
+use crate::mysql_family::ask::Ask as _;
 
 /// The variables that change what a row or a definition means.
 const CARRIED: &[&str] = &[

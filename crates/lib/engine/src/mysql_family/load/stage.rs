@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::{self, Mode, TokenKind, quote};
 
 use super::insert;
@@ -19,6 +18,7 @@ use super::worker::MysqlWorker;
 use super::{Access, columns, ledger, objects, orphans};
 use crate::Error;
 use crate::load::{Loaded, RowBatch, SessionState, Stage, SwapMode, Worker};
+use crate::mysql_family::ask::Ask as _;
 
 /// See the module.
 #[derive(Debug)]

@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt as _;
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::quote;
 
 use super::columns::{Column, Family};
@@ -14,6 +13,7 @@ use super::names::qualified;
 use super::tables::Table;
 use crate::Error;
 use crate::load::RowBatch;
+use crate::mysql_family::ask::Ask as _;
 
 /// A batch in the words of LOAD DATA.
 pub(super) struct Stream {

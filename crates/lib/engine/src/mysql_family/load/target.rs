@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::quote;
 
 use super::follow_up::is_there;
@@ -17,6 +16,7 @@ use super::stage::MysqlStage;
 use super::{Access, journal, objects, proof, rejected, swap, unproven, way_back};
 use crate::Error;
 use crate::load::{Drift, Previous, Release, SessionState, Stage, SwapMode, SwapPlan, Target};
+use crate::mysql_family::ask::Ask as _;
 
 /// What the control session works under, whatever the server's defaults are.
 const SETUP: &str = "SET SESSION sql_mode='', SESSION foreign_key_checks=0, SESSION autocommit=1, SESSION lock_wait_timeout=60";

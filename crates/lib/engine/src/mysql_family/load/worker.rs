@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 
 use super::lock::Lock;
 use super::names::qualified;
@@ -16,6 +15,7 @@ use super::tables::{Table, Tables};
 use super::{insert, proof};
 use crate::Error;
 use crate::load::{Completed, Loaded, RowBatch, SessionState, Worker};
+use crate::mysql_family::ask::Ask as _;
 
 /// See the module.
 #[derive(Debug)]
