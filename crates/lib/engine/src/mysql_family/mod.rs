@@ -8,6 +8,7 @@ mod load;
 mod probe;
 mod server_error;
 mod tls;
+mod truth;
 
 use crate::{EngineName, Error, Settings};
 use ask::Ask as _;

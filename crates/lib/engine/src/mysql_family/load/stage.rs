@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
-use mysql_async::Conn;
+use mysql_async::{Conn, Row};
 use pilotfish_sql::mysql::{self, Mode, TokenKind, quote};
 
 use super::insert;
@@ -19,6 +19,7 @@ use super::{Access, columns, ledger, objects, orphans};
 use crate::Error;
 use crate::load::{Loaded, RowBatch, SessionState, Stage, SwapMode, Worker};
 use crate::mysql_family::ask::Ask as _;
+use crate::mysql_family::truth::{is_true, shown};
 
 /// See the module.
 #[derive(Debug)]
@@ -366,8 +367,7 @@ impl Stage for MysqlStage {
         }
         // Whatever it calls: rows of live tables are within its reach.
         conn.query_drop("START TRANSACTION READ ONLY").await?;
-        let answer: Result<Option<mysql_async::Value>, Error> =
-            conn.query_first(sql).await.map_err(Error::from);
+        let answer: Result<Option<Row>, Error> = conn.query_first(sql).await.map_err(Error::from);
         conn.query_drop("ROLLBACK").await?;
         for table in seen_through {
             conn.query_drop(format!(
@@ -376,10 +376,11 @@ impl Stage for MysqlStage {
             ))
             .await?;
         }
-        Ok(match answer? {
-            None => Some("no row".to_owned()),
-            Some(value) => untrue(&value),
-        })
+        let answer = answer?;
+        let Some(value) = answer.as_ref().and_then(|row| row.as_ref(0)) else {
+            return Ok(Some("no row".to_owned()));
+        };
+        Ok((!is_true(value)).then(|| shown(value)))
     }
 
     fn row_path(&self) -> String {
@@ -414,19 +415,4 @@ async fn hide_no_primary_key(conn: &mut Conn) -> Result<(), Error> {
             .await?;
     }
     Ok(())
-}
-
-/// What an assertion gave, when that is not true.
-fn untrue(value: &mysql_async::Value) -> Option<String> {
-    use mysql_async::Value as V;
-    match value {
-        V::NULL => Some("NULL".to_owned()),
-        V::Bytes(bytes) => {
-            let text = String::from_utf8_lossy(bytes);
-            let number: Option<f64> = text.trim().parse().ok();
-            (number.is_none() || number == Some(0.0)).then(|| text.into_owned())
-        }
-        V::Int(0) | V::UInt(0) => Some("0".to_owned()),
-        _ => None,
-    }
 }
