@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pilotfish_dump::{Existing, Item, Position, RowOrder, Rows, Statement, Verb};
-use pilotfish_engine::load::{Completed, Object, RowBatch, Stage};
+use pilotfish_engine::load::{Completed, Object, RowBatch, SessionState, Stage};
 use pilotfish_failure::{Context as _, Failure, Kind};
 use tokio_util::sync::CancellationToken;
 
@@ -233,63 +233,57 @@ impl<'a> Pipeline<'a> {
         let Some(name) = self.router.rows(&rows)? else {
             return Ok(());
         };
-        let session = self
-            .stage
-            .session()
-            .await
-            .context("read the session's settings")?;
-        let batch = RowBatch {
-            table: name.clone(),
-            columns: rows.head.columns.clone(),
-            verb: match rows.head.verb {
-                Verb::Insert => "INSERT",
-                Verb::InsertIgnore => "INSERT IGNORE",
-                Verb::Replace => "REPLACE",
-            },
-            tuples: rows.tuples,
-            tail: rows.head.tail.clone(),
-            rows: rows.count,
-            ordered: rows.order != RowOrder::Free,
-            lone: rows.lone,
-            no_backslash_escapes: rows.head.no_backslash_escapes,
-            session,
-        };
+        let session = self.stage.session().await;
+        let session = session.context("read the session's settings")?;
         if self.tables.reopen(&name) {
             // Its keys may be under way: their count would speak of fewer rows.
             self.drain(&name).await?;
         }
-        let many = rows.order == RowOrder::Free && batch.tuples.len() >= KEYS_WAIT_BYTES;
+        let many = rows.order == RowOrder::Free && rows.tuples.len() >= KEYS_WAIT_BYTES;
         if self.tables.fill(&name) && many {
             let doing = format!("set the keys of {name} aside");
             self.stage.set_keys_aside(&name).await.context(doing)?;
         }
-        match rows.order {
-            RowOrder::Free => {
-                self.send(Job::Rows(Box::new(batch), rows.position), &name)
-                    .await
-            }
-            RowOrder::Ordered(_) => {
-                self.drain(&name).await?;
-                self.restore_keys(&name).await?;
-                self.send(Job::Rows(Box::new(batch), rows.position), &name)
-                    .await?;
-                self.drain(&name).await
-            }
-            RowOrder::Session => {
-                self.drain(&name).await?;
-                let doing = format!(
-                    "load the rows at {}: {} INTO {name}",
-                    rows.position, batch.verb
-                );
-                let loaded = self.stage.insert(&batch).await.context(doing)?;
-                self.note(Done::Rows {
-                    table: name,
-                    rows: batch.rows,
-                    loaded,
-                });
-                Ok(())
-            }
+        let (order, position) = (rows.order, rows.position.clone());
+        let batch = batch(rows, name, session);
+        match order {
+            RowOrder::Free => self.send_batch(batch, position).await,
+            RowOrder::Ordered(_) => self.send_in_order(batch, position).await,
+            RowOrder::Session => self.send_on_the_dumps_session(batch, &position).await,
         }
+    }
+
+    async fn send_batch(&mut self, batch: RowBatch, position: Position) -> Result<(), Failure> {
+        let name = batch.table.clone();
+        self.send(Job::Rows(Box::new(batch), position), &name).await
+    }
+
+    async fn send_in_order(&mut self, batch: RowBatch, position: Position) -> Result<(), Failure> {
+        let name = batch.table.clone();
+        self.drain(&name).await?;
+        self.restore_keys(&name).await?;
+        self.send_batch(batch, position).await?;
+        self.drain(&name).await
+    }
+
+    /// Expressions may ask any table: whatever comes before them in the dump must be there.
+    async fn send_on_the_dumps_session(
+        &mut self,
+        batch: RowBatch,
+        position: &Position,
+    ) -> Result<(), Failure> {
+        self.drain_all().await?;
+        self.restore_keys(&batch.table).await?;
+        let loaded = self.stage.insert(&batch).await.context(format!(
+            "load the rows at {position}: {} INTO {}",
+            batch.verb, batch.table
+        ))?;
+        self.note(Done::Rows {
+            table: batch.table,
+            rows: batch.rows,
+            loaded,
+        });
+        Ok(())
     }
 
     /// Rows that duplicates decide about need every key in place.
@@ -361,6 +355,26 @@ impl<'a> Pipeline<'a> {
                 .insert(name, table.completed.unwrap_or_default());
         }
         Ok(staged)
+    }
+}
+
+fn batch(rows: Rows, table: String, session: Arc<SessionState>) -> RowBatch {
+    let head = &rows.head;
+    RowBatch {
+        table,
+        columns: head.columns.clone(),
+        verb: match head.verb {
+            Verb::Insert => "INSERT",
+            Verb::InsertIgnore => "INSERT IGNORE",
+            Verb::Replace => "REPLACE",
+        },
+        tail: head.tail.clone(),
+        no_backslash_escapes: head.no_backslash_escapes,
+        tuples: rows.tuples,
+        rows: rows.count,
+        ordered: rows.order != RowOrder::Free,
+        lone: rows.lone,
+        session,
     }
 }
 

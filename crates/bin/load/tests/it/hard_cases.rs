@@ -116,6 +116,28 @@ fn definitions_may_come_before_all_rows() {
 }
 
 #[test]
+fn rows_with_a_question_see_every_row_before_them() {
+    const ROWS: usize = 60_000;
+    let (world, server) = mariadb(&["--local-infile=1"]);
+    let mut text = "CREATE TABLE a (id INT PRIMARY KEY, v INT, pad VARCHAR(200), KEY v (v));\n\
+                    CREATE TABLE b (id INT PRIMARY KEY, v INT);\nINSERT INTO b VALUES (2,0);\n"
+        .to_owned();
+    for first in (1..=ROWS).step_by(1000) {
+        let rows: Vec<String> = (first..first + 1000)
+            .map(|id| format!("({id},{id},'{}')", "x".repeat(150)))
+            .collect();
+        text += &format!("INSERT INTO a VALUES {};\n", rows.join(","));
+    }
+    text += "INSERT INTO b VALUES (1,(SELECT MAX(v) FROM a));\n\
+             INSERT INTO a VALUES (60001,60001,'');\n\
+             INSERT INTO b VALUES (2,0) ON DUPLICATE KEY UPDATE v = (SELECT COUNT(*) FROM a);\n";
+    let path = world.write("asks.sql", text);
+    let done = load(&server).arg(&path).args(["--into=app", "--threads=4"]);
+    let _ = done.run().success();
+    assert_eq!(server.sql("SELECT * FROM app.b"), "1\t60000\n2\t60001\n");
+}
+
+#[test]
 fn a_table_that_somebody_dropped_comes_back() {
     let (world, server) = mariadb(&[]);
     let (first, second) = two_releases(&world, &server);
