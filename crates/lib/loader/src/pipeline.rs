@@ -46,8 +46,6 @@ pub(crate) struct Pipeline<'a> {
     later: Later,
     /// Something was made already.
     begun: bool,
-    /// A statement that was not understood ran: counts of rows prove nothing.
-    opaque: bool,
 }
 
 impl<'a> Pipeline<'a> {
@@ -71,7 +69,6 @@ impl<'a> Pipeline<'a> {
             sequences: BTreeSet::new(),
             later: Later::default(),
             begun: false,
-            opaque: false,
         })
     }
 
@@ -154,11 +151,11 @@ impl<'a> Pipeline<'a> {
             Action::Barrier => {
                 self.later.refuse_firing_on(&statement.text, at)?;
                 self.drain_all().await?;
-                self.opaque = true;
-                self.stage
-                    .execute_opaque(&statement.text)
-                    .await
-                    .context(head())
+                let reached = self.stage.execute_opaque(&statement.text).await;
+                for name in reached.context(head())? {
+                    self.tables.reach(&name);
+                }
+                Ok(())
             }
             Action::Sequence(name) => {
                 self.sequences.insert(name);
@@ -337,7 +334,7 @@ impl<'a> Pipeline<'a> {
             .tables()
             .await
             .context("list the staged tables")?;
-        self.tables.leave_all(&there, self.opaque);
+        self.tables.leave_all(&there);
         self.complete_left_behind().await?;
         self.drain_all().await?;
         self.pool.close().await;

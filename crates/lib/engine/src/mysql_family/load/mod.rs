@@ -6,8 +6,10 @@
 //! or [`insert`], [`swap`] switches, [`target`] holds
 //! the lock and recovers.
 
+mod assertion;
 mod columns;
 mod convert;
+mod definitions;
 mod follow_up;
 mod history;
 mod insert;
@@ -21,6 +23,7 @@ mod objects;
 mod orphans;
 mod patience;
 mod proof;
+mod reach;
 mod rehearsal;
 mod rejected;
 mod rights;
