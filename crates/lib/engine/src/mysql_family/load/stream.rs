@@ -66,6 +66,7 @@ impl Stream {
     /// Sends and commits it; `false` when the server would have changed or skipped a row: then nothing
     /// of it is stored.
     pub(super) async fn send(self, conn: &mut Conn, lock: &Lock) -> Result<bool, Error> {
+        lock.held(conn).await?;
         let pieces = self.pieces;
         // The handler cannot fail: the rows are in memory. A handler that fails sends the end marker, and
         // the server would commit what it has (rust-stack, trap 1).
