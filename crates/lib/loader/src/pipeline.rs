@@ -137,59 +137,43 @@ impl<'a> Pipeline<'a> {
 
     async fn statement(&mut self, statement: Statement) -> Result<(), Failure> {
         let action = self.router.route(&statement)?;
-        let head = || format!("run {}: {}", statement.position, excerpt(&statement.text));
         let at = &statement.position;
         self.begun |= !matches!(
             action,
             Action::Leave | Action::Session | Action::DropDatabase | Action::DropTables(_)
         );
         match action {
-            Action::Leave => Ok(()),
             Action::DropDatabase if self.begun => Err(filled_before(at)),
-            Action::DropDatabase => Ok(()),
-            Action::Session => self.stage.execute(&statement.text).await.context(head()),
-            Action::Barrier => {
-                self.later.refuse_firing_on(&statement.text, at)?;
-                self.drain_all().await?;
-                let reached = self.stage.execute_opaque(&statement.text).await;
-                for name in reached.context(head())? {
-                    self.tables.reach(&name);
-                }
-                Ok(())
-            }
+            Action::Leave | Action::DropDatabase => Ok(()),
+            Action::Session => self.run(&statement).await,
+            Action::Barrier => self.barrier(&statement).await,
             Action::Sequence(name) => {
                 self.sequences.insert(name);
-                self.stage.execute(&statement.text).await.context(head())
+                self.run(&statement).await
             }
             Action::DropSequences(names) => {
-                for name in names {
-                    self.sequences.remove(&name);
-                }
-                self.stage.execute(&statement.text).await.context(head())
+                self.sequences.retain(|name| !names.contains(name));
+                self.run(&statement).await
             }
             Action::CreateTable { name, existing } => {
                 if existing == Existing::Replace {
                     self.forget(&name).await?;
                 }
                 self.tables.make(&name);
-                self.stage
-                    .create_table(&name, &statement.text)
-                    .await
-                    .context(head())
+                let made = self.stage.create_table(&name, &statement.text).await;
+                made.context(doing(&statement))
             }
             Action::AlterTable(name) => {
                 self.drain(&name).await?;
                 self.tables.alter(&name);
-                self.stage
-                    .alter_table(&name, &statement.text)
-                    .await
-                    .context(head())
+                let altered = self.stage.alter_table(&name, &statement.text).await;
+                altered.context(doing(&statement))
             }
             Action::DropTables(names) => {
                 for name in names {
                     self.forget(&name).await?;
                 }
-                self.stage.execute(&statement.text).await.context(head())
+                self.run(&statement).await
             }
             Action::Object {
                 kind,
@@ -197,13 +181,13 @@ impl<'a> Pipeline<'a> {
                 table,
                 existing,
             } => {
-                let session = self.stage.session().await.context(head())?;
+                let session = self.stage.session().await;
                 let object = Object {
                     kind,
                     name,
                     table,
+                    session: session.context(doing(&statement))?,
                     sql: statement.text.clone(),
-                    session,
                     digest: String::new(),
                 };
                 self.later.add(object, existing, at)
@@ -213,6 +197,23 @@ impl<'a> Pipeline<'a> {
                 Ok(())
             }
         }
+    }
+
+    async fn run(&mut self, statement: &Statement) -> Result<(), Failure> {
+        let ran = self.stage.execute(&statement.text).await;
+        ran.context(doing(statement))
+    }
+
+    /// Runs what is not understood: everything before it has happened.
+    async fn barrier(&mut self, statement: &Statement) -> Result<(), Failure> {
+        self.later
+            .refuse_firing_on(&statement.text, &statement.position)?;
+        self.drain_all().await?;
+        let reached = self.stage.execute_opaque(&statement.text).await;
+        for name in reached.context(doing(statement))? {
+            self.tables.reach(&name);
+        }
+        Ok(())
     }
 
     /// The dump drops a table, with all that it brought for it.
@@ -385,6 +386,10 @@ fn filled_before(at: &Position) -> Failure {
 
 fn stopped() -> Failure {
     Failure::new(Kind::Cancelled, "stopped while loading, before the swap")
+}
+
+fn doing(statement: &Statement) -> String {
+    format!("run {}: {}", statement.position, excerpt(&statement.text))
 }
 
 /// The beginning of a statement, for messages.
