@@ -336,12 +336,16 @@ pub struct SessionState(pub BTreeMap<String, String>);
 /// The stage: where the new release grows, unseen.
 #[async_trait]
 pub trait Stage: Send + Sync {
-    /// Runs a statement of the dump that is not understood on the dump's own session.
+    /// Runs a statement of the dump that is not understood on the dump's own session, with the keys of the
+    /// tables that it may change in place; no worker may be at work. Returns these tables.
     ///
     /// # Errors
     /// `Refused` when it names another database of this server.
-    async fn execute_opaque(&mut self, sql: &[u8]) -> Result<(), Error>;
+    async fn execute_opaque(&mut self, sql: &[u8]) -> Result<BTreeSet<String>, Error>;
     /// Runs a statement of the dump on the dump's own session.
+    ///
+    /// # Errors
+    /// `Refused` when it names another database of this server.
     async fn execute(&mut self, sql: &[u8]) -> Result<(), Error>;
     /// The session settings in force on the dump's session.
     async fn session(&mut self) -> Result<Arc<SessionState>, Error>;
@@ -354,6 +358,9 @@ pub trait Stage: Send + Sync {
     /// Runs an ALTER TABLE or CREATE INDEX of the dump, keys put back first.
     async fn alter_table(&mut self, name: &str, sql: &[u8]) -> Result<(), Error>;
     /// Sends rows on the dump's own session, in order: expressions and user variables work.
+    ///
+    /// # Errors
+    /// `Refused` when they name another database of this server.
     async fn insert(&mut self, batch: &RowBatch) -> Result<Loaded, Error>;
     /// A further connection for rows and keys.
     async fn worker(&self) -> Result<Box<dyn Worker>, Error>;

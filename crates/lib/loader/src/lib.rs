@@ -14,6 +14,7 @@ mod commands;
 mod database;
 mod feed;
 mod history;
+mod identity;
 mod items;
 mod later;
 mod options;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use pilotfish_dump::{Existing, Item, Position, RowOrder, Rows, Statement, Verb};
-use pilotfish_engine::load::{Completed, Object, RowBatch, Stage};
+use pilotfish_engine::load::{Completed, Object, RowBatch, SessionState, Stage};
 use pilotfish_failure::{Context as _, Failure, Kind};
 use tokio_util::sync::CancellationToken;
 
@@ -46,8 +46,6 @@ pub(crate) struct Pipeline<'a> {
     later: Later,
     /// Something was made already.
     begun: bool,
-    /// A statement that was not understood ran: counts of rows prove nothing.
-    opaque: bool,
 }
 
 impl<'a> Pipeline<'a> {
@@ -71,7 +69,6 @@ impl<'a> Pipeline<'a> {
             sequences: BTreeSet::new(),
             later: Later::default(),
             begun: false,
-            opaque: false,
         })
     }
 
@@ -140,59 +137,43 @@ impl<'a> Pipeline<'a> {
 
     async fn statement(&mut self, statement: Statement) -> Result<(), Failure> {
         let action = self.router.route(&statement)?;
-        let head = || format!("run {}: {}", statement.position, excerpt(&statement.text));
         let at = &statement.position;
         self.begun |= !matches!(
             action,
             Action::Leave | Action::Session | Action::DropDatabase | Action::DropTables(_)
         );
         match action {
-            Action::Leave => Ok(()),
             Action::DropDatabase if self.begun => Err(filled_before(at)),
-            Action::DropDatabase => Ok(()),
-            Action::Session => self.stage.execute(&statement.text).await.context(head()),
-            Action::Barrier => {
-                self.later.refuse_firing_on(&statement.text, at)?;
-                self.drain_all().await?;
-                self.opaque = true;
-                self.stage
-                    .execute_opaque(&statement.text)
-                    .await
-                    .context(head())
-            }
+            Action::Leave | Action::DropDatabase => Ok(()),
+            Action::Session => self.run(&statement).await,
+            Action::Barrier => self.barrier(&statement).await,
             Action::Sequence(name) => {
                 self.sequences.insert(name);
-                self.stage.execute(&statement.text).await.context(head())
+                self.run(&statement).await
             }
             Action::DropSequences(names) => {
-                for name in names {
-                    self.sequences.remove(&name);
-                }
-                self.stage.execute(&statement.text).await.context(head())
+                self.sequences.retain(|name| !names.contains(name));
+                self.run(&statement).await
             }
             Action::CreateTable { name, existing } => {
                 if existing == Existing::Replace {
                     self.forget(&name).await?;
                 }
                 self.tables.make(&name);
-                self.stage
-                    .create_table(&name, &statement.text)
-                    .await
-                    .context(head())
+                let made = self.stage.create_table(&name, &statement.text).await;
+                made.context(doing(&statement))
             }
             Action::AlterTable(name) => {
                 self.drain(&name).await?;
                 self.tables.alter(&name);
-                self.stage
-                    .alter_table(&name, &statement.text)
-                    .await
-                    .context(head())
+                let altered = self.stage.alter_table(&name, &statement.text).await;
+                altered.context(doing(&statement))
             }
             Action::DropTables(names) => {
                 for name in names {
                     self.forget(&name).await?;
                 }
-                self.stage.execute(&statement.text).await.context(head())
+                self.run(&statement).await
             }
             Action::Object {
                 kind,
@@ -200,13 +181,13 @@ impl<'a> Pipeline<'a> {
                 table,
                 existing,
             } => {
-                let session = self.stage.session().await.context(head())?;
+                let session = self.stage.session().await;
                 let object = Object {
                     kind,
                     name,
                     table,
+                    session: session.context(doing(&statement))?,
                     sql: statement.text.clone(),
-                    session,
                     digest: String::new(),
                 };
                 self.later.add(object, existing, at)
@@ -216,6 +197,23 @@ impl<'a> Pipeline<'a> {
                 Ok(())
             }
         }
+    }
+
+    async fn run(&mut self, statement: &Statement) -> Result<(), Failure> {
+        let ran = self.stage.execute(&statement.text).await;
+        ran.context(doing(statement))
+    }
+
+    /// Runs what is not understood: everything before it has happened.
+    async fn barrier(&mut self, statement: &Statement) -> Result<(), Failure> {
+        self.later
+            .refuse_firing_on(&statement.text, &statement.position)?;
+        self.drain_all().await?;
+        let reached = self.stage.execute_opaque(&statement.text).await;
+        for name in reached.context(doing(statement))? {
+            self.tables.reach(&name);
+        }
+        Ok(())
     }
 
     /// The dump drops a table, with all that it brought for it.
@@ -233,63 +231,57 @@ impl<'a> Pipeline<'a> {
         let Some(name) = self.router.rows(&rows)? else {
             return Ok(());
         };
-        let session = self
-            .stage
-            .session()
-            .await
-            .context("read the session's settings")?;
-        let batch = RowBatch {
-            table: name.clone(),
-            columns: rows.head.columns.clone(),
-            verb: match rows.head.verb {
-                Verb::Insert => "INSERT",
-                Verb::InsertIgnore => "INSERT IGNORE",
-                Verb::Replace => "REPLACE",
-            },
-            tuples: rows.tuples,
-            tail: rows.head.tail.clone(),
-            rows: rows.count,
-            ordered: rows.order != RowOrder::Free,
-            lone: rows.lone,
-            no_backslash_escapes: rows.head.no_backslash_escapes,
-            session,
-        };
+        let session = self.stage.session().await;
+        let session = session.context("read the session's settings")?;
         if self.tables.reopen(&name) {
             // Its keys may be under way: their count would speak of fewer rows.
             self.drain(&name).await?;
         }
-        let many = rows.order == RowOrder::Free && batch.tuples.len() >= KEYS_WAIT_BYTES;
+        let many = rows.order == RowOrder::Free && rows.tuples.len() >= KEYS_WAIT_BYTES;
         if self.tables.fill(&name) && many {
             let doing = format!("set the keys of {name} aside");
             self.stage.set_keys_aside(&name).await.context(doing)?;
         }
-        match rows.order {
-            RowOrder::Free => {
-                self.send(Job::Rows(Box::new(batch), rows.position), &name)
-                    .await
-            }
-            RowOrder::Ordered(_) => {
-                self.drain(&name).await?;
-                self.restore_keys(&name).await?;
-                self.send(Job::Rows(Box::new(batch), rows.position), &name)
-                    .await?;
-                self.drain(&name).await
-            }
-            RowOrder::Session => {
-                self.drain(&name).await?;
-                let doing = format!(
-                    "load the rows at {}: {} INTO {name}",
-                    rows.position, batch.verb
-                );
-                let loaded = self.stage.insert(&batch).await.context(doing)?;
-                self.note(Done::Rows {
-                    table: name,
-                    rows: batch.rows,
-                    loaded,
-                });
-                Ok(())
-            }
+        let (order, position) = (rows.order, rows.position.clone());
+        let batch = batch(rows, name, session);
+        match order {
+            RowOrder::Free => self.send_batch(batch, position).await,
+            RowOrder::Ordered(_) => self.send_in_order(batch, position).await,
+            RowOrder::Session => self.send_on_the_dumps_session(batch, &position).await,
         }
+    }
+
+    async fn send_batch(&mut self, batch: RowBatch, position: Position) -> Result<(), Failure> {
+        let name = batch.table.clone();
+        self.send(Job::Rows(Box::new(batch), position), &name).await
+    }
+
+    async fn send_in_order(&mut self, batch: RowBatch, position: Position) -> Result<(), Failure> {
+        let name = batch.table.clone();
+        self.drain(&name).await?;
+        self.restore_keys(&name).await?;
+        self.send_batch(batch, position).await?;
+        self.drain(&name).await
+    }
+
+    /// Expressions may ask any table: whatever comes before them in the dump must be there.
+    async fn send_on_the_dumps_session(
+        &mut self,
+        batch: RowBatch,
+        position: &Position,
+    ) -> Result<(), Failure> {
+        self.drain_all().await?;
+        self.restore_keys(&batch.table).await?;
+        let loaded = self.stage.insert(&batch).await.context(format!(
+            "load the rows at {position}: {} INTO {}",
+            batch.verb, batch.table
+        ))?;
+        self.note(Done::Rows {
+            table: batch.table,
+            rows: batch.rows,
+            loaded,
+        });
+        Ok(())
     }
 
     /// Rows that duplicates decide about need every key in place.
@@ -343,7 +335,7 @@ impl<'a> Pipeline<'a> {
             .tables()
             .await
             .context("list the staged tables")?;
-        self.tables.leave_all(&there, self.opaque);
+        self.tables.leave_all(&there);
         self.complete_left_behind().await?;
         self.drain_all().await?;
         self.pool.close().await;
@@ -364,6 +356,26 @@ impl<'a> Pipeline<'a> {
     }
 }
 
+fn batch(rows: Rows, table: String, session: Arc<SessionState>) -> RowBatch {
+    let head = &rows.head;
+    RowBatch {
+        table,
+        columns: head.columns.clone(),
+        verb: match head.verb {
+            Verb::Insert => "INSERT",
+            Verb::InsertIgnore => "INSERT IGNORE",
+            Verb::Replace => "REPLACE",
+        },
+        tail: head.tail.clone(),
+        no_backslash_escapes: head.no_backslash_escapes,
+        tuples: rows.tuples,
+        rows: rows.count,
+        ordered: rows.order != RowOrder::Free,
+        lone: rows.lone,
+        session,
+    }
+}
+
 fn filled_before(at: &Position) -> Failure {
     Failure::new(
         Kind::BadData,
@@ -374,6 +386,10 @@ fn filled_before(at: &Position) -> Failure {
 
 fn stopped() -> Failure {
     Failure::new(Kind::Cancelled, "stopped while loading, before the swap")
+}
+
+fn doing(statement: &Statement) -> String {
+    format!("run {}: {}", statement.position, excerpt(&statement.text))
 }
 
 /// The beginning of a statement, for messages.

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commands::ability;
 use crate::feed::{Feed, survey};
+use crate::identity::{Ledger, refuse_rejected};
 use crate::items::{Router, Selection};
 use crate::pipeline::{Pipeline, Staged};
 use crate::plan::{self, Plan};
@@ -22,7 +23,7 @@ use crate::{Options, Outcome, Phase, Progress, Report, SwapMode, checks, databas
 /// that each connection costs about four times as much with what waits for it.
 const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 
-const FINISHING: &str =
+pub(crate) const FINISHING: &str =
     "make the views, triggers and routines of the new release, whose rows are live already";
 
 /// Longest clearing after a failure: a process that shall end must not hang.
@@ -65,28 +66,18 @@ fn named_rights(failure: Failure) -> Failure {
     }
 }
 
-/// What the server knows of the database.
-struct Ledger {
-    live: Option<Release>,
-    rejected: BTreeSet<String>,
-    /// The dump's own digest, where it can be known before the dump is read.
-    dump: Option<String>,
-    /// Digests that `--sha256` may mean, as far as they are known then.
-    read: Vec<String>,
-}
-
 /// A load whose dump, server and database are known.
-struct Opened<'a> {
-    target: Box<dyn Target>,
+pub(crate) struct Opened<'a> {
+    pub(crate) target: Box<dyn Target>,
     feed: Option<Feed>,
-    pinned: Pinned,
+    pub(crate) pinned: Pinned,
     dump_options: pilotfish_dump::Options,
     dump_database: Option<String>,
     database: String,
-    options: &'a Options,
+    pub(crate) options: &'a Options,
     progress: &'a Progress,
     cancel: &'a CancellationToken,
-    notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
     /// A stage was made and nothing swapped.
     staged: bool,
 }
@@ -190,51 +181,6 @@ impl<'a> Opened<'a> {
             .await
     }
 
-    /// What the server knows, after what an earlier load left was put right.
-    async fn read_ledger(&mut self) -> Result<Ledger, Failure> {
-        if !self.options.dry_run {
-            let recovered = self.target.recover().await;
-            self.notes = recovered.context("finish what an earlier load left")?;
-            for note in &self.notes {
-                tracing::info!(note, "recovered");
-            }
-        }
-        let live = self.target.live().await.context("read the ledger")?;
-        let rejected = self.target.rejected().await.context("read the ledger")?;
-        let asked_for = live.is_some() || !rejected.is_empty();
-        let dump = self.known_digest(asked_for).await?;
-        let stored = release::published_sha256(&self.pinned, &[]);
-        Ok(Ledger {
-            read: dump.iter().cloned().chain(stored).collect(),
-            dump: dump.map(|digest| self.options.ledger_name(digest)),
-            live,
-            rejected,
-        })
-    }
-
-    /// The live release, where it is this dump, and whole.
-    async fn live_already<'l>(
-        &mut self,
-        ledger: &'l Ledger,
-    ) -> Result<Option<&'l Release>, Failure> {
-        let (Some(digest), Some(live)) = (&ledger.dump, &ledger.live) else {
-            return Ok(None);
-        };
-        if *digest != live.digest {
-            return Ok(None);
-        }
-        checks::wanted(self.options, &ledger.read)?;
-        let missing = self.target.missing(live).await;
-        if !missing.context("look at the live tables")?.is_empty() {
-            return Ok(None);
-        }
-        if !self.options.dry_run {
-            // What cannot be made is no success, however often it is asked for.
-            self.target.finish().await.context(FINISHING)?;
-        }
-        Ok(Some(live))
-    }
-
     async fn stage_and_swap(
         &mut self,
         live: &Release,
@@ -272,28 +218,6 @@ impl<'a> Opened<'a> {
         let mut report = self.report(Outcome::Loaded, live, &summary, &plan);
         report.rows = rows;
         Ok(report)
-    }
-
-    /// The dump's digest, where it can be known before the dump is read and anybody asks for it.
-    async fn known_digest(&self, wanted: bool) -> Result<Option<String>, Failure> {
-        if !wanted && self.pinned.manifest.is_none() {
-            return Ok(None);
-        }
-        let pinned = self.pinned.clone();
-        let digest = tokio::task::spawn_blocking(move || release::digest(&pinned))
-            .await
-            .map_err(|error| Failure::new(Kind::Bug, format!("read the dump: {error}")))??;
-        Ok(digest.or_else(|| self.options.sha256.clone()))
-    }
-
-    fn digest(&self, summary: &Summary) -> String {
-        self.options.ledger_name(
-            release::published_digest(&self.pinned).unwrap_or_else(|| summary.sha256.clone()),
-        )
-    }
-
-    fn contents(&self, summary: &Summary) -> String {
-        self.options.ledger_name(release::contents(summary))
     }
 
     fn nothing_to_do(&self, live: &Release) -> Report {
@@ -480,15 +404,4 @@ impl<'a> Opened<'a> {
             notes: self.notes.clone(),
         }
     }
-}
-
-fn refuse_rejected(rejected: &BTreeSet<String>, digest: &str) -> Result<(), Failure> {
-    if rejected.contains(digest) {
-        return Err(Failure::new(
-            Kind::BadData,
-            format!("the release {digest} was rolled back and is left alone"),
-        )
-        .with_hint("`load resume` allows it again"));
-    }
-    Ok(())
 }

@@ -26,6 +26,8 @@ pub(crate) struct Table {
     pub(crate) keyed: bool,
     /// Rows came.
     begun: bool,
+    /// A statement that was not understood may have changed its rows: no sum tells how many there are.
+    reached: bool,
     /// Rows the server said it stored; absent where its answers cannot tell.
     pub(crate) stored: Option<u64>,
     pub(crate) completed: Option<Completed>,
@@ -51,7 +53,7 @@ impl Tables {
         let table = self.entry(name);
         table.completed = None;
         let first = !std::mem::replace(&mut table.begun, true);
-        if first && !table.keyed {
+        if first && !table.reached {
             table.stored = Some(0);
         }
         first
@@ -64,6 +66,14 @@ impl Tables {
             if !self.open.contains(name) {
                 self.leaving.insert(name.to_owned());
             }
+        }
+    }
+
+    /// A statement that was not understood may have changed a table's rows.
+    pub(crate) fn reach(&mut self, name: &str) {
+        self.alter(name);
+        if let Some(table) = self.known.get_mut(name) {
+            (table.reached, table.stored) = (true, None);
         }
     }
 
@@ -124,13 +134,10 @@ impl Tables {
         ready
     }
 
-    /// The dump is over: these tables are there. `recount` trusts no count so far.
-    pub(crate) fn leave_all(&mut self, there: &BTreeSet<String>, recount: bool) {
+    /// The dump is over: these tables are there.
+    pub(crate) fn leave_all(&mut self, there: &BTreeSet<String>) {
         self.known.retain(|name, _| there.contains(name));
-        for (name, table) in &mut self.known {
-            if recount {
-                (table.completed, table.stored) = (None, None);
-            }
+        for (name, table) in &self.known {
             if table.completed.is_none() {
                 self.leaving.insert(name.clone());
             }
@@ -144,5 +151,48 @@ impl Tables {
 
     fn entry(&mut self, name: &str) -> &mut Table {
         self.known.entry(name.to_owned()).or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pilotfish_engine::load::Loaded;
+
+    use super::*;
+
+    #[test]
+    fn only_what_a_statement_reached_loses_its_count() {
+        let (mut tables, progress) = (Tables::default(), Progress::default());
+        for name in ["a", "b"] {
+            tables.make(name);
+            tables.fill(name);
+            let (table, loaded) = (name.to_owned(), Loaded { stored: Some(2) });
+            let rows = 2;
+            tables.note(
+                Done::Rows {
+                    table,
+                    rows,
+                    loaded,
+                },
+                &progress,
+            );
+            let (table, completed) = (name.to_owned(), Completed::default());
+            tables.note(Done::Completed { table, completed }, &progress);
+        }
+        tables.make("filled by it");
+        tables.take_ready();
+        tables.reach("b");
+        tables.reach("filled by it");
+        tables.fill("filled by it");
+        let there = tables.known.keys().cloned().collect();
+        tables.leave_all(&there);
+        assert_eq!(
+            tables.take_ready(),
+            ["b", "filled by it"].map(str::to_owned).into()
+        );
+        let known = tables.into_known();
+        assert_eq!(known["a"].stored, Some(2));
+        assert_eq!(known["b"].stored, None);
+        assert_eq!(known["filled by it"].stored, None);
     }
 }

@@ -58,6 +58,21 @@ fn other_databases_are_out_of_reach() {
             .fails_with(65, "reaches.sql:2");
     }
     assert_eq!(server.sql("SELECT * FROM apple.users").trim(), "1");
+    server.sql("CREATE DATABASE app_prod; CREATE FUNCTION apple.f() RETURNS INT DETERMINISTIC NO SQL RETURN 7; CREATE FUNCTION app_prod.f() RETURNS INT DETERMINISTIC NO SQL RETURN 7");
+    let calls = [
+        "INSERT INTO t VALUES (apple.f());",
+        "INSERT INTO t VALUES (1),(1 + `app_prod`.f());",
+        "SET @x = apple . f();",
+        "INSERT INTO t VALUES (1) ON DUPLICATE KEY UPDATE id = apple.f();",
+    ];
+    for call in calls {
+        let text = format!(
+            "CREATE DATABASE app;\nUSE app;\nCREATE TABLE t (id INT PRIMARY KEY);\n{call}\n"
+        );
+        let path = world.write("calls.sql", text);
+        let done = load(&server).arg(&path).arg("--into=app_prod").run();
+        let _ = done.fails_with(65, "reaches into the database");
+    }
     let path = world.write("system.sql", "CREATE TABLE t (id INT);\n");
     let _ = load(&server)
         .arg(&path)
@@ -113,6 +128,53 @@ fn definitions_may_come_before_all_rows() {
         assert_eq!(server.sql("SELECT * FROM app.c"), "1\t3\n2\t9\n");
         server.sql("DROP TABLE app.b");
     }
+}
+
+#[test]
+fn rows_with_a_question_see_every_row_before_them() {
+    const ROWS: usize = 60_000;
+    let (world, server) = mariadb(&["--local-infile=1"]);
+    let mut text = "CREATE TABLE a (id INT PRIMARY KEY, v INT, pad VARCHAR(200), KEY v (v));\n\
+                    CREATE TABLE b (id INT PRIMARY KEY, v INT);\nINSERT INTO b VALUES (2,0);\n"
+        .to_owned();
+    for first in (1..=ROWS).step_by(1000) {
+        let rows: Vec<String> = (first..first + 1000)
+            .map(|id| format!("({id},{id},'{}')", "x".repeat(150)))
+            .collect();
+        text += &format!("INSERT INTO a VALUES {};\n", rows.join(","));
+    }
+    text += "INSERT INTO b VALUES (1,(SELECT MAX(v) FROM a));\n\
+             INSERT INTO a VALUES (60001,60001,'');\n\
+             INSERT INTO b VALUES (2,0) ON DUPLICATE KEY UPDATE v = (SELECT COUNT(*) FROM a);\n";
+    let path = world.write("asks.sql", text);
+    let done = load(&server).arg(&path).args(["--into=app", "--threads=4"]);
+    let _ = done.run().success();
+    assert_eq!(server.sql("SELECT * FROM app.b"), "1\t60000\n2\t60001\n");
+}
+
+#[test]
+fn rows_that_decide_by_their_keys_find_them() {
+    let (world, server) = mariadb(&["--local-infile=1"]);
+    let rows: Vec<String> = (1..=4000)
+        .map(|id| format!("({id},{id},'{}')", "x".repeat(100)))
+        .collect();
+    let path = world.write(
+        "keys.sql",
+        format!(
+            "CREATE TABLE t (id INT PRIMARY KEY, u INT, v VARCHAR(200), UNIQUE KEY u (u), KEY v (v));\n\
+             INSERT INTO t VALUES {};\n\
+             INSERT IGNORE INTO t VALUES (5001,5,NOW());\n\
+             REPLACE INTO t VALUES (1,6000,NOW()),(6,7,NOW());\n\
+             UPDATE IGNORE t SET u = 9 WHERE id = 8;\nDROP INDEX v ON t;\n",
+            rows.join(",")
+        ),
+    );
+    let _ = load(&server).arg(&path).arg("--into=app").run().success();
+    let found =
+        server.sql("SELECT COUNT(*), COUNT(DISTINCT u), MAX(id), SUM(id IN (7, 5001)) FROM app.t");
+    assert_eq!(found, "3999\t3999\t4000\t0\n");
+    let keys = server.sql("SELECT GROUP_CONCAT(index_name ORDER BY index_name) FROM information_schema.statistics WHERE table_schema = 'app'");
+    assert_eq!(keys, "PRIMARY,u\n");
 }
 
 #[test]

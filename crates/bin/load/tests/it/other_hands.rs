@@ -425,20 +425,50 @@ fn half_written_tables_are_nothing_to_go_back_to() {
 fn a_loader_whose_lock_was_taken_away_writes_nothing_more() {
     let (world, server) = mariadb(&[]);
     let (first, _) = two_releases(&world, &server);
-    let dump = std::fs::read(&first).expect("read the dump");
-    let text = String::from_utf8_lossy(&dump);
-    let half = text.find("INSERT INTO `b`").expect("rows of b");
+    let dump = std::fs::read_to_string(&first).expect("read the dump");
+    let half = dump.find("INSERT INTO `b`").expect("rows of b");
+    taken_away(&world, &server, &dump[..half], &dump[half..]);
+    assert_eq!(server.sql("SHOW TABLES FROM app").trim(), "");
+}
+
+#[test]
+fn a_loader_whose_lock_was_taken_away_stores_no_row_with_an_expression() {
+    let (world, server) = mariadb(&[]);
+    let tables = "CREATE TABLE a (id INT PRIMARY KEY, v INT);\nCREATE TABLE b (id INT PRIMARY KEY, v INT);\n";
+    let comment = "-- more of the dump\n".repeat(10_000);
+    for rows in [
+        "INSERT INTO a VALUES (1,1 + 1);\n",
+        "REPLACE INTO a VALUES (1,1 + 1);\n",
+        "INSERT INTO a VALUES (1,1) ON DUPLICATE KEY UPDATE v = (SELECT 1);\n",
+    ] {
+        taken_away(&world, &server, &format!("{tables}{comment}"), rows);
+        let staged = server.sql("SELECT COUNT(*) FROM pilotfish_next_app.a");
+        assert_eq!(staged.trim(), "0", "{rows}");
+        server.sql("DROP DATABASE pilotfish_next_app");
+    }
+}
+
+/// Loads `before`, a dump's beginning that makes two tables; ends the session that holds the loader's lock,
+/// and sees what becomes of `after`.
+fn taken_away(world: &World, server: &Server, before: &str, after: &str) {
     let pipe = world.join("pipe");
+    let _ = std::fs::remove_file(&pipe);
     let made = Command::new("mkfifo").arg(&pipe).status();
     assert!(made.expect("run mkfifo").success());
     // Both ends, or each would wait for the other.
     let feed = OpenOptions::new().read(true).write(true).open(&pipe);
     let mut feed = feed.expect("open the pipe");
-    let loader = load(&server)
-        .args(["-", "--into=app"])
+    let holder = || {
+        let id = server.sql("SELECT IS_USED_LOCK('pilotfish.app')");
+        id.trim().parse::<u32>().ok()
+    };
+    eventually("no loader", PATIENCE, || holder().is_none().then_some(()));
+    let loader = load(server)
+        .args(["-", "--into=app", "--no-trailer"])
         .stdin_file(&pipe)
         .spawn();
-    feed.write_all(&dump[..half]).expect("feed");
+    feed.write_all(before.as_bytes()).expect("feed");
+    let id = eventually("the loader's lock", PATIENCE, holder);
     let staged = || {
         let tables = server.sql(
             "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'pilotfish_next_app'",
@@ -446,14 +476,11 @@ fn a_loader_whose_lock_was_taken_away_writes_nothing_more() {
         (tables.trim() == "2").then_some(())
     };
     eventually("both tables on the stage", PATIENCE, staged);
-    let holder = || {
-        let id = server.sql("SELECT IS_USED_LOCK('pilotfish.app')");
-        id.trim().parse::<u32>().ok()
-    };
-    let holder = eventually("the loader's lock", PATIENCE, holder);
-    server.sql(&format!("KILL {holder}"));
-    feed.write_all(&dump[half..]).expect("feed");
+    server.sql(&format!("KILL {id}"));
+    eventually("the lock gone", PATIENCE, || {
+        holder().is_none().then_some(())
+    });
+    feed.write_all(after.as_bytes()).expect("feed");
     drop(feed);
     let _ = loader.wait().fails_with(75, "load again");
-    assert_eq!(server.sql("SHOW TABLES FROM app").trim(), "");
 }

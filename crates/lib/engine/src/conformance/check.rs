@@ -22,6 +22,8 @@ async fn what_is_true_passes_and_the_rest_comes_back(scene: &Scene) -> Result<()
         "SELECT 0.5",
         "SELECT COUNT(*) FROM t",
         "SELECT 1 FROM t",
+        "SELECT 1, 0",
+        "SELECT 'yes'",
     ] {
         assert_eq!(stage.check(sql, &set([])).await?, None, "{sql}");
     }
@@ -32,6 +34,7 @@ async fn what_is_true_passes_and_the_rest_comes_back(scene: &Scene) -> Result<()
     for sql in [
         "SELECT NULL",
         "SELECT 0.0",
+        "SELECT 'bad'",
         "SELECT id FROM t WHERE id > 2",
         "SELECT MAX(id) FROM t WHERE id > 2",
         "SELECT COUNT(*) FROM t WHERE id > 2",

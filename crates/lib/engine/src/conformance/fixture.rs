@@ -36,6 +36,8 @@ pub trait Fixture: Send + Sync {
 
     /// Opens a transaction that has read a table and stays open until the guard is dropped.
     fn hold(&self, database: &str, table: &str) -> Box<dyn Any>;
+    /// Ends the session that holds the loader's lock of a database.
+    fn end_loader(&self, database: &str);
     /// Makes the server refuse writes of ordinary accounts, or take them again.
     fn read_only(&self, on: bool);
     /// Stops the server in good order and starts it again.

@@ -4,7 +4,7 @@
 
 use pilotfish_failure::Kind;
 
-use super::scene::{Draft, Scene, refusal, rows, set};
+use super::scene::{Draft, Scene, batch, refusal, row, rows, set};
 use crate::Error;
 use crate::load::{Drift, Release, TargetOptions};
 
@@ -12,6 +12,7 @@ promises! {
     the_dialect_answers,
     a_look_neither_locks_nor_writes,
     a_database_has_one_loader_at_a_time,
+    nothing_is_written_once_the_lock_is_gone,
     a_read_only_server_is_left_alone,
 }
 
@@ -88,6 +89,56 @@ async fn a_database_has_one_loader_at_a_time(scene: &Scene) -> Result<(), Error>
         third.err()
     );
     drop((second, other));
+    Ok(())
+}
+
+async fn nothing_is_written_once_the_lock_is_gone(scene: &Scene) -> Result<(), Error> {
+    let before = scene.fixture.databases();
+    let mut target = scene.target().await?;
+    let mut stage = target.stage().await?;
+    let (parent, child) = (
+        scene.fixture.table("parent"),
+        scene.fixture.child("child", "parent"),
+    );
+    stage.create_table("parent", parent.as_bytes()).await?;
+    stage.create_table("child", child.as_bytes()).await?;
+    let mut worker = stage.worker().await?;
+    let one = scene.batch(&mut *stage, "parent", &rows(&["one"])).await?;
+    worker.load(&one).await?;
+    let two = scene.batch(&mut *stage, "parent", &[row(2, "two")]).await?;
+    let session = stage.session().await?;
+    let asking = batch(&session, "parent", "(3, (SELECT 'three'))");
+    scene.fixture.end_loader(&scene.database);
+
+    let mut refused = Vec::new();
+    let mut note = |what, outcome: Result<(), Error>| refused.push((what, refusal(&outcome)));
+    note("insert", stage.insert(&asking).await.map(drop));
+    note("load", worker.load(&two).await.map(drop));
+    note("restore_keys", worker.restore_keys("child").await);
+    note("execute", stage.execute(b"DELETE FROM parent").await);
+    note("set_keys_aside", stage.set_keys_aside("parent").await);
+    let opaque = stage.execute_opaque(b"UPDATE parent SET word = 'x'").await;
+    note("execute_opaque", opaque.map(drop));
+    let late = scene.fixture.table("late");
+    note("create", stage.create_table("late", late.as_bytes()).await);
+    let altered = stage.alter_table("parent", b"ALTER TABLE parent ADD more INT");
+    note("alter_table", altered.await);
+    note(
+        "foreign_keys",
+        stage.foreign_keys(&set(["parent", "child"])).await,
+    );
+    let seen = stage.check("SELECT 1", &set(["of_others"])).await;
+    note("check", seen.map(drop));
+    for (what, kind) in refused {
+        assert_eq!(kind, Some(Kind::Busy), "{what}");
+    }
+    let staging = scene.fixture.databases();
+    let staging = staging
+        .difference(&before)
+        .find(|database| scene.fixture.tables(database).contains("parent"));
+    let staging = staging.map(String::as_str).unwrap_or_default();
+    assert_eq!(scene.fixture.tables(staging), set(["parent", "child"]));
+    assert_eq!(scene.fixture.rows(staging, "parent"), Ok(rows(&["one"])));
     Ok(())
 }
 

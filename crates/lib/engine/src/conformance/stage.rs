@@ -106,9 +106,12 @@ async fn statements_of_the_dump_stay_on_the_stage(scene: &Scene) -> Result<(), E
     let loaded = stage.insert(&computed).await?;
     assert_eq!(loaded, Loaded { stored: Some(2) });
     stage.execute(b"INSERT INTO a VALUES (4, 'four')").await?;
-    stage
+    let looked = stage.execute_opaque(b"SELECT COUNT(*) FROM a").await?;
+    assert_eq!(looked, set([]));
+    let reached = stage
         .execute_opaque(b"UPDATE a SET word = 'five' WHERE id = 4")
         .await?;
+    assert_eq!(reached, set(["a"]));
     stage
         .execute_opaque(b"DELETE FROM a WHERE word = 'two'")
         .await?;
@@ -170,10 +173,31 @@ async fn other_databases_are_out_of_reach(scene: &Scene) -> Result<(), Error> {
     assert!(made.is_ok(), "{made:?}");
     let mut target = scene.target().await?;
     let mut stage = target.stage().await?;
-    let refused = stage
-        .execute_opaque(scene.fixture.reach(&other, "t").as_bytes())
-        .await;
-    assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
+    let definition = scene.fixture.table("t");
+    stage.create_table("t", definition.as_bytes()).await?;
+    let session = stage.session().await?;
+    let reach = scene.fixture.reach(&other, "t");
+    let asking = RowBatch {
+        tuples: Bytes::from(format!("(1, (SELECT word FROM {other}.t))")),
+        ..batch(&session, "t", "")
+    };
+    let upsert = RowBatch {
+        tail: Some(Bytes::from(format!(
+            "{} , word = (SELECT word FROM {other}.t)",
+            scene.fixture.upsert()
+        ))),
+        ..batch(&session, "t", "(1, 'one')")
+    };
+    let mut worker = stage.worker().await?;
+    for refused in [
+        stage.execute_opaque(reach.as_bytes()).await.map(drop),
+        stage.execute(reach.as_bytes()).await,
+        stage.insert(&asking).await.map(drop),
+        stage.insert(&upsert).await.map(drop),
+        worker.load(&upsert).await.map(drop),
+    ] {
+        assert!(matches!(refused, Err(Error::Refused(_))), "{refused:?}");
+    }
     assert_eq!(scene.fixture.rows(&other, "t"), Ok(rows(&["theirs"])));
     Ok(())
 }

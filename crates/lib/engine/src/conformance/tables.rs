@@ -1,12 +1,15 @@
 //! Definitions: what was set aside while rows came is there at the end.
 
-use super::scene::{Draft, Scene, batch, plan, rows, set};
+use pilotfish_failure::Kind;
+
+use super::scene::{Draft, Scene, batch, plan, refusal, rows, set};
 use crate::Error;
 use crate::load::{RowBatch, TableRecord};
 
 promises! {
     keys_and_foreign_keys_are_there_at_the_end,
     an_altered_table_has_its_rows_and_keys,
+    what_is_not_understood_meets_the_keys,
     rows_without_a_parent_are_told,
 }
 
@@ -87,6 +90,27 @@ async fn an_altered_table_has_its_rows_and_keys(scene: &Scene) -> Result<(), Err
     );
     let keys = scene.fixture.keys(&scene.database, "child");
     assert_eq!(keys, scene.fixture.keys(&twin, "child"));
+    Ok(())
+}
+
+async fn what_is_not_understood_meets_the_keys(scene: &Scene) -> Result<(), Error> {
+    let mut target = scene.target().await?;
+    let mut stage = target.stage().await?;
+    for table in ["t", "other"] {
+        let definition = scene.fixture.table(table);
+        stage.create_table(table, definition.as_bytes()).await?;
+        stage.set_keys_aside(table).await?;
+    }
+    let two = scene.batch(&mut *stage, "t", &rows(&["a", "b"])).await?;
+    stage.worker().await?.load(&two).await?;
+    let twice = stage
+        .execute_opaque(b"UPDATE t SET word = 'a' WHERE id = 2")
+        .await;
+    assert_eq!(refusal(&twice), Some(Kind::BadData), "{twice:?}");
+    stage
+        .execute_opaque(b"DELETE FROM t WHERE word = 'b'")
+        .await?;
+    assert_eq!(stage.worker().await?.complete("t").await?.rows, 1);
     Ok(())
 }
 

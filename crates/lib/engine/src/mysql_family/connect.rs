@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts, OptsBuilder, SslOpts};
 
+use super::ask::Ask as _;
 use super::tls;
 use crate::settings::{Route, Secret, TlsMode};
 use crate::{Error, Settings};

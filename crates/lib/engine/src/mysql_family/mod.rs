@@ -2,15 +2,16 @@
 //!
 //! Private to this crate; [`crate::mariadb`] and [`crate::mysql`] say what differs.
 
+mod ask;
 pub(crate) mod connect;
 mod load;
 mod probe;
 mod server_error;
 mod tls;
-
-use mysql_async::prelude::Queryable as _;
+mod truth;
 
 use crate::{EngineName, Error, Settings};
+use ask::Ask as _;
 use connect::{SessionSetup, connect};
 
 /// What tells the engines of the family apart when looking at a server.

@@ -1,10 +1,11 @@
 //! Looks at a server of the family.
 
 use async_trait::async_trait;
-use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, Row, Value};
+use mysql_async::{Conn, Row};
 
+use super::ask::Ask as _;
 use super::connect::{SessionSetup, connect};
+use super::truth::is_true;
 use super::{Family, engine_of};
 use crate::load::Status;
 use crate::{Error, LiveRelease, Probe, ReplicaState, Server};
@@ -127,24 +128,6 @@ fn no_answer() -> Error {
     Error::Protocol("a statement that always has a row returned none".to_owned())
 }
 
-/// As the server itself takes a value for a condition, but a text that is no number is true.
-fn is_true(value: &Value) -> bool {
-    match value {
-        Value::NULL => false,
-        Value::Bytes(bytes) => {
-            let number = std::str::from_utf8(bytes)
-                .ok()
-                .and_then(|text| text.parse::<f64>().ok());
-            number.map_or(!bytes.is_empty(), |number| number != 0.0)
-        }
-        Value::Int(number) => *number != 0,
-        Value::UInt(number) => *number != 0,
-        Value::Float(number) => *number != 0.0,
-        Value::Double(number) => *number != 0.0,
-        Value::Date(..) | Value::Time(..) => true,
-    }
-}
-
 fn channel_state(row: &Row) -> ReplicaState {
     let text = |names: [&str; 2]| {
         names
@@ -169,17 +152,6 @@ fn worse(a: ReplicaState, b: ReplicaState) -> ReplicaState {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn truth_of_values() {
-        for text in ["1", "0.5", "-1", "yes", "t"] {
-            assert!(is_true(&Value::Bytes(text.into())), "{text}");
-        }
-        for text in ["0", "0.00", "", "-0"] {
-            assert!(!is_true(&Value::Bytes(text.into())), "{text}");
-        }
-        assert!(!is_true(&Value::NULL));
-    }
 
     #[test]
     fn one_late_channel_makes_a_late_replica() {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use pilotfish_engine::conformance::{Fixture, Row};
 use pilotfish_engine::load::ObjectKind;
 use pilotfish_engine::{Engine, open};
-use pilotfish_harness::{Server, ServerKind, World};
+use pilotfish_harness::{PATIENCE, Server, ServerKind, World, eventually};
 
 use super::settings;
 
@@ -123,6 +123,19 @@ impl Fixture for MysqlFamily {
             client,
             ask: Some(ask),
         })
+    }
+
+    fn end_loader(&self, database: &str) {
+        let holder = || {
+            let id = self
+                .server
+                .sql(&format!("SELECT IS_USED_LOCK('pilotfish.{database}')"));
+            id.trim().parse::<u64>().ok()
+        };
+        self.server.sql(&format!("KILL {}", holder().unwrap()));
+        eventually("the lock is gone", PATIENCE, || {
+            holder().is_none().then_some(())
+        });
     }
 
     fn read_only(&self, on: bool) {

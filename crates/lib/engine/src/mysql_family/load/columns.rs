@@ -5,11 +5,11 @@
 //! DATA; everything else goes by INSERT.
 
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::Literal;
 
 use super::names::literal;
 use crate::Error;
+use crate::mysql_family::ask::Ask as _;
 
 /// Families of column types that take literals alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! The book of loads that were asked for: `pilotfish.loads`.
 
 use async_trait::async_trait;
-use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, params};
 
 use super::ledger::ABSENT;
@@ -9,6 +8,7 @@ use super::names::LEDGER;
 use crate::Error;
 use crate::load::History;
 use crate::mysql_family::Family;
+use crate::mysql_family::ask::Ask as _;
 
 /// Entries that are kept.
 const KEPT: u32 = 1000;

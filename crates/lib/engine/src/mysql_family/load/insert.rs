@@ -1,13 +1,13 @@
 //! Rows as INSERT statements: what the dump says, word for word.
 
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::{Tuples, quote};
 
 use super::lock::Lock;
 use super::names::qualified;
 use crate::Error;
 use crate::load::{Loaded, RowBatch};
+use crate::mysql_family::ask::Ask as _;
 
 /// Longest INSERT that is sent, in bytes, where the server takes that much; the driver holds each
 /// statement several times.
@@ -15,7 +15,8 @@ const INSERT_BYTES: usize = 256 * 1024;
 /// Room in a packet for what is not rows.
 const PACKET_MARGIN: usize = 16 * 1024;
 
-/// Sends a batch as INSERT statements that fit the server's packets, in one transaction.
+/// Sends a batch as INSERT statements that fit the server's packets, in one transaction: what comes in
+/// after the lock was lost is undone.
 pub(super) async fn send(
     conn: &mut Conn,
     lock: &Lock,
@@ -23,6 +24,8 @@ pub(super) async fn send(
     batch: &RowBatch,
     packet: usize,
 ) -> Result<Loaded, Error> {
+    lock.held(conn).await?;
+    conn.query_drop("START TRANSACTION").await?;
     let mut outcome = insert_all(conn, schema, batch, packet).await;
     if outcome.is_ok()
         && let Err(error) = lock.held(conn).await
@@ -97,13 +100,14 @@ fn behind(before: u64, error: Error) -> Error {
 /// strict modes. Alone it is an error.
 async fn refuse_null(conn: &mut Conn) -> Result<(), Error> {
     const BAD_NULL: u16 = 1048;
-    let affected: Vec<(String, u16, String)> = conn.query("SHOW WARNINGS").await?;
+    // In the dump's character set.
+    let affected: Vec<(String, u16, Vec<u8>)> = conn.query("SHOW WARNINGS").await?;
     match affected.into_iter().find(|(_, code, _)| *code == BAD_NULL) {
         None => Ok(()),
         Some((_, code, message)) => Err(Error::Sql {
             code,
             state: "23000".to_owned(),
-            message,
+            message: String::from_utf8_lossy(&message).into_owned(),
         }),
     }
 }

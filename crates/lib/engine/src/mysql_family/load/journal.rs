@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::quote;
 
 use super::ledger::{self, Entry};
@@ -10,6 +9,7 @@ use super::patience::{Limit, patiently};
 use super::session;
 use super::target::MysqlTarget;
 use crate::Error;
+use crate::mysql_family::ask::Ask as _;
 
 /// How long each object looks for a moment without readers in its way.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);

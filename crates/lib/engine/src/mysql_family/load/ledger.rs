@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, params};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +14,7 @@ use super::names::{LEDGER, Marker, Names, literal};
 use super::rejected;
 use crate::Error;
 use crate::load::{Release, SessionState, Status, TableRecord};
+use crate::mysql_family::ask::Ask as _;
 
 /// Rows of a marker in one INSERT.
 const ROWS_AT_ONCE: usize = 200;

@@ -1,10 +1,10 @@
 //! One loader at a time: a user lock of the control session, gone with that session.
 
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 
 use super::names::{Names, literal};
 use crate::Error;
+use crate::mysql_family::ask::Ask as _;
 
 /// Seconds for the connection of a loader that has just ended to be gone.
 const LOCK_WAIT: u8 = 2;

@@ -6,8 +6,10 @@
 //! or [`insert`], [`swap`] switches, [`target`] holds
 //! the lock and recovers.
 
+mod assertion;
 mod columns;
 mod convert;
+mod definitions;
 mod follow_up;
 mod history;
 mod insert;
@@ -21,9 +23,11 @@ mod objects;
 mod orphans;
 mod patience;
 mod proof;
+mod reach;
 mod rehearsal;
 mod rejected;
 mod rights;
+mod schema;
 mod sequences;
 mod session;
 mod stage;
@@ -31,6 +35,7 @@ mod stream;
 mod swap;
 mod tables;
 mod target;
+mod ties;
 mod triggers;
 mod unproven;
 mod way_back;
@@ -38,10 +43,10 @@ mod worker;
 
 use async_trait::async_trait;
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::{Dialect, Flavour};
 
 use super::Family;
+use super::ask::Ask as _;
 use super::connect::{SessionSetup, connect};
 use crate::load::{History, Load, Status, Target, TargetOptions};
 use crate::{Error, Settings};

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use mysql_async::prelude::Queryable as _;
-
 use super::ledger::{Content, Entry};
 use super::names::{literal, qualified};
 use super::objects;
 use super::target::MysqlTarget;
 use crate::Error;
 use crate::load::{ObjectKind, SwapPlan};
+use crate::mysql_family::ask::Ask as _;
 
 /// Refuses to replace views, routines, events and triggers that no release brought, and to make a view
 /// where a table stays.

@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 
 use futures_util::stream::{StreamExt as _, TryStreamExt as _};
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::quote;
 
 use super::Access;
 use super::names::{literal, qualified};
 use crate::Error;
+use crate::mysql_family::ask::Ask as _;
 
 /// Anti-joins that run beside each other.
 const AT_ONCE: usize = 4;

@@ -5,13 +5,13 @@
 
 use std::time::{Duration, Instant};
 
-use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::Flavour;
 
 use super::journal;
 use super::ledger::Entry;
 use super::target::MysqlTarget;
 use crate::Error;
+use crate::mysql_family::ask::Ask as _;
 
 /// Between two tries for the locks: long enough to let readers through (measured: 0 errors, 0 mixes).
 const PAUSE: Duration = Duration::from_millis(2);

@@ -2,13 +2,13 @@
 //! wrote to it.
 
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::quote;
 
 use super::columns;
 use super::names::{literal, qualified};
 use super::patience::LOCKED;
 use crate::Error;
+use crate::mysql_family::ask::Ask as _;
 
 /// The proof of a table as it is now; `None` where the server cannot tell.
 pub(super) async fn of(

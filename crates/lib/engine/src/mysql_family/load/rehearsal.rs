@@ -5,7 +5,6 @@
 //! Nothing runs: routines are made, not called, events are left out (they would fire), and everything
 //! is dropped again.
 
-use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::quote;
 
 use super::journal::{self, NOT_YET, named};
@@ -14,6 +13,7 @@ use super::target::MysqlTarget;
 use super::{objects, session};
 use crate::Error;
 use crate::load::{Definer, Object, ObjectKind, SwapPlan};
+use crate::mysql_family::ask::Ask as _;
 
 /// Makes and drops every object on the stage; live tables that stay are seen through views.
 ///

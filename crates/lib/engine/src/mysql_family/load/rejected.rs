@@ -1,6 +1,5 @@
 //! The book of releases that were rolled back: they stay away until somebody forgives them.
 
-use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, params};
 
 use super::ledger::ABSENT;
@@ -8,6 +7,7 @@ use super::names::LEDGER;
 use super::target::MysqlTarget;
 use crate::Error;
 use crate::load::Release;
+use crate::mysql_family::ask::Ask as _;
 
 /// Makes the book where it is not there yet.
 pub(super) async fn prepare(conn: &mut Conn) -> Result<(), Error> {

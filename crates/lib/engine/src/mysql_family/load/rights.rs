@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 
-use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::quote;
 
 use super::ledger::Entry;
@@ -16,6 +15,7 @@ use super::target::MysqlTarget;
 use super::triggers;
 use crate::Error;
 use crate::load::ObjectKind;
+use crate::mysql_family::ask::Ask as _;
 
 /// Whoever has grants on the live database, but not this one. Rights that come by a role are not seen.
 const LACKS_CREATE_ROUTINE: &str = "WITH account AS (SELECT CONCAT('''', \

@@ -1,7 +1,6 @@
 //! Defaults that draw from a MariaDB sequence: they keep the staging schema's name through a RENAME
 //! (measured), so they are pointed at the live one.
 
-use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::quote;
 
 use super::ledger::Entry;
@@ -9,6 +8,7 @@ use super::names::{Names, qualified};
 use super::target::MysqlTarget;
 use crate::Error;
 use crate::load::SwapPlan;
+use crate::mysql_family::ask::Ask as _;
 
 /// Points defaults that draw from a staged sequence at the live one: before the swap where that is
 /// there already, else afterwards.

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::Flavour;
 
 use super::names::literal;
 use crate::Error;
 use crate::load::SessionState;
+use crate::mysql_family::ask::Ask as _;
 
 /// The variables that change what a row or a definition means.
 const CARRIED: &[&str] = &[
@@ -68,7 +68,16 @@ pub(super) async fn apply(conn: &mut Conn, state: &SessionState) -> Result<(), E
     Ok(())
 }
 
-/// Remembers what a connection was given last, so that the same state costs nothing.
+/// What the loader's own statements are written for.
+pub(super) async fn plain(conn: &mut Conn) -> Result<(), Error> {
+    // The driver's handshake names a collation that is not the server's default for utf8mb4.
+    Ok(conn
+        .query_drop("SET NAMES utf8mb4, SESSION sql_mode=''")
+        .await?)
+}
+
+/// Remembers what a connection was given last, so that the same state costs nothing; `None` is
+/// [`plain`].
 #[derive(Debug, Default)]
 pub(super) struct Carried(Option<Arc<SessionState>>);
 
@@ -89,5 +98,14 @@ impl Carried {
         apply(conn, state).await?;
         self.0 = Some(Arc::clone(state));
         Ok(true)
+    }
+
+    /// Brings the connection back to [`plain`].
+    pub(super) async fn put_down(&mut self, conn: &mut Conn) -> Result<(), Error> {
+        if self.0.is_some() {
+            plain(conn).await?;
+            self.0 = None;
+        }
+        Ok(())
     }
 }

@@ -2,23 +2,21 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::{self, Mode, TokenKind, quote};
 
+use super::definitions::Definitions;
 use super::insert;
-use super::keys::Deferred;
 use super::lock::Lock;
-use super::names::{literal, qualified};
 use super::session::{self, Carried};
-use super::tables::{Table, Tables};
+use super::tables::Tables;
 use super::worker::MysqlWorker;
-use super::{Access, columns, ledger, objects, orphans};
+use super::{Access, assertion, ledger, objects, orphans, reach};
 use crate::Error;
 use crate::load::{Loaded, RowBatch, SessionState, Stage, SwapMode, Worker};
+use crate::mysql_family::ask::Ask as _;
 
 /// See the module.
 #[derive(Debug)]
@@ -28,6 +26,7 @@ pub(super) struct MysqlStage {
     /// The dump's own session, in the stage.
     conn: Conn,
     schema: String,
+    definitions: Definitions,
     tables: Arc<Tables>,
     /// Session settings, until a statement may have changed them.
     session: Option<Arc<SessionState>>,
@@ -37,13 +36,6 @@ pub(super) struct MysqlStage {
 
 /// What a session in the stage starts with: the server's own modes, as the stock client does.
 const SETUP: &str = "SET SESSION lock_wait_timeout=60, SESSION foreign_key_checks=0, SESSION unique_checks=1, SESSION sql_mode=@@global.sql_mode";
-
-/// Statements that may change staged rows in ways that only the server understands. Not among them:
-/// what changes the server (SHUTDOWN, KILL, INSTALL) or hides what it does (CALL, EXECUTE).
-const OPAQUE_VERBS: &[&str] = &[
-    "INSERT", "REPLACE", "UPDATE", "DELETE", "TRUNCATE", "CREATE", "ALTER", "DROP", "RENAME",
-    "ANALYZE", "OPTIMIZE", "CHECK", "REPAIR", "DO", "SELECT", "WITH", "SET",
-];
 
 impl MysqlStage {
     /// Opens the dump's session in an existing, empty schema.
@@ -57,12 +49,21 @@ impl MysqlStage {
             .query_first("SELECT @@global.local_infile, @@session.max_allowed_packet")
             .await?;
         let (local_infile, packet) = server.unwrap_or((false, 1 << 20));
+        let tables = Arc::<Tables>::default();
+        let definitions = Definitions::open(
+            session_in(&access, &schema).await?,
+            lock.clone(),
+            schema.clone(),
+            Arc::clone(&tables),
+        )
+        .await?;
         Ok(Self {
             access,
             lock,
             conn,
             schema,
-            tables: Arc::default(),
+            definitions,
+            tables,
             session: None,
             local_infile,
             packet,
@@ -85,75 +86,20 @@ impl MysqlStage {
         Ok(objects::requalify(sql, mode, &dump, &self.schema))
     }
 
-    async fn exists(&mut self, table: &str) -> Result<bool, Error> {
-        let found: Option<u8> = self
-            .conn
-            .query_first(format!(
-                "SELECT 1 FROM information_schema.tables WHERE table_schema = {} AND table_name = {}",
-                literal(&self.schema),
-                literal(table)
-            ))
-            .await?;
-        Ok(found.is_some())
+    /// Runs a statement as it reads here.
+    async fn run(&mut self, staged: &[u8]) -> Result<(), Error> {
+        self.session = None;
+        self.lock.held(&mut self.conn).await?;
+        Ok(self.conn.query_drop(staged).await?)
     }
 
-    /// Reads a table's shape; `defer` takes its foreign keys off and notes the keys that can wait.
-    async fn learn(&mut self, name: &str, defer: bool) -> Result<(), Error> {
-        let table = qualified(&self.schema, name);
-        let shape: Option<(Option<String>, String)> = self
-            .conn
-            .query_first(format!(
-                "SELECT engine, table_type FROM information_schema.tables WHERE table_schema = {} AND table_name = {}",
-                literal(&self.schema),
-                literal(name)
-            ))
-            .await?;
-        // A sequence, or a view that stands in for one that comes later: nothing to defer or to fill.
-        let Some((engine, kind)) = shape.filter(|(_, kind)| kind != "VIEW" && kind != "SEQUENCE")
-        else {
+    /// See [`reach::refuse_foreign`].
+    async fn refuse_foreign(&mut self, staged: &[u8]) -> Result<(), Error> {
+        if !staged.contains(&b'.') {
             return Ok(());
-        };
-        let mut deferred = Deferred::default();
-        if defer {
-            let definition: Option<(String, String)> = self
-                .conn
-                .query_first(format!("SHOW CREATE TABLE {table}"))
-                .await?;
-            deferred =
-                Deferred::from_definition(&definition.map(|(_, text)| text).unwrap_or_default());
-            let drops = deferred.drop_foreign();
-            if !drops.is_empty() {
-                self.conn
-                    .query_drop(format!("ALTER TABLE {table} {drops}"))
-                    .await?;
-                deferred.aside = true;
-            }
         }
-        let transactional = engine.is_some_and(|engine| engine.eq_ignore_ascii_case("InnoDB"));
-        self.tables.set(
-            name,
-            Table {
-                columns: columns::read(&mut self.conn, &self.schema, name).await?,
-                deferred: std::sync::Mutex::new(deferred),
-                insert_only: AtomicBool::new(!transactional || kind != "BASE TABLE"),
-                versioned: kind == "SYSTEM VERSIONED",
-            },
-        );
-        Ok(())
-    }
-
-    /// Puts back what waits on `name`, on this session.
-    async fn restore(&mut self, name: &str) -> Result<(), Error> {
-        let Some(table) = self.tables.get(name) else {
-            return Ok(());
-        };
-        for clauses in table.take_keys() {
-            let table = qualified(&self.schema, name);
-            self.conn
-                .query_drop(format!("ALTER TABLE {table} {clauses}"))
-                .await?;
-        }
-        Ok(())
+        let mode = self.mode().await?;
+        reach::refuse_foreign(&mut self.definitions.conn, &self.schema, staged, mode).await
     }
 }
 
@@ -166,45 +112,29 @@ impl Stage for MysqlStage {
     }
 
     async fn execute(&mut self, sql: &[u8]) -> Result<(), Error> {
-        let sql = self.staged(sql).await?;
-        self.session = None;
-        self.lock.held(&mut self.conn).await?;
-        Ok(self.conn.query_drop(sql).await?)
+        let staged = self.staged(sql).await?;
+        self.refuse_foreign(&staged).await?;
+        self.run(&staged).await
     }
 
-    async fn execute_opaque(&mut self, sql: &[u8]) -> Result<(), Error> {
+    async fn execute_opaque(&mut self, sql: &[u8]) -> Result<BTreeSet<String>, Error> {
         let mode = self.mode().await?;
-        let verb = objects::first_word(sql, mode);
         if self.access.options.swap == SwapMode::None {
+            let verb = objects::first_word(sql, mode);
             return Err(Error::Refused(format!(
                 "{verb}: without a stage it could reach tables that are not in the dump; load with --swap rename"
             )));
         }
-        // SET STATEMENT .. FOR hides its verb; INTO OUTFILE writes where the server keeps its files.
-        let says = |word| mysql::tokens(sql, mode).any(|token| token.is(word));
-        let hidden = verb == "SET" && says("STATEMENT");
-        let writes = says("OUTFILE") || says("DUMPFILE");
-        if hidden || writes || !OPAQUE_VERBS.contains(&verb.as_str()) {
-            return Err(Error::Refused(format!(
-                "{verb}: a load does not follow such a statement"
-            )));
-        }
+        reach::refuse_unfollowed(sql, mode)?;
         let staged = self.staged(sql).await?;
-        let schemas: Vec<String> = self
-            .conn
-            .query("SELECT schema_name FROM information_schema.schemata")
-            .await?;
-        let foreign = objects::qualifiers(&staged, mode)
-            .into_iter()
-            .find(|name| *name != self.schema && schemas.contains(name));
-        if let Some(database) = foreign {
-            return Err(Error::Refused(format!(
-                "a statement that reaches into the database {database}: a load fills one database only"
-            )));
+        self.refuse_foreign(&staged).await?;
+        let known = self.tables.all().into_iter().map(|(name, _)| name);
+        let reached = reach::reached(&staged, mode, known);
+        for name in &reached {
+            self.definitions.restore_keys(name).await?;
         }
-        self.session = None;
-        self.lock.held(&mut self.conn).await?;
-        Ok(self.conn.query_drop(staged).await?)
+        self.run(&staged).await?;
+        Ok(reached)
     }
 
     async fn session(&mut self) -> Result<Arc<SessionState>, Error> {
@@ -217,13 +147,14 @@ impl Stage for MysqlStage {
     }
 
     async fn create_table(&mut self, name: &str, sql: &[u8]) -> Result<(), Error> {
-        let there = self.exists(name).await?;
+        let there = self.definitions.exists(name).await?;
         let mode = self.mode().await?;
         let replaces = mysql::tokens(sql, mode)
             .filter(|token| token.kind != TokenKind::Comment)
             .nth(1)
             .is_some_and(|second| second.is("OR"));
         if self.access.options.swap == SwapMode::None {
+            self.lock.held(&mut self.conn).await?;
             // Killed from here on, the next run must know whose table this is.
             ledger::claim(&mut self.conn, &self.access.names, name).await?;
         }
@@ -234,33 +165,23 @@ impl Stage for MysqlStage {
         if there && !replaces && self.tables.get(name).is_some() {
             return Ok(());
         }
-        self.learn(name, true).await
+        self.definitions.learn(name, true).await
     }
 
     async fn set_keys_aside(&mut self, name: &str) -> Result<(), Error> {
-        let Some(table) = self.tables.get(name) else {
-            return Ok(());
-        };
-        let drops = table.deferred().drop_keys();
-        let aside = table.deferred().aside;
-        if !aside && !drops.is_empty() {
-            self.lock.held(&mut self.conn).await?;
-            let sql = format!("ALTER TABLE {} {drops}", qualified(&self.schema, name));
-            self.conn.query_drop(sql).await?;
-            table.deferred().aside = true;
-        }
-        Ok(())
+        self.definitions.set_keys_aside(name).await
     }
 
     async fn alter_table(&mut self, name: &str, sql: &[u8]) -> Result<(), Error> {
-        self.restore(name).await?;
+        self.definitions.restore_keys(name).await?;
         let foreign = self
             .tables
             .get(name)
             .map(|table| table.take_foreign_keys())
             .unwrap_or_default();
-        self.execute(sql).await?;
-        self.learn(name, false).await?;
+        let staged = self.staged(sql).await?;
+        self.run(&staged).await?;
+        self.definitions.learn(name, false).await?;
         if let Some(table) = self.tables.get(name) {
             table.give_foreign_keys(foreign);
         }
@@ -268,11 +189,14 @@ impl Stage for MysqlStage {
     }
 
     async fn insert(&mut self, batch: &RowBatch) -> Result<Loaded, Error> {
-        // Expressions may ask tables by their database's name.
+        // Expressions may ask tables by their database's name, and call what is in others.
         let mut batch = batch.clone();
         batch.tuples = self.staged(&batch.tuples).await?.into();
+        self.refuse_foreign(&batch.tuples).await?;
         if let Some(tail) = &batch.tail {
-            batch.tail = Some(self.staged(tail).await?.into());
+            let tail = self.staged(tail).await?;
+            self.refuse_foreign(&tail).await?;
+            batch.tail = Some(tail.into());
         }
         let (conn, schema) = (&mut self.conn, &self.schema);
         insert::send(conn, &self.lock, schema, &batch, self.packet).await
@@ -281,12 +205,13 @@ impl Stage for MysqlStage {
     async fn worker(&self) -> Result<Box<dyn Worker>, Error> {
         let mut conn = self.access.connect().await?;
         conn.query_drop(SETUP).await?;
+        session::plain(&mut conn).await?;
         Ok(Box::new(MysqlWorker {
             conn,
             lock: self.lock.clone(),
             schema: self.schema.clone(),
             tables: Arc::clone(&self.tables),
-            mariadb: self.access.flavour.mariadb,
+            flavour: self.access.flavour,
             local_infile: self.local_infile,
             packet: self.packet,
             carried: Carried::default(),
@@ -294,50 +219,13 @@ impl Stage for MysqlStage {
     }
 
     async fn tables(&mut self) -> Result<BTreeSet<String>, Error> {
-        let tables: Vec<String> = self
-            .conn
-            .query(format!(
-                "SELECT table_name FROM information_schema.tables WHERE table_schema = {} AND table_type IN \
-                 ('BASE TABLE', 'SEQUENCE', 'SYSTEM VERSIONED')",
-                literal(&self.schema)
-            ))
-            .await?;
-        Ok(tables.into_iter().collect())
+        self.definitions.tables().await
     }
 
     async fn foreign_keys(&mut self, release: &BTreeSet<String>) -> Result<(), Error> {
-        let staged = self.tables().await?;
-        self.conn
-            .query_drop("SET SESSION foreign_key_checks=0")
-            .await?;
-        for (name, table) in self.tables.all() {
-            let foreign = table.take_foreign_keys();
-            if foreign.is_empty() || !staged.contains(&name) {
-                continue;
-            }
-            let clauses: Vec<String> = foreign
-                .iter()
-                .map(|(_, definition)| {
-                    format!(
-                        "ADD {}",
-                        objects::point_outside(
-                            definition,
-                            &staged,
-                            release,
-                            &self.access.names.live
-                        )
-                    )
-                })
-                .collect();
-            self.conn
-                .query_drop(format!(
-                    "ALTER TABLE {} {}",
-                    qualified(&self.schema, &name),
-                    clauses.join(", ")
-                ))
-                .await?;
-        }
-        Ok(())
+        self.definitions
+            .add_foreign_keys(&self.access, release)
+            .await
     }
 
     async fn orphans(&mut self) -> Result<Option<String>, Error> {
@@ -349,37 +237,9 @@ impl Stage for MysqlStage {
         sql: &str,
         unchanged: &BTreeSet<String>,
     ) -> Result<Option<String>, Error> {
-        let mut conn = self.access.connect().await?;
-        conn.query_drop(format!("USE {}", quote(&self.schema)))
-            .await?;
         let staged = self.tables().await?;
-        let seen_through: Vec<&String> = unchanged.difference(&staged).collect();
-        for table in &seen_through {
-            let (view, live) = (
-                qualified(&self.schema, table),
-                qualified(&self.access.names.live, table),
-            );
-            conn.query_drop(format!(
-                "CREATE OR REPLACE VIEW {view} AS SELECT * FROM {live}"
-            ))
-            .await?;
-        }
-        // Whatever it calls: rows of live tables are within its reach.
-        conn.query_drop("START TRANSACTION READ ONLY").await?;
-        let answer: Result<Option<mysql_async::Value>, Error> =
-            conn.query_first(sql).await.map_err(Error::from);
-        conn.query_drop("ROLLBACK").await?;
-        for table in seen_through {
-            conn.query_drop(format!(
-                "DROP VIEW IF EXISTS {}",
-                qualified(&self.schema, table)
-            ))
-            .await?;
-        }
-        Ok(match answer? {
-            None => Some("no row".to_owned()),
-            Some(value) => untrue(&value),
-        })
+        let seen_through = unchanged.difference(&staged).collect();
+        assertion::ask(&self.access, &self.lock, &self.schema, sql, seen_through).await
     }
 
     fn row_path(&self) -> String {
@@ -414,19 +274,4 @@ async fn hide_no_primary_key(conn: &mut Conn) -> Result<(), Error> {
             .await?;
     }
     Ok(())
-}
-
-/// What an assertion gave, when that is not true.
-fn untrue(value: &mysql_async::Value) -> Option<String> {
-    use mysql_async::Value as V;
-    match value {
-        V::NULL => Some("NULL".to_owned()),
-        V::Bytes(bytes) => {
-            let text = String::from_utf8_lossy(bytes);
-            let number: Option<f64> = text.trim().parse().ok();
-            (number.is_none() || number == Some(0.0)).then(|| text.into_owned())
-        }
-        V::Int(0) | V::UInt(0) => Some("0".to_owned()),
-        _ => None,
-    }
 }

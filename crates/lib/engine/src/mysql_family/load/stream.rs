@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt as _;
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::quote;
 
 use super::columns::{Column, Family};
@@ -14,6 +13,7 @@ use super::names::qualified;
 use super::tables::Table;
 use crate::Error;
 use crate::load::RowBatch;
+use crate::mysql_family::ask::Ask as _;
 
 /// A batch in the words of LOAD DATA.
 pub(super) struct Stream {
@@ -66,6 +66,7 @@ impl Stream {
     /// Sends and commits it; `false` when the server would have changed or skipped a row: then nothing
     /// of it is stored.
     pub(super) async fn send(self, conn: &mut Conn, lock: &Lock) -> Result<bool, Error> {
+        lock.held(conn).await?;
         let pieces = self.pieces;
         // The handler cannot fail: the rows are in memory. A handler that fails sends the end marker, and
         // the server would commit what it has (rust-stack, trap 1).

@@ -6,8 +6,6 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use mysql_async::prelude::Queryable as _;
-
 use super::follow_up::{entries, follow, kept_objects};
 use super::ledger::{self, Content, Entry};
 use super::names::{Marker, Names, qualified};
@@ -20,6 +18,7 @@ use super::unproven::{self, Note};
 use super::{journal, rehearsal, rights, sequences, triggers};
 use crate::Error;
 use crate::load::{Release, SwapMode, SwapPlan};
+use crate::mysql_family::ask::Ask as _;
 
 /// Table exists, no such table, trigger in wrong schema: not so when the swap was planned.
 const CHANGED: &[u16] = &[1050, 1146, TRIGGER_IN_WRONG_SCHEMA];

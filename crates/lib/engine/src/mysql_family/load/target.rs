@@ -1,28 +1,24 @@
 //! One locked live database: what is in it, what a killed run left, what else points into it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
-use pilotfish_sql::mysql::quote;
 
 use super::follow_up::is_there;
 use super::ledger::{self, Content};
 use super::lock::Lock;
-use super::names::{Marker, literal, qualified};
+use super::names::{Marker, literal};
 use super::names_taken::objects_of;
 use super::patience::Limit;
 use super::stage::MysqlStage;
-use super::{Access, journal, objects, proof, rejected, swap, unproven, way_back};
+use super::{Access, journal, objects, proof, rejected, swap, ties, unproven, way_back};
 use crate::Error;
 use crate::load::{Drift, Previous, Release, SessionState, Stage, SwapMode, SwapPlan, Target};
+use crate::mysql_family::ask::Ask as _;
 
 /// What the control session works under, whatever the server's defaults are.
 const SETUP: &str = "SET SESSION sql_mode='', SESSION foreign_key_checks=0, SESSION autocommit=1, SESSION lock_wait_timeout=60";
-
-/// `ER_NO_SUCH_TABLE`; rights are looked at before it.
-const NO_TABLE: u16 = 1146;
 
 /// Verbs of statements that look.
 const ASSERTIONS: &[&str] = &["SELECT", "WITH", "VALUES", "TABLE"];
@@ -56,21 +52,6 @@ impl MysqlTarget {
         ledger::read(&mut self.conn, &self.access.names, Marker::Live).await
     }
 
-    /// Tables of a schema: name to type (`BASE TABLE`, `SEQUENCE`, `SYSTEM VERSIONED`, `VIEW`).
-    pub(super) async fn tables_of(
-        &mut self,
-        schema: &str,
-    ) -> Result<BTreeMap<String, String>, Error> {
-        let tables: Vec<(String, String)> = self
-            .conn
-            .query(format!(
-                "SELECT table_name, table_type FROM information_schema.tables WHERE table_schema = {}",
-                literal(schema)
-            ))
-            .await?;
-        Ok(tables.into_iter().collect())
-    }
-
     /// Triggers in the live database: name and table.
     pub(super) async fn live_triggers(&mut self) -> Result<Vec<(String, String)>, Error> {
         Ok(self
@@ -80,94 +61,6 @@ impl MysqlTarget {
                 literal(&self.access.names.live)
             ))
             .await?)
-    }
-
-    /// Makes a schema like the live database, or the server's default where that is not there yet.
-    pub(super) async fn create_schema(&mut self, schema: &str) -> Result<(), Error> {
-        let charset: Option<(String, String)> = self
-            .conn
-            .query_first(format!(
-                "SELECT default_character_set_name, default_collation_name FROM information_schema.schemata \
-                 WHERE schema_name = {}",
-                literal(&self.access.names.live)
-            ))
-            .await?;
-        let charset = charset
-            .map(|(charset, collation)| format!("CHARACTER SET {charset} COLLATE {collation}"))
-            .or_else(|| self.access.options.charset.clone())
-            .map(|charset| format!(" {charset}"))
-            .unwrap_or_default();
-        self.conn
-            .query_drop(format!(
-                "CREATE DATABASE IF NOT EXISTS {}{charset}",
-                quote(schema)
-            ))
-            .await?;
-        Ok(())
-    }
-
-    /// Makes the live database where it is not there; where it is, asks for the rights of the swap before
-    /// hours of loading. CREATE DATABASE would ask too, but on MySQL it waits for open transactions, and
-    /// new readers wait behind it (measured).
-    async fn create_live(&mut self) -> Result<(), Error> {
-        let live = self.access.names.live.clone();
-        let there: Option<u8> = self
-            .conn
-            .query_first(format!(
-                "SELECT 1 FROM information_schema.schemata WHERE schema_name = {}",
-                literal(&live)
-            ))
-            .await?;
-        if there.is_none() {
-            return self.create_schema(&live).await;
-        }
-        let (from, to) = (
-            qualified(&live, "pilotfish_none"),
-            qualified(&live, "pilotfish_nowhere"),
-        );
-        let asked = self
-            .conn
-            .query_drop(format!("RENAME TABLE {from} TO {to}"))
-            .await;
-        match asked.map_err(Error::from) {
-            Err(error) if error.code() == Some(NO_TABLE) => Ok(()),
-            outcome => outcome,
-        }
-    }
-
-    /// Drops a schema of ours, table by table: one big DROP holds the server up.
-    pub(super) async fn drop_schema(&mut self, schema: &str) -> Result<bool, Error> {
-        let tables = self.tables_of(schema).await?;
-        let there: Option<u8> = self
-            .conn
-            .query_first(format!(
-                "SELECT 1 FROM information_schema.schemata WHERE schema_name = {}",
-                literal(schema)
-            ))
-            .await?;
-        if there.is_none() {
-            return Ok(false);
-        }
-        // Sequences last: a table's default needs them.
-        for last in [false, true] {
-            for (name, _) in tables
-                .iter()
-                .filter(|(_, kind)| (*kind == "SEQUENCE") == last)
-            {
-                let kind = if tables[name] == "VIEW" {
-                    "VIEW"
-                } else {
-                    "TABLE"
-                };
-                self.conn
-                    .query_drop(format!("DROP {kind} IF EXISTS {}", qualified(schema, name)))
-                    .await?;
-            }
-        }
-        self.conn
-            .query_drop(format!("DROP DATABASE IF EXISTS {}", quote(schema)))
-            .await?;
-        Ok(true)
     }
 
     /// Whether what follows reaches the binary log; nothing of a load does that shall stay out of it.
@@ -347,54 +240,7 @@ impl Target for MysqlTarget {
         release: &BTreeSet<String>,
         staged: &[(String, String)],
     ) -> Result<BTreeSet<String>, Error> {
-        let names = &self.access.names;
-        let live = literal(&names.live);
-        let rows: Vec<(String, String, String, String)> = self
-            .conn
-            .query(format!(
-                "SELECT constraint_schema, table_name, unique_constraint_schema, referenced_table_name FROM \
-                 information_schema.referential_constraints WHERE (constraint_schema = {live} OR \
-                 unique_constraint_schema = {live}) AND constraint_schema NOT IN ({}, {})",
-                literal(&names.staging),
-                literal(&names.previous)
-            ))
-            .await?;
-        let database = names.live.clone();
-        let mut edges: Vec<(String, String)> = staged.to_vec();
-        let mut outside = Vec::new();
-        for (child_schema, child, parent_schema, parent) in rows {
-            if parent_schema != database {
-                continue;
-            }
-            if child_schema == database && (release.contains(&child) || changed.contains(&child)) {
-                edges.push((child, parent));
-            } else {
-                outside.push((format!("{child_schema}.{child}"), parent));
-            }
-        }
-        let mut set = changed.clone();
-        loop {
-            let before = set.len();
-            for (child, parent) in &edges {
-                if set.contains(child) && release.contains(parent) {
-                    set.insert(parent.clone());
-                }
-                if set.contains(parent) && release.contains(child) {
-                    set.insert(child.clone());
-                }
-            }
-            if set.len() == before {
-                break;
-            }
-        }
-        if let Some((child, parent)) = outside.into_iter().find(|(_, parent)| set.contains(parent))
-        {
-            return Err(Error::Config(format!(
-                "{child}, which is not part of the release, has a foreign key to {parent}: a swap would leave it \
-                 pointing at the old table; drop that foreign key"
-            )));
-        }
-        Ok(set)
+        ties::closure(self, changed, release, staged).await
     }
 
     async fn stage(&mut self) -> Result<Box<dyn Stage>, Error> {

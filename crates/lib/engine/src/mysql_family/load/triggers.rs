@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use mysql_async::Row;
-use mysql_async::prelude::Queryable as _;
 
 use super::ledger::{self, Content, Detail, Entry};
 use super::names::{Marker, qualified};
@@ -13,6 +12,7 @@ use super::patience::{Limit, patiently};
 use super::target::MysqlTarget;
 use crate::Error;
 use crate::load::{ObjectKind, SessionState};
+use crate::mysql_family::ask::Ask as _;
 
 /// Whether tables that are about to move have triggers.
 pub(super) async fn any(target: &mut MysqlTarget, moved: &BTreeSet<String>) -> Result<bool, Error> {

@@ -10,7 +10,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mysql_async::params;
-use mysql_async::prelude::Queryable as _;
 use serde::{Deserialize, Serialize};
 
 use super::ledger::{self, Content};
@@ -20,6 +19,7 @@ use super::target::MysqlTarget;
 use super::{proof, rejected, swap, triggers};
 use crate::Error;
 use crate::load::{Release, Target as _};
+use crate::mysql_family::ask::Ask as _;
 
 /// How long turning back looks for a moment without readers in the way.
 const PATIENCE: Duration = Duration::from_secs(60);

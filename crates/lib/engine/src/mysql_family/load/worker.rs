@@ -6,16 +6,17 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
+use pilotfish_sql::Flavour;
 
 use super::lock::Lock;
 use super::names::qualified;
 use super::session::Carried;
 use super::stream::Stream;
 use super::tables::{Table, Tables};
-use super::{insert, proof};
+use super::{definitions, insert, objects, proof, reach};
 use crate::Error;
 use crate::load::{Completed, Loaded, RowBatch, SessionState, Worker};
+use crate::mysql_family::ask::Ask as _;
 
 /// See the module.
 #[derive(Debug)]
@@ -24,7 +25,7 @@ pub(super) struct MysqlWorker {
     pub(super) lock: Lock,
     pub(super) schema: String,
     pub(super) tables: Arc<Tables>,
-    pub(super) mariadb: bool,
+    pub(super) flavour: Flavour,
     /// `@@local_infile` of the server.
     pub(super) local_infile: bool,
     /// `@@max_allowed_packet` of the session, bytes.
@@ -36,6 +37,7 @@ pub(super) struct MysqlWorker {
 impl Worker for MysqlWorker {
     async fn load(&mut self, batch: &RowBatch) -> Result<Loaded, Error> {
         let table = self.table(&batch.table)?;
+        self.refuse_foreign(batch).await?;
         self.enter(&batch.session).await?;
         if self.local_infile
             && let Some(stream) = Stream::of(&self.schema, batch, &table, self.packet)
@@ -55,18 +57,13 @@ impl Worker for MysqlWorker {
     }
 
     async fn restore_keys(&mut self, table: &str) -> Result<(), Error> {
-        self.lock.held(&mut self.conn).await?;
-        let adds = self.table(table)?.take_keys();
-        for clauses in adds {
-            let table = qualified(&self.schema, table);
-            self.conn
-                .query_drop(format!("ALTER TABLE {table} {clauses}"))
-                .await?;
-        }
-        Ok(())
+        let known = self.table(table)?;
+        self.carried.put_down(&mut self.conn).await?;
+        definitions::restore_keys(&mut self.conn, &self.lock, &self.schema, table, &known).await
     }
 
     async fn complete(&mut self, table: &str) -> Result<Completed, Error> {
+        // Its session is plain from here on.
         self.restore_keys(table).await?;
         let name = qualified(&self.schema, table);
         let all = if self.table(table)?.versioned {
@@ -79,7 +76,7 @@ impl Worker for MysqlWorker {
             .conn
             .query_first(format!("SELECT COUNT(*) FROM {name}{all}"))
             .await?;
-        let proof = proof::of(&mut self.conn, &self.schema, table, self.mariadb).await?;
+        let proof = proof::of(&mut self.conn, &self.schema, table, self.flavour.mariadb).await?;
         // An open read would hold the table against the RENAME.
         self.conn.query_drop("COMMIT").await?;
         Ok(Completed {
@@ -97,6 +94,16 @@ impl MysqlWorker {
             state: "42S02".to_owned(),
             message: format!("the dump has rows for {name} but does not create it"),
         })
+    }
+
+    /// The rows are literals; what follows them need not be.
+    async fn refuse_foreign(&mut self, batch: &RowBatch) -> Result<(), Error> {
+        let Some(tail) = batch.tail.as_ref().filter(|tail| tail.contains(&b'.')) else {
+            return Ok(());
+        };
+        self.carried.put_down(&mut self.conn).await?;
+        let mode = objects::mode(self.flavour, &batch.session);
+        reach::refuse_foreign(&mut self.conn, &self.schema, tail, mode).await
     }
 
     async fn enter(&mut self, session: &Arc<SessionState>) -> Result<(), Error> {

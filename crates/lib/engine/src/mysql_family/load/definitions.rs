@@ -1,0 +1,198 @@
+//! Definitions on the stage: what the server says of its tables, and the keys that go and come back.
+//!
+//! On a session of the loader's own. In the dump's, the server answers in the dump's character set, where
+//! letters are lost, and under its sql_mode, where a name may be in `"` and a text end elsewhere.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use mysql_async::Conn;
+
+use super::keys::Deferred;
+use super::lock::Lock;
+use super::names::{literal, qualified};
+use super::tables::{Table, Tables};
+use super::{Access, columns, objects, session};
+use crate::Error;
+use crate::mysql_family::ask::Ask as _;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Definitions {
+    pub(super) conn: Conn,
+    lock: Lock,
+    schema: String,
+    tables: Arc<Tables>,
+}
+
+impl Definitions {
+    /// Takes a connection in the stage.
+    pub(super) async fn open(
+        mut conn: Conn,
+        lock: Lock,
+        schema: String,
+        tables: Arc<Tables>,
+    ) -> Result<Self, Error> {
+        session::plain(&mut conn).await?;
+        Ok(Self {
+            conn,
+            lock,
+            schema,
+            tables,
+        })
+    }
+
+    /// The tables on the stage, sequences included.
+    pub(super) async fn tables(&mut self) -> Result<BTreeSet<String>, Error> {
+        let tables: Vec<String> = self
+            .conn
+            .query(format!(
+                "SELECT table_name FROM information_schema.tables WHERE table_schema = {} AND table_type IN \
+                 ('BASE TABLE', 'SEQUENCE', 'SYSTEM VERSIONED')",
+                literal(&self.schema)
+            ))
+            .await?;
+        Ok(tables.into_iter().collect())
+    }
+
+    pub(super) async fn exists(&mut self, table: &str) -> Result<bool, Error> {
+        Ok(self.kind(table).await?.is_some())
+    }
+
+    /// Engine and type of a table, or whatever has its name.
+    async fn kind(&mut self, table: &str) -> Result<Option<(Option<String>, String)>, Error> {
+        let sql = format!(
+            "SELECT engine, table_type FROM information_schema.tables WHERE table_schema = {} AND table_name = {}",
+            literal(&self.schema),
+            literal(table)
+        );
+        Ok(self.conn.query_first(sql).await?)
+    }
+
+    /// Reads a table's shape; `defer` takes its foreign keys off and notes the keys that can wait.
+    pub(super) async fn learn(&mut self, name: &str, defer: bool) -> Result<(), Error> {
+        let kind = self.kind(name).await?;
+        // A sequence, or a view that stands in for one that comes later: nothing to defer or to fill.
+        let Some((engine, kind)) = kind.filter(|(_, kind)| kind != "VIEW" && kind != "SEQUENCE")
+        else {
+            return Ok(());
+        };
+        let deferred = if defer {
+            self.defer(name).await?
+        } else {
+            Deferred::default()
+        };
+        let transactional = engine.is_some_and(|engine| engine.eq_ignore_ascii_case("InnoDB"));
+        self.tables.set(
+            name,
+            Table {
+                columns: columns::read(&mut self.conn, &self.schema, name).await?,
+                deferred: std::sync::Mutex::new(deferred),
+                insert_only: AtomicBool::new(!transactional || kind != "BASE TABLE"),
+                versioned: kind == "SYSTEM VERSIONED",
+            },
+        );
+        Ok(())
+    }
+
+    /// What of a new table can wait; where it has foreign keys, that is taken off at once.
+    async fn defer(&mut self, name: &str) -> Result<Deferred, Error> {
+        let table = qualified(&self.schema, name);
+        let definition: Option<(String, String)> = self
+            .conn
+            .query_first(format!("SHOW CREATE TABLE {table}"))
+            .await?;
+        let text = definition.map(|(_, text)| text).unwrap_or_default();
+        let mut deferred = Deferred::from_definition(&text);
+        let drops = deferred.drop_foreign();
+        if !drops.is_empty() {
+            self.alter(name, &drops).await?;
+            deferred.aside = true;
+        }
+        Ok(deferred)
+    }
+
+    /// Takes off the keys that can wait.
+    pub(super) async fn set_keys_aside(&mut self, name: &str) -> Result<(), Error> {
+        let Some(table) = self.tables.get(name) else {
+            return Ok(());
+        };
+        let drops = table.deferred().drop_keys();
+        let aside = table.deferred().aside;
+        if !aside && !drops.is_empty() {
+            self.alter(name, &drops).await?;
+            table.deferred().aside = true;
+        }
+        Ok(())
+    }
+
+    /// Puts back the keys that wait on a table; from here on none of them waits.
+    pub(super) async fn restore_keys(&mut self, name: &str) -> Result<(), Error> {
+        let Some(table) = self.tables.get(name) else {
+            return Ok(());
+        };
+        let waits = !table.deferred().adds().is_empty();
+        // The dump may have dropped it.
+        if waits && !self.exists(name).await? {
+            return Ok(());
+        }
+        restore_keys(&mut self.conn, &self.lock, &self.schema, name, &table).await
+    }
+
+    /// Adds the foreign keys that wait; see [`crate::load::Stage::foreign_keys`].
+    pub(super) async fn add_foreign_keys(
+        &mut self,
+        access: &Access,
+        release: &BTreeSet<String>,
+    ) -> Result<(), Error> {
+        let staged = self.tables().await?;
+        for (name, table) in self.tables.all() {
+            let foreign = table.take_foreign_keys();
+            if foreign.is_empty() || !staged.contains(&name) {
+                continue;
+            }
+            let adds: Vec<String> = foreign
+                .iter()
+                .map(|(_, definition)| {
+                    objects::point_outside(definition, &staged, release, &access.names.live)
+                })
+                .map(|definition| format!("ADD {definition}"))
+                .collect();
+            self.alter(&name, &adds.join(", ")).await?;
+        }
+        Ok(())
+    }
+
+    async fn alter(&mut self, name: &str, clauses: &str) -> Result<(), Error> {
+        alter(&mut self.conn, &self.lock, &self.schema, name, clauses).await
+    }
+}
+
+/// Puts back the keys that wait on a table, by a session that is plain.
+pub(super) async fn restore_keys(
+    conn: &mut Conn,
+    lock: &Lock,
+    schema: &str,
+    name: &str,
+    table: &Table,
+) -> Result<(), Error> {
+    for clauses in table.take_keys() {
+        alter(conn, lock, schema, name, &clauses).await?;
+    }
+    Ok(())
+}
+
+async fn alter(
+    conn: &mut Conn,
+    lock: &Lock,
+    schema: &str,
+    name: &str,
+    clauses: &str,
+) -> Result<(), Error> {
+    lock.held(conn).await?;
+    let table = qualified(schema, name);
+    Ok(conn
+        .query_drop(format!("ALTER TABLE {table} {clauses}"))
+        .await?)
+}

@@ -1,0 +1,73 @@
+//! Which tables must go live together: foreign keys tie them.
+
+use std::collections::BTreeSet;
+
+use super::names::literal;
+use super::target::MysqlTarget;
+use crate::Error;
+use crate::mysql_family::ask::Ask as _;
+
+/// See [`crate::load::Target::closure`].
+pub(super) async fn closure(
+    target: &mut MysqlTarget,
+    changed: &BTreeSet<String>,
+    release: &BTreeSet<String>,
+    staged: &[(String, String)],
+) -> Result<BTreeSet<String>, Error> {
+    let names = &target.access.names;
+    let live = literal(&names.live);
+    let rows: Vec<(String, String, String, String)> = target
+        .conn
+        .query(format!(
+            "SELECT constraint_schema, table_name, unique_constraint_schema, referenced_table_name FROM \
+             information_schema.referential_constraints WHERE (constraint_schema = {live} OR \
+             unique_constraint_schema = {live}) AND constraint_schema NOT IN ({}, {})",
+            literal(&names.staging),
+            literal(&names.previous)
+        ))
+        .await?;
+    let database = names.live.clone();
+    let mut edges: Vec<(String, String)> = staged.to_vec();
+    let mut outside = Vec::new();
+    for (child_schema, child, parent_schema, parent) in rows {
+        if parent_schema != database {
+            continue;
+        }
+        if child_schema == database && (release.contains(&child) || changed.contains(&child)) {
+            edges.push((child, parent));
+        } else {
+            outside.push((format!("{child_schema}.{child}"), parent));
+        }
+    }
+    let set = grown(changed, release, &edges);
+    if let Some((child, parent)) = outside.into_iter().find(|(_, parent)| set.contains(parent)) {
+        return Err(Error::Config(format!(
+            "{child}, which is not part of the release, has a foreign key to {parent}: a swap would leave it \
+             pointing at the old table; drop that foreign key"
+        )));
+    }
+    Ok(set)
+}
+
+/// `changed`, and what the edges (child, parent) tie to it within the release.
+fn grown(
+    changed: &BTreeSet<String>,
+    release: &BTreeSet<String>,
+    edges: &[(String, String)],
+) -> BTreeSet<String> {
+    let mut set = changed.clone();
+    loop {
+        let before = set.len();
+        for (child, parent) in edges {
+            if set.contains(child) && release.contains(parent) {
+                set.insert(parent.clone());
+            }
+            if set.contains(parent) && release.contains(child) {
+                set.insert(child.clone());
+            }
+        }
+        if set.len() == before {
+            return set;
+        }
+    }
+}
