@@ -87,8 +87,14 @@ impl Writer<'_> {
         if entries.is_some_and(|entries| entries > MOST_FILES as u64) {
             return Err(self.refuse(format!("it has more than {MOST_FILES} files")));
         }
-        let stored = BufReader::with_capacity(CHUNK, stored);
+        // The library may also find another end than the last, with other numbers.
+        let left = Rc::new(Cell::new(DIRECTORY));
+        let stored = Bounded {
+            stored: BufReader::with_capacity(CHUNK, stored),
+            left: Rc::clone(&left),
+        };
         let mut archive = ZipArchive::new(stored).map_err(|error| self.refuse(error))?;
+        left.set(u64::MAX);
         if entries != Some(archive.len() as u64) {
             return Err(self.refuse("it has two entries of one name, or two directories"));
         }
@@ -207,6 +213,35 @@ impl Read for Metered<'_> {
             }
         }
         Ok(read)
+    }
+}
+
+/// Most bytes that are read to know a zip's directory, which takes some times as much memory.
+const DIRECTORY: u64 = 16 << 20;
+
+/// A zip of which so many bytes may still be read.
+struct Bounded<R> {
+    stored: R,
+    left: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.stored.read(buffer)?;
+        let left = self.left.get().checked_sub(read as u64);
+        let longer = || io::Error::other(format!("its directory is longer than {DIRECTORY} bytes"));
+        self.left.set(left.ok_or_else(longer)?);
+        Ok(read)
+    }
+}
+
+impl<R: Seek> Seek for Bounded<R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.stored.seek(to)
+    }
+
+    fn stream_position(&mut self) -> io::Result<u64> {
+        self.stored.stream_position()
     }
 }
 

@@ -215,6 +215,28 @@ fn a_zip_with_too_many_entries_is_refused_before_they_are_held() {
 }
 
 #[test]
+fn a_zip_whose_directory_is_longer_than_any_is_refused() {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let name = "n".repeat(250);
+    zip.start_file(name, SimpleFileOptions::default()).unwrap();
+    let zip = zip.finish().unwrap().into_inner();
+    let place = |mark: &[u8]| zip.windows(4).position(|it| it == mark).unwrap();
+    let (directory, end) = (place(b"PK\x01\x02"), place(b"PK\x05\x06"));
+    let mut large = zip[..directory].to_vec();
+    large.extend(zip[directory..end].repeat(60_000));
+    let length = u32::try_from(large.len() - directory).unwrap();
+    let mut last = zip[end..].to_vec();
+    for at in [8, 10] {
+        last[at..at + 2].copy_from_slice(&60_000_u16.to_le_bytes());
+    }
+    last[12..16].copy_from_slice(&length.to_le_bytes());
+    large.extend(last);
+    let world = World::new();
+    from_file(&world, "set.zip", &large, &[]).fails_with(65, "directory is longer");
+    assert_untouched(&world);
+}
+
+#[test]
 fn names_in_a_zip_are_utf_8_or_of_its_old_code_page() {
     let run = |name: &str, stored: &[u8]| {
         let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
