@@ -26,6 +26,7 @@ mod reader;
 mod rows;
 mod script;
 mod session;
+mod single;
 mod stored;
 mod summary;
 mod table;

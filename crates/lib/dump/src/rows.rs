@@ -12,6 +12,7 @@ use crate::insert::{Beginning, Head, beginning};
 use crate::phrase::running;
 use crate::script::{Script, Shared, excerpt};
 use crate::session::refuse_looking_back;
+use crate::single::refuse_several_in_tail;
 use crate::walk::{Chunk, Meaning, Order, Walk, Walked};
 use crate::{Error, InsertHead, Item, Position, Rows, Verb};
 
@@ -249,7 +250,10 @@ impl Script {
         self.known = None;
         if is_on_duplicate(&tail, &inserting) {
             self.pass_gathered(shared);
-            if let Err(what) = refuse_looking_back(&running(&tail, inserting.known.meaning.mode)) {
+            let tokens = running(&tail, inserting.known.meaning.mode);
+            let judged =
+                refuse_several_in_tail(&tokens).and_then(|()| refuse_looking_back(&tokens));
+            if let Err(what) = judged {
                 return Err(Error::Refused {
                     at: inserting.at,
                     what,

@@ -14,6 +14,7 @@ use crate::phrase::running;
 use crate::proof::Proof;
 use crate::rows::{Gathered, Inserting, Known};
 use crate::session::{Session, refuse_looking_back};
+use crate::single::refuse_several;
 use crate::transaction::Transaction;
 use crate::window::Window;
 use crate::{Class, Error, Existing, Item, Options, Position, Statement};
@@ -264,7 +265,8 @@ impl Script {
             Class::Session | Class::Other | Class::SetSequence(_) => refuse_looking_back(&tokens),
             _ => Ok(()),
         };
-        let followed = looks_back
+        let followed = refuse_several(&class, &tokens, self.session.is_oracle())
+            .and(looks_back)
             .and_then(|()| self.transaction.apply(&class, &tokens, &at))
             .and_then(|()| self.session.apply(&tokens));
         if let Err(what) = followed {

@@ -41,6 +41,8 @@ const DEFAULT: &str = "default";
 /// Bits of a numeric `sql_mode`, the same in both servers.
 mod bits {
     pub(super) const ANSI_QUOTES: u64 = 1 << 2;
+    /// Unused in MySQL.
+    pub(super) const ORACLE: u64 = 1 << 9;
     pub(super) const NO_AUTO_VALUE_ON_ZERO: u64 = 1 << 19;
     pub(super) const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
 }
@@ -58,6 +60,7 @@ struct Flags {
     no_backslash_escapes: bool,
     ansi_quotes: bool,
     no_auto_value_on_zero: bool,
+    oracle: bool,
 }
 
 /// A session's settings that matter here.
@@ -112,6 +115,11 @@ impl Session {
     /// Whether `0` in an AUTO_INCREMENT column asks for the next number.
     pub(crate) const fn zero_is_next(&self) -> bool {
         !self.sql_mode.flags.no_auto_value_on_zero
+    }
+
+    /// Whether stored programs are written in Oracle's way (MariaDB).
+    pub(crate) const fn is_oracle(&self) -> bool {
+        self.sql_mode.flags.oracle
     }
 
     /// The settings that decide what a definition or a row means, as one text for digests.
@@ -313,6 +321,7 @@ impl Flags {
             flags.no_backslash_escapes |= mode == "NO_BACKSLASH_ESCAPES";
             flags.ansi_quotes |= ANSI_MODES.contains(&mode);
             flags.no_auto_value_on_zero |= mode == "NO_AUTO_VALUE_ON_ZERO";
+            flags.oracle |= mode == "ORACLE";
         }
         flags
     }
@@ -322,6 +331,7 @@ impl Flags {
             no_backslash_escapes: bits & bits::NO_BACKSLASH_ESCAPES != 0,
             ansi_quotes: bits & bits::ANSI_QUOTES != 0,
             no_auto_value_on_zero: bits & bits::NO_AUTO_VALUE_ON_ZERO != 0,
+            oracle: bits & bits::ORACLE != 0,
         }
     }
 }
