@@ -113,7 +113,7 @@ impl Catalog {
             Class::DropRoutine { kind, name } => {
                 self.drop_objects(routine(*kind), std::slice::from_ref(name));
             }
-            Class::Other => self.digests.other(session, &canonical(tokens)),
+            Class::Other { .. } => self.digests.other(session, &canonical(tokens)),
             _ => self.record_object(class, tokens, session),
         }
     }

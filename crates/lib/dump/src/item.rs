@@ -1,5 +1,6 @@
 //! What a dump consists of: statements and rows, each with its place.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -158,7 +159,10 @@ pub enum Class {
     /// Only comments that this flavour does not run.
     Empty,
     /// Not understood: everything before it must have happened, nothing after it may have.
-    Other,
+    Other {
+        /// The names in it where it changes rows, and may fire triggers of tables that are among them.
+        changes: BTreeSet<String>,
+    },
 }
 
 /// The kinds of stored routines.

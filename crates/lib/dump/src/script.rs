@@ -262,7 +262,9 @@ impl Script {
         let mode = self.mode();
         let tokens = running(&text, mode);
         let looks_back = match class {
-            Class::Session | Class::Other | Class::SetSequence(_) => refuse_looking_back(&tokens),
+            Class::Session | Class::Other { .. } | Class::SetSequence(_) => {
+                refuse_looking_back(&tokens)
+            }
             _ => Ok(()),
         };
         let followed = refuse_several(&class, &tokens, self.session.is_oracle())

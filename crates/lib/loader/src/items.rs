@@ -14,8 +14,8 @@ pub(crate) enum Action {
     Leave,
     /// Run it on the dump's session.
     Session,
-    /// Run it alone: everything before must have happened.
-    Barrier,
+    /// Run it alone: everything before must have happened. It may fire triggers of tables of these names.
+    Barrier(BTreeSet<String>),
     /// A sequence is made or set.
     Sequence(String),
     CreateTable {
@@ -142,7 +142,7 @@ impl Router {
                 format!("read {at}: the dump makes or changes accounts, which a load never does"),
             )
             .with_hint("dump without --system=users and without the mysql database")),
-            Class::Other => Ok(Action::Barrier),
+            Class::Other { changes } => Ok(Action::Barrier(changes.clone())),
         }
     }
 

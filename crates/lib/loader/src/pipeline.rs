@@ -151,8 +151,8 @@ impl<'a> Pipeline<'a> {
             Action::DropDatabase if self.begun => Err(filled_before(at)),
             Action::DropDatabase => Ok(()),
             Action::Session => self.stage.execute(&statement.text).await.context(head()),
-            Action::Barrier => {
-                self.later.refuse_firing_on(&statement.text, at)?;
+            Action::Barrier(changes) => {
+                self.later.refuse_firing_on(&changes, at)?;
                 self.drain_all().await?;
                 self.opaque = true;
                 self.stage
