@@ -39,5 +39,6 @@ pub use item::{
     Class, Existing, InsertHead, Item, Position, RoutineKind, RowOrder, Rows, Statement, Verb,
 };
 pub use reader::{Options, Reader};
+pub use script::excerpt;
 pub use stored::{Source, identify};
 pub use summary::{Summary, TableDigest, Trailer};

@@ -378,7 +378,8 @@ const EXCERPT: usize = 80;
 
 /// The beginning of a text for an error: one short line, up to the first string, since that may be
 /// a password or a person's data.
-pub(crate) fn excerpt(text: &[u8]) -> String {
+#[must_use]
+pub fn excerpt(text: &[u8]) -> String {
     let head = &text[..text.len().min(EXCERPT)];
     let head = head
         .split(|byte| matches!(byte, b'\'' | b'"' | b'\n' | 0))

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use pilotfish_dump::{Existing, Item, Position, RowOrder, Rows, Statement, Verb};
+use pilotfish_dump::{Existing, Item, Position, RowOrder, Rows, Statement, Verb, excerpt};
 use pilotfish_engine::load::{Completed, Object, RowBatch, Stage};
 use pilotfish_failure::{Context as _, Failure, Kind};
 use tokio_util::sync::CancellationToken;
@@ -374,16 +374,4 @@ fn filled_before(at: &Position) -> Failure {
 
 fn stopped() -> Failure {
     Failure::new(Kind::Cancelled, "stopped while loading, before the swap")
-}
-
-/// The beginning of a statement, for messages.
-fn excerpt(text: &[u8]) -> String {
-    const LENGTH: usize = 80;
-    let head = String::from_utf8_lossy(&text[..text.len().min(LENGTH * 4)]);
-    let line: String = head.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut short: String = line.chars().take(LENGTH).collect();
-    if short.len() < line.len() || text.len() > LENGTH * 4 {
-        short.push_str("...");
-    }
-    short
 }
