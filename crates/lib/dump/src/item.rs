@@ -36,6 +36,16 @@ pub enum Item {
     Rows(Rows),
 }
 
+impl Item {
+    /// Bytes of its text.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Statement(statement) => statement.text.len(),
+            Self::Rows(rows) => rows.tuples.len(),
+        }
+    }
+}
+
 /// A statement as the dump spells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
