@@ -288,6 +288,18 @@ impl Script {
                 existing: Existing::default(),
             }));
         }
+        let aside = matches!(
+            class,
+            Class::Session
+                | Class::Transaction
+                | Class::Lock
+                | Class::ServerState
+                | Class::UseDatabase(_)
+                | Class::Empty
+        );
+        if !aside {
+            self.session.goes_on();
+        }
         if matches!(class, Class::AlterDatabase(_)) {
             self.session
                 .alter_database(tokens.get(3..).unwrap_or_default());

@@ -1,6 +1,6 @@
 //! The session a dump builds up by its SET statements, as far as reading and digests depend on it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use pilotfish_sql::Flavour;
 use pilotfish_sql::mysql::{Mode, Token, TokenKind, unescape};
@@ -73,9 +73,11 @@ pub(crate) struct Session {
     connection: Value,
     database_collation: String,
     user: BTreeMap<String, Value>,
-    /// `@OLD_..` variables that hold a setting to be restored.
-    saved: BTreeSet<String>,
+    /// `@OLD_..` variables that hold a setting to be restored; whether it was saved at the dump's top.
+    saved: BTreeMap<String, bool>,
     restored: bool,
+    /// Definitions or rows came since the top.
+    underway: bool,
 }
 
 impl Session {
@@ -98,8 +100,9 @@ impl Session {
             connection: Value::new(charset),
             database_collation: DEFAULT.to_owned(),
             user: BTreeMap::new(),
-            saved: BTreeSet::new(),
+            saved: BTreeMap::new(),
             restored: false,
+            underway: false,
         }
     }
 
@@ -140,10 +143,17 @@ impl Session {
 
     /// A setting the dump saved and has not restored yet, and so has not come to its footer.
     pub(crate) fn unrestored(&self) -> Option<&str> {
-        self.saved.first().map(String::as_str)
+        self.saved.keys().next().map(String::as_str)
     }
 
-    /// Whether saved settings were restored, as a dump's footer does.
+    /// A definition or rows come: what was restored so far was no footer.
+    pub(crate) const fn goes_on(&mut self) {
+        self.underway = true;
+        self.restored = false;
+    }
+
+    /// Whether settings that were saved at the top were restored, as a dump's footer does, and nothing
+    /// came after it.
     pub(crate) const fn restored(&self) -> bool {
         self.restored
     }
@@ -164,7 +174,7 @@ impl Session {
                 Target::System(name) => self.set_system(&name, value)?,
                 Target::User(name) => self.set_user(name, value),
                 // mysqldump --all-databases saves and restores INNODB_STATS_AUTO_RECALC so.
-                Target::Global(_) => self.note_restored(value),
+                Target::Global(name) => self.note_restored(&name, value),
                 Target::Transaction | Target::Account | Target::Unknown => {}
             }
         }
@@ -181,7 +191,7 @@ impl Session {
 
     fn set_system(&mut self, name: &str, tokens: &[Token<'_>]) -> Result<(), String> {
         let value = self.evaluate(tokens);
-        self.note_restored(tokens);
+        self.note_restored(name, tokens);
         refuse_the_moment(name, tokens)?;
         match name {
             "sql_mode" => self.sql_mode = self.evaluate_mode(tokens, value)?,
@@ -197,12 +207,16 @@ impl Session {
     }
 
     /// A value that is nothing but a saved variable restores what was saved.
-    fn note_restored(&mut self, value: &[Token<'_>]) {
+    fn note_restored(&mut self, name: &str, value: &[Token<'_>]) {
         if let [token] = value
             && token.kind == TokenKind::Variable
             && let Variable::User(saved) = variable(token)
         {
-            self.restored |= self.saved.remove(&saved);
+            // mariadb-dump --no-autocommit saves and restores that one around the rows of each table.
+            let at_top = self.saved.remove(&saved) == Some(true) && name != "autocommit";
+            self.restored |= at_top;
+            // Another dump may follow in the same file.
+            self.underway &= !(at_top && self.saved.is_empty());
         }
     }
 
@@ -211,7 +225,7 @@ impl Session {
             .first()
             .is_some_and(|token| token.text.starts_with(b"@@"));
         if name.starts_with("old_") && saves {
-            self.saved.insert(name.clone());
+            self.saved.insert(name.clone(), !self.underway);
         }
         let value = self.evaluate(tokens);
         self.user.insert(name, value);
@@ -488,6 +502,24 @@ mod tests {
         let whole = session(&[save, "SET SQL_NOTES=@OLD_SQL_NOTES"]);
         assert!(whole.unrestored().is_none() && whole.restored());
         assert!(!session(&["SET @saved_cs_client = @@character_set_client"]).restored());
+        let mut between = whole;
+        between.goes_on();
+        assert!(!between.restored());
+        let later = [save, "SET SQL_NOTES=@OLD_SQL_NOTES"];
+        for statement in later {
+            between
+                .apply(&running(statement.as_bytes(), between.mode()))
+                .unwrap();
+        }
+        assert!(
+            !between.restored(),
+            "what is saved between two tables proves nothing"
+        );
+        let rows = [
+            "SET @OLD_AUTOCOMMIT=@@AUTOCOMMIT, @@AUTOCOMMIT=0",
+            "SET AUTOCOMMIT=@OLD_AUTOCOMMIT",
+        ];
+        assert!(!session(&rows).restored());
     }
 
     #[test]
