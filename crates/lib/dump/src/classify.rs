@@ -107,7 +107,7 @@ pub(crate) fn kept_of_set(text: &[u8], tokens: &[Token<'_>]) -> Option<Vec<u8>> 
 }
 
 /// Session variables that belong to replication: on a reload they would damage it.
-fn is_server_state(name: &str) -> bool {
+pub(crate) fn is_server_state(name: &str) -> bool {
     name == "sql_log_bin"
         || name == "server_id"
         || name == "pseudo_slave_mode"

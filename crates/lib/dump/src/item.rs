@@ -203,6 +203,8 @@ pub struct Rows {
     pub order: RowOrder,
     /// One of them was the only row of its INSERT, where servers are stricter with NULL.
     pub lone: bool,
+    /// They must reach the server as one INSERT of their own: the numbers it gives them depend on it.
+    pub whole: bool,
 }
 
 /// What an INSERT says before and after its rows.

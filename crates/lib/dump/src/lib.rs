@@ -13,6 +13,7 @@ mod assignment;
 mod catalog;
 mod classify;
 pub mod compress;
+mod computed;
 mod digest;
 mod error;
 mod frame;

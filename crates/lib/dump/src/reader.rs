@@ -164,7 +164,7 @@ impl Reader {
         if self.items == 0 {
             return Err(Error::Empty { file: self.name });
         }
-        let opaque = self.shared.catalog.digests.has_others();
+        let opaque = self.shared.catalog.digests.is_opaque();
         let (tables, objects) = self.shared.catalog.digests.finish();
         Ok(Summary {
             sha256: self.identity.hex(self.directory),

@@ -6,6 +6,7 @@ use pilotfish_sql::Flavour;
 use pilotfish_sql::mysql::{Mode, Token, TokenKind, unescape};
 
 use crate::assignment::{Assignment, Target, Variable, assignments, variable};
+use crate::classify::is_server_state;
 
 /// Character sets in which `\` can be the second byte of a character: without decoding, nobody can
 /// tell where a string ends.
@@ -33,6 +34,24 @@ const OF_THE_MOMENT: [(&str, &[&str]); 8] = [
     ("rand_seed2", &[]),
     ("auto_increment_increment", &["1"]),
     ("auto_increment_offset", &["1"]),
+];
+
+/// Settings that change neither what a row says nor what a definition does.
+const IDLE: [&str; 14] = [
+    "autocommit",
+    "character_set_results",
+    "foreign_key_checks",
+    "innodb_lock_wait_timeout",
+    "lock_wait_timeout",
+    "max_statement_time",
+    "net_read_timeout",
+    "net_write_timeout",
+    "sql_notes",
+    "sql_quote_show_create",
+    "sql_warnings",
+    "transaction_isolation",
+    "unique_checks",
+    "wait_timeout",
 ];
 
 /// What the server has until the dump says otherwise.
@@ -72,6 +91,8 @@ pub(crate) struct Session {
     client: Value,
     connection: Value,
     database_collation: String,
+    /// Others that may shape rows or definitions, where they are not what the server has.
+    others: BTreeMap<String, String>,
     user: BTreeMap<String, Value>,
     /// `@OLD_..` variables that hold a setting to be restored; whether it was saved at the dump's top.
     saved: BTreeMap<String, bool>,
@@ -99,6 +120,7 @@ impl Session {
             client: Value::new(charset),
             connection: Value::new(charset),
             database_collation: DEFAULT.to_owned(),
+            others: BTreeMap::new(),
             user: BTreeMap::new(),
             saved: BTreeMap::new(),
             restored: false,
@@ -133,12 +155,17 @@ impl Session {
             client,
             connection,
             database_collation,
+            others,
             ..
         } = self;
-        format!(
+        let mut key = format!(
             "sql_mode={}\ntime_zone={}\nclient={}\nconnection={}\ndatabase={database_collation}\n",
             sql_mode.text, time_zone.text, client.text, connection.text
-        )
+        );
+        for (name, value) in others {
+            key.push_str(&format!("{name}={value}\n"));
+        }
+        key
     }
 
     /// A setting the dump saved and has not restored yet, and so has not come to its footer.
@@ -201,7 +228,13 @@ impl Session {
                 self.client = value;
             }
             "character_set_connection" | "collation_connection" => self.connection = value,
-            _ => {}
+            name if IDLE.contains(&name) || is_server_state(name) => {}
+            name if value.text == unset(name) || value.text == DEFAULT => {
+                self.others.remove(name);
+            }
+            name => {
+                self.others.insert(name.to_owned(), value.text);
+            }
         }
         Ok(())
     }
@@ -256,7 +289,12 @@ impl Session {
             "time_zone" => self.time_zone.clone(),
             "character_set_client" => self.client.clone(),
             "character_set_connection" | "collation_connection" => self.connection.clone(),
-            _ => Value::new(format!("@@{name}")),
+            _ => Value::new(
+                self.others
+                    .get(name)
+                    .cloned()
+                    .unwrap_or_else(|| unset(name)),
+            ),
         }
     }
 
@@ -348,6 +386,11 @@ impl Flags {
             oracle: bits & bits::ORACLE != 0,
         }
     }
+}
+
+/// A setting that is as the server has it.
+fn unset(name: &str) -> String {
+    format!("@@{name}")
 }
 
 fn refuse_unsafe(charset: &str) -> Result<(), String> {
@@ -530,6 +573,8 @@ mod tests {
             "SET NAMES latin1",
             "SET time_zone='+00:00'",
             "SET sql_mode='ANSI'",
+            "SET default_storage_engine=MyISAM",
+            "SET SESSION check_constraint_checks=0",
         ] {
             assert_ne!(session(&[text]).key(), base);
         }
@@ -537,6 +582,11 @@ mod tests {
             "SET @s = @@character_set_client",
             "SET character_set_client=latin1",
             "SET character_set_client=@s",
+        ];
+        assert_eq!(session(&there_and_back).key(), base);
+        let there_and_back = [
+            "SET @OLD_X = @@default_storage_engine, default_storage_engine=MyISAM",
+            "SET default_storage_engine=@OLD_X",
         ];
         assert_eq!(session(&there_and_back).key(), base);
     }

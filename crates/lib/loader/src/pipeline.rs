@@ -251,6 +251,7 @@ impl<'a> Pipeline<'a> {
             rows: rows.count,
             ordered: rows.order != RowOrder::Free,
             lone: rows.lone,
+            whole: rows.whole,
             no_backslash_escapes: rows.head.no_backslash_escapes,
             session,
         };

@@ -151,7 +151,7 @@ fn refuse_unknown_names(
     if summary.opaque && !options.selects_all() {
         return Err(Failure::new(
             Kind::Config,
-            "the dump changes rows by statements such as UPDATE or INSERT .. SELECT: --only and --skip cannot cut it",
+            "the dump makes rows of what stands elsewhere (UPDATE, INSERT .. SELECT, variables, questions, sequences, NOW()): --only and --skip cannot cut it",
         ));
     }
     Ok(())
