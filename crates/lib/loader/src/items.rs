@@ -53,6 +53,8 @@ pub(crate) struct Selection {
     pub(crate) only: Option<BTreeSet<String>>,
     /// Not these.
     pub(crate) skip: BTreeSet<String>,
+    /// Which sequences; `None`: all of them, until it is known which are drawn from.
+    pub(crate) sequences: Option<BTreeSet<String>>,
 }
 
 impl Router {
@@ -113,6 +115,10 @@ impl Router {
             Class::DropTable { names } => self.drop_tables(names, at),
             Class::CreateSequence(name) | Class::SetSequence(name) => {
                 self.own(name, at)?;
+                let sequences = self.selection.sequences.as_ref();
+                if sequences.is_some_and(|sequences| !sequences.contains(&name.name)) {
+                    return Ok(Action::Leave);
+                }
                 Ok(Action::Sequence(name.name.clone()))
             }
             Class::CreateView {

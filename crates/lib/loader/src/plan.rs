@@ -88,6 +88,7 @@ pub(crate) async fn decide(
             .filter(|table| summary.tables.contains_key(table)),
     );
     plan.unchanged.retain(|table| !plan.load.contains(table));
+    take_sequences(&mut plan, live, summary, options);
     Ok(plan)
 }
 
@@ -157,14 +158,20 @@ fn refuse_unknown_names(
     Ok(())
 }
 
-/// Names of the dump's sequences.
-pub(crate) fn sequences(summary: &Summary) -> BTreeSet<String> {
-    summary
-        .objects
-        .keys()
-        .filter_map(|key| key.strip_prefix("sequence "))
-        .map(str::to_owned)
-        .collect()
+/// A staged table draws from a staged sequence, so all of them take part each time; of a part of a dump,
+/// those that its tables draw from. The others go on where they are.
+fn take_sequences(plan: &mut Plan, live: &Release, summary: &Summary, options: &Options) {
+    let staged = plan.load.iter().filter_map(|name| summary.tables.get(name));
+    let drawn: BTreeSet<String> = staged.flat_map(|table| table.draws.clone()).collect();
+    let keys = summary.objects.keys();
+    for name in keys.filter_map(|key| key.strip_prefix("sequence ")) {
+        if options.selects_all() || options.only.contains(name) || drawn.contains(name) {
+            plan.kept.remove(name);
+            plan.load.insert(name.to_owned());
+        } else if live.tables.contains_key(name) {
+            plan.kept.insert(name.to_owned());
+        }
+    }
 }
 
 fn compare(live: &Release, summary: &Summary, options: &Options) -> Plan {
@@ -181,10 +188,10 @@ fn compare(live: &Release, summary: &Summary, options: &Options) -> Plan {
             plan.load.insert(name.clone());
         }
     }
-    // A staged table draws from a staged sequence, so all of them take part each time.
-    plan.load.extend(sequences(summary));
+    take_sequences(&mut plan, live, summary, options);
     for name in live.tables.keys() {
-        if !summary.tables.contains_key(name) && !plan.load.contains(name) {
+        let known = plan.load.contains(name) || plan.kept.contains(name);
+        if !summary.tables.contains_key(name) && !known {
             let set = if options.selects(name) {
                 &mut plan.retire
             } else {

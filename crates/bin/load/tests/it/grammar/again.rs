@@ -51,3 +51,41 @@ fn rows_that_come_from_elsewhere_are_loaded_anew() {
         assert_eq!(found.trim(), answer, "{text}");
     }
 }
+
+#[test]
+fn a_part_of_a_dump_leaves_the_sequences_of_the_others() {
+    let (world, server) = mariadb(&[]);
+    let release = |v: u32| {
+        format!(
+            "CREATE SEQUENCE sa;\nCREATE SEQUENCE sb;\n\
+             CREATE TABLE a (id INT DEFAULT NEXTVAL(sa), v INT);\nINSERT INTO a VALUES (1,{v});\n\
+             CREATE TABLE b (id INT DEFAULT NEXTVAL(sb), v INT);\nINSERT INTO b VALUES (1,{v});\n"
+        )
+    };
+    let next = |sequence: &str| {
+        let found = server.sql(&format!("SELECT NEXTVAL(app.{sequence})"));
+        found.trim().to_owned()
+    };
+    for (v, part) in [(1, None), (2, Some("--only=a")), (3, Some("--skip=b"))] {
+        let path = world.write("part.sql", release(v));
+        let _ = load(&server)
+            .arg(&path)
+            .arg("--into=app")
+            .args(part)
+            .run()
+            .success();
+        assert_eq!(server.sql("SELECT v FROM app.a").trim(), v.to_string());
+        assert_eq!(server.sql("SELECT v FROM app.b").trim(), "1");
+        assert_eq!(next("sb"), v.to_string(), "b's sequence goes on");
+        assert_eq!(next("sa"), "1", "a's is of the dump");
+    }
+    // A stream: which sequences are drawn from is known at its end only.
+    let _ = load(&server)
+        .arg("-")
+        .args(["--into=app", "--only=a", "--no-trailer"])
+        .stdin(release(4).as_bytes())
+        .run()
+        .success();
+    assert_eq!(server.sql("SELECT v FROM app.a").trim(), "4");
+    assert_eq!(next("sb"), "4");
+}
