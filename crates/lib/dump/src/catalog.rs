@@ -4,7 +4,7 @@ use pilotfish_sql::mysql::{Name, Token};
 
 use crate::digest::Digests;
 use crate::phrase::Phrase;
-use crate::table::{Layout, Numbering, canonical};
+use crate::table::{Draws, Layout, Numbering, canonical, counter};
 use crate::{Class, Existing, RoutineKind};
 
 /// Tables and objects of the whole dump.
@@ -53,8 +53,8 @@ impl Catalog {
         }
     }
 
-    /// How rows of a table are numbered.
-    pub(crate) fn numbering(&self, table: &str, columns: Option<&[String]>) -> Numbering {
+    /// How rows of a table are numbered, and which of them draw from a sequence.
+    pub(crate) fn numbering(&self, table: &str, columns: Option<&[String]>) -> (Numbering, Draws) {
         self.digests.numbering(table, columns)
     }
 
@@ -66,6 +66,9 @@ impl Catalog {
         tokens: &[Token<'_>],
         session: &str,
     ) {
+        if tokens.first().is_some_and(|verb| verb.is("SET")) {
+            self.digests.set(&canonical(tokens));
+        }
         match class {
             Class::UseDatabase(database) => {
                 self.home.get_or_insert_with(|| Some(database.clone()));
@@ -86,6 +89,7 @@ impl Catalog {
                 let table = self.define(name, references, tokens, session);
                 if !keeps {
                     *self.digests.layout(&table) = Layout::of_create(tokens);
+                    self.note_sequences(&table);
                 }
             }
             Class::AlterTable {
@@ -96,6 +100,7 @@ impl Catalog {
             } => {
                 let table = self.define(name, references, tokens, session);
                 self.digests.layout(&table).alter(tokens);
+                self.note_sequences(&table);
             }
             Class::CreateIndex { table } => {
                 self.define(table, &[], tokens, session);
@@ -113,9 +118,15 @@ impl Catalog {
             Class::DropRoutine { kind, name } => {
                 self.drop_objects(routine(*kind), std::slice::from_ref(name));
             }
-            Class::Other => self.digests.other(session, &canonical(tokens)),
+            Class::Other { .. } => self.digests.other(session, &canonical(tokens)),
             _ => self.record_object(class, tokens, session),
         }
+    }
+
+    fn note_sequences(&mut self, table: &str) {
+        let sequences = self.digests.layout(table).sequences.clone();
+        let sequences = sequences.iter().map(|name| self.key(name)).collect();
+        self.digests.draws(table, sequences);
     }
 
     fn record_object(&mut self, class: &Class, tokens: &[Token<'_>], session: &str) {
@@ -166,6 +177,9 @@ impl Catalog {
             .collect();
         self.digests
             .define(&table, session, &canonical(tokens), references);
+        if let Some(counter) = counter(tokens) {
+            self.digests.counts_from(&table, counter);
+        }
         table
     }
 }

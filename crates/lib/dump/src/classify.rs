@@ -1,9 +1,11 @@
 //! What a statement would do, from the words that this flavour runs.
 
+use std::collections::BTreeSet;
+
 use pilotfish_sql::mysql::{Mode, Name, Token, TokenKind};
 
 use crate::assignment::{Target, assignments};
-use crate::phrase::{Phrase, at_commas, running};
+use crate::phrase::{Phrase, asks, at_commas, running};
 use crate::{Class, Existing, RoutineKind};
 
 /// Tokens before the word that names the kind of a CREATE: OR REPLACE, ALGORITHM, DEFINER, SQL SECURITY.
@@ -20,7 +22,7 @@ pub(crate) fn classify(text: &[u8], mode: Mode) -> Class {
             name,
             placeholder: is_placeholder(text, &tokens),
         },
-        class => class.unwrap_or(Class::Other),
+        class => class.unwrap_or_else(|| other(&tokens)),
     }
 }
 
@@ -33,7 +35,7 @@ fn statement(tokens: &[Token<'_>]) -> Option<Class> {
     }
     let verb = String::from_utf8_lossy(verb.text).to_ascii_uppercase();
     match verb.as_str() {
-        "SET" => Some(set(tokens)),
+        "SET" => set(tokens),
         "USE" => Some(Class::UseDatabase(phrase.identifier()?)),
         "CREATE" => create(phrase),
         "ALTER" => alter(phrase),
@@ -54,16 +56,27 @@ fn statement(tokens: &[Token<'_>]) -> Option<Class> {
     }
 }
 
-fn set(tokens: &[Token<'_>]) -> Class {
-    // A question to tables that are still being filled.
-    if tokens.iter().any(|token| token.is("SELECT")) {
-        return Class::Other;
+/// Whatever follows a verb: an UPDATE may hide behind WITH or, in MariaDB, behind ANALYZE.
+fn other(tokens: &[Token<'_>]) -> Class {
+    const CHANGES: [&str; 4] = ["INSERT", "REPLACE", "UPDATE", "DELETE"];
+    let changes = |token: &Token<'_>| CHANGES.iter().any(|word| token.is(word));
+    let names = if tokens.iter().any(changes) {
+        tokens.iter().filter_map(Token::name).collect()
+    } else {
+        BTreeSet::new()
+    };
+    Class::Other { changes: names }
+}
+
+fn set(tokens: &[Token<'_>]) -> Option<Class> {
+    if asks(tokens) {
+        return None;
     }
     let mut class = Class::Session;
     for assignment in assignments(tokens) {
         match assignment.target {
-            Target::Unknown => return Class::Other,
-            Target::Account => return Class::Account,
+            Target::Unknown => return None,
+            Target::Account => return Some(Class::Account),
             Target::Global(_) => class = Class::ServerState,
             Target::System(name) if is_server_state(&name) => class = Class::ServerState,
             Target::System(name) if name == "autocommit" && class == Class::Session => {
@@ -73,7 +86,7 @@ fn set(tokens: &[Token<'_>]) -> Class {
             Target::System(_) | Target::User(_) | Target::Names => {}
         }
     }
-    class
+    Some(class)
 }
 
 /// What a load takes of a SET that mixes it with what it leaves out: server state, transactions.
@@ -94,7 +107,7 @@ pub(crate) fn kept_of_set(text: &[u8], tokens: &[Token<'_>]) -> Option<Vec<u8>> 
 }
 
 /// Session variables that belong to replication: on a reload they would damage it.
-fn is_server_state(name: &str) -> bool {
+pub(crate) fn is_server_state(name: &str) -> bool {
     name == "sql_log_bin"
         || name == "server_id"
         || name == "pseudo_slave_mode"
@@ -189,8 +202,10 @@ fn create_table(mut phrase: Phrase<'_>) -> Option<Class> {
     let name = phrase.name()?;
     let rest = phrase.rest();
     let listed = phrase.punctuation(b'(') && !phrase.at_word("LIKE");
-    // No expression of a table definition may hold a subquery: a SELECT is `.. AS SELECT`.
-    if !listed || rest.iter().any(|token| token.is("SELECT")) {
+    // No expression of a table definition may hold a subquery: a SELECT is `.. AS SELECT`. VALUES is a
+    // table, too, but for the partitions' VALUES LESS THAN and VALUES IN.
+    let values = |pair: &[Token<'_>]| pair[0].is("VALUES") && pair[1].is_punctuation(b'(');
+    if !listed || asks(rest) || rest.windows(2).any(values) {
         return None;
     }
     Some(Class::CreateTable {

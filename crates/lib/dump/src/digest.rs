@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
 
 use crate::TableDigest;
-use crate::table::{Layout, Numbering};
+use crate::table::{Draws, Layout, Numbering};
+use crate::walk::Chunk;
 
 /// Hash of one row. `seed` stands for all that gives the tuple its meaning, `number` for its place
 /// where that matters.
@@ -39,6 +40,10 @@ pub(crate) struct Digests {
     objects: BTreeMap<String, u128>,
     /// Statements that are not understood may touch any table.
     others: u128,
+    /// Rows come from more than what they say, too.
+    computed: bool,
+    /// What the dump sets: variables that others read.
+    set: u128,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +54,12 @@ struct Table {
     bytes: u64,
     references: BTreeSet<String>,
     layout: Layout,
+    /// The sequences that its columns draw from.
+    draws: BTreeSet<String>,
+    /// What its definitions said of the next number.
+    counters: u128,
+    /// The server numbers some of its rows.
+    numbered: bool,
 }
 
 fn chain(state: u128, text: &[u8]) -> u128 {
@@ -74,11 +85,23 @@ impl Digests {
         &mut self.table(table).layout
     }
 
-    /// How an INSERT with these columns is numbered.
-    pub(crate) fn numbering(&self, table: &str, columns: Option<&[String]>) -> Numbering {
-        self.tables
-            .get(table)
-            .map_or(Numbering::None, |table| table.layout.numbering(columns))
+    /// A definition says where a table's numbers go on.
+    pub(crate) fn counts_from(&mut self, table: &str, counter: u64) {
+        let table = self.table(table);
+        table.counters = chain(table.counters, &counter.to_le_bytes());
+    }
+
+    /// The sequences that a table's columns draw from.
+    pub(crate) fn draws(&mut self, table: &str, sequences: BTreeSet<String>) {
+        self.table(table).draws = sequences;
+    }
+
+    /// How an INSERT with these columns is numbered, and which of its rows draw from a sequence.
+    pub(crate) fn numbering(&self, table: &str, columns: Option<&[String]>) -> (Numbering, Draws) {
+        let table = self.tables.get(table);
+        table.map_or((Numbering::None, Draws::Never), |table| {
+            (table.layout.numbering(columns), table.layout.draws(columns))
+        })
     }
 
     /// Number of rows of a table so far.
@@ -87,11 +110,13 @@ impl Digests {
     }
 
     /// Rows by the sum of their hashes.
-    pub(crate) fn rows(&mut self, table: &str, sum: u128, count: u64, bytes: u64) {
+    pub(crate) fn rows(&mut self, table: &str, sum: u128, chunk: &Chunk) {
+        self.computed |= chunk.computed;
         let table = self.table(table);
         table.rows = table.rows.wrapping_add(sum);
-        table.count += count;
-        table.bytes += bytes;
+        table.count += chunk.count;
+        table.bytes += chunk.bytes;
+        table.numbered |= chunk.asking.asks();
     }
 
     pub(crate) fn has_table(&self, table: &str) -> bool {
@@ -117,9 +142,14 @@ impl Digests {
         self.others = chain(chain(self.others, session.as_bytes()), text);
     }
 
-    /// Whether there was such a statement.
-    pub(crate) fn has_others(&self) -> bool {
-        self.others != 0
+    /// A SET.
+    pub(crate) fn set(&mut self, text: &[u8]) {
+        self.set = chain(self.set, text);
+    }
+
+    /// Whether there was such a statement, or rows that say as little.
+    pub(crate) const fn is_opaque(&self) -> bool {
+        self.others != 0 || self.computed
     }
 
     fn table(&mut self, name: &str) -> &mut Table {
@@ -128,7 +158,10 @@ impl Digests {
 
     /// The finished digests of tables and objects.
     pub(crate) fn finish(self) -> (BTreeMap<String, TableDigest>, BTreeMap<String, String>) {
-        let others = self.others;
+        let others = match self.is_opaque() {
+            true => chain(self.others, &self.set.to_le_bytes()),
+            false => 0,
+        };
         let tables = self.tables.into_iter().map(|(name, table)| {
             let mut text = Vec::with_capacity(64);
             for part in [
@@ -139,11 +172,15 @@ impl Digests {
             ] {
                 text.extend_from_slice(&part.to_le_bytes());
             }
+            if table.numbered {
+                text.extend_from_slice(&table.counters.to_le_bytes());
+            }
             let Table {
                 count: rows,
                 bytes,
                 references,
                 layout,
+                draws,
                 ..
             } = table;
             (
@@ -153,6 +190,7 @@ impl Digests {
                     rows,
                     bytes,
                     references,
+                    draws,
                     counter: layout.counter,
                 },
             )

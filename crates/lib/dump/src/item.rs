@@ -1,5 +1,6 @@
 //! What a dump consists of: statements and rows, each with its place.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -33,6 +34,16 @@ pub enum Item {
     Statement(Statement),
     /// Rows of one table.
     Rows(Rows),
+}
+
+impl Item {
+    /// Bytes of its text.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Statement(statement) => statement.text.len(),
+            Self::Rows(rows) => rows.tuples.len(),
+        }
+    }
 }
 
 /// A statement as the dump spells it.
@@ -158,7 +169,10 @@ pub enum Class {
     /// Only comments that this flavour does not run.
     Empty,
     /// Not understood: everything before it must have happened, nothing after it may have.
-    Other,
+    Other {
+        /// The names in it where it changes rows, and may fire triggers of tables that are among them.
+        changes: BTreeSet<String>,
+    },
 }
 
 /// The kinds of stored routines.
@@ -189,6 +203,8 @@ pub struct Rows {
     pub order: RowOrder,
     /// One of them was the only row of its INSERT, where servers are stricter with NULL.
     pub lone: bool,
+    /// They must reach the server as one INSERT of their own: the numbers it gives them depend on it.
+    pub whole: bool,
 }
 
 /// What an INSERT says before and after its rows.

@@ -13,6 +13,7 @@ mod assignment;
 mod catalog;
 mod classify;
 pub mod compress;
+mod computed;
 mod digest;
 mod error;
 mod frame;
@@ -26,6 +27,7 @@ mod reader;
 mod rows;
 mod script;
 mod session;
+mod single;
 mod stored;
 mod summary;
 mod table;
@@ -38,5 +40,6 @@ pub use item::{
     Class, Existing, InsertHead, Item, Position, RoutineKind, RowOrder, Rows, Statement, Verb,
 };
 pub use reader::{Options, Reader};
+pub use script::excerpt;
 pub use stored::{Source, identify};
 pub use summary::{Summary, TableDigest, Trailer};

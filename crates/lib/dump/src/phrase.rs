@@ -15,6 +15,14 @@ pub(crate) fn running(text: &[u8], mode: Mode) -> Vec<Token<'_>> {
         .collect()
 }
 
+/// Whether a statement or an expression asks tables, which others may still be filling. MySQL has
+/// `TABLE a` for `SELECT * FROM a`, and `VALUES ROW(..)`.
+pub(crate) fn asks(tokens: &[Token<'_>]) -> bool {
+    let rows = |pair: &[Token<'_>]| pair[0].is("VALUES") && pair[1].is("ROW");
+    let named = |token: &Token<'_>| token.is("SELECT") || token.is("TABLE");
+    tokens.iter().any(named) || tokens.windows(2).any(rows)
+}
+
 impl<'a> Phrase<'a> {
     pub(crate) const fn new(tokens: &'a [Token<'a>]) -> Self {
         Self { tokens }

@@ -44,6 +44,9 @@ impl Options {
 /// Items read ahead by [`Reader::database`] at most; a dump says long before which one it is.
 const READ_AHEAD: usize = 10_000;
 
+/// Bytes of them at most, beside the last one.
+const READ_AHEAD_BYTES: usize = 8 * 1024 * 1024;
+
 /// Reads a dump in one pass. Blocking: give it a thread of its own.
 pub struct Reader {
     name: String,
@@ -117,10 +120,18 @@ impl Reader {
     /// # Errors
     /// Those of [`Self::next`].
     pub fn database(&mut self) -> Result<Option<String>, Error> {
-        while !self.shared.catalog.knows_home() && self.shared.ready.len() < READ_AHEAD {
+        let (mut seen, mut bytes) = (0, 0);
+        while !self.shared.catalog.knows_home() && seen < READ_AHEAD && bytes < READ_AHEAD_BYTES {
             if !self.step()? {
                 break;
             }
+            bytes += self
+                .shared
+                .ready
+                .range(seen..)
+                .map(Item::bytes)
+                .sum::<usize>();
+            seen = self.shared.ready.len();
         }
         Ok(self.shared.catalog.home().map(str::to_owned))
     }
@@ -153,7 +164,7 @@ impl Reader {
         if self.items == 0 {
             return Err(Error::Empty { file: self.name });
         }
-        let opaque = self.shared.catalog.digests.has_others();
+        let opaque = self.shared.catalog.digests.is_opaque();
         let (tables, objects) = self.shared.catalog.digests.finish();
         Ok(Summary {
             sha256: self.identity.hex(self.directory),

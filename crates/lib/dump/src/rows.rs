@@ -6,13 +6,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pilotfish_sql::mysql::{TokenKind, Tuples};
 
+use crate::computed::is_computed;
 use crate::digest;
 use crate::frame::{Ending, View};
 use crate::insert::{Beginning, Head, beginning};
-use crate::phrase::running;
+use crate::phrase::{asks, running};
 use crate::script::{Script, Shared, excerpt};
 use crate::session::refuse_looking_back;
-use crate::walk::{Chunk, Meaning, Order, Walk, Walked};
+use crate::single::refuse_several_in_tail;
+use crate::walk::{Asking, Chunk, Meaning, Order, Walk, Walked};
 use crate::{Error, InsertHead, Item, Position, Rows, Verb};
 
 /// Longest tuple: what the servers accept as `max_allowed_packet`.
@@ -38,6 +40,7 @@ pub(crate) struct Inserting {
     /// Chunks that wait for the statement's end: what follows the rows decides what they mean.
     held: Vec<(Chunk, Position)>,
     held_bytes: usize,
+    asking: Asking,
     /// So many rows came that nothing may follow them any more.
     released: bool,
 }
@@ -72,6 +75,7 @@ impl Script {
         };
         let at = self.window.position(0);
         self.transaction.change(&at);
+        self.session.goes_on();
         self.window.consume(known.head.text.len());
         let chunk = Chunk {
             tuples: std::mem::take(&mut self.spare),
@@ -86,6 +90,7 @@ impl Script {
             walk,
             held: Vec::new(),
             held_bytes: 0,
+            asking: Asking::default(),
             released: false,
         });
         self.known = Some(known);
@@ -106,7 +111,7 @@ impl Script {
         }
         let mode = self.mode();
         let key = shared.catalog.key(&table);
-        let numbering = shared.catalog.numbering(&key, columns.as_deref());
+        let (numbering, draws) = shared.catalog.numbering(&key, columns.as_deref());
         let names = columns
             .as_ref()
             .map(|columns| columns.join("\0"))
@@ -129,6 +134,7 @@ impl Script {
             mode,
             verb,
             numbering,
+            draws,
             zero_is_next: self.session.zero_is_next(),
             seed,
         };
@@ -169,12 +175,9 @@ impl Script {
                 head: excerpt(&inserting.known.head.text),
             }),
             Walked::NeedMore => self.fill(),
-            Walked::Full => {
-                self.hold_chunk(shared);
-                Ok(())
-            }
+            Walked::Full => self.hold_chunk(shared),
             Walked::End => {
-                self.hold_chunk(shared);
+                self.hold_chunk(shared)?;
                 self.end_rows(shared);
                 Ok(())
             }
@@ -188,20 +191,33 @@ impl Script {
     }
 
     /// Puts the chunk aside; passes on what waits once it is more than may wait.
-    fn hold_chunk(&mut self, shared: &mut Shared) {
+    fn hold_chunk(&mut self, shared: &mut Shared) -> Result<(), Error> {
+        let limit = shared.options.statement_limit;
         let Some(inserting) = &mut self.inserting else {
-            return;
+            return Ok(());
         };
         let chunk = std::mem::take(&mut inserting.walk.chunk);
         inserting.held_bytes += chunk.tuples.len();
+        inserting.asking = inserting.asking.merged(chunk.asking);
         inserting.held.push((chunk, inserting.first.clone()));
-        if inserting.released || inserting.held_bytes > shared.options.statement_limit {
+        if inserting.released || inserting.held_bytes > limit {
+            if inserting.asking.is_one(inserting.is_plain()) {
+                let what = format!(
+                    "rows some of which the server numbers, in an INSERT longer than {limit} bytes that cannot be cut without other numbers: cut it up, or write the numbers into the rows"
+                );
+                return Err(Error::Refused {
+                    at: inserting.at.clone(),
+                    what,
+                    head: excerpt(&inserting.known.head.text),
+                });
+            }
             inserting.released = true;
             let known = Arc::clone(&inserting.known);
             for (chunk, position) in std::mem::take(&mut inserting.held) {
                 self.pass(&known, chunk, position, shared);
             }
         }
+        Ok(())
     }
 
     /// The statement is over, with nothing after its rows.
@@ -210,7 +226,8 @@ impl Script {
             return;
         };
         let alone = !inserting.released && inserting.held.len() == 1;
-        for (mut chunk, position) in inserting.held {
+        let one = inserting.asking.is_one(inserting.is_plain());
+        for (mut chunk, position) in together(inserting.held, one) {
             chunk.lone = alone && chunk.count == 1;
             self.pass(&inserting.known, chunk, position, shared);
         }
@@ -233,7 +250,7 @@ impl Script {
                 return Err(self.malformed(at, "this cannot follow a VALUES list"));
             }
         };
-        self.hold_chunk(shared);
+        self.hold_chunk(shared)?;
         let Some(inserting) = self.inserting.take() else {
             return Ok(());
         };
@@ -249,7 +266,10 @@ impl Script {
         self.known = None;
         if is_on_duplicate(&tail, &inserting) {
             self.pass_gathered(shared);
-            if let Err(what) = refuse_looking_back(&running(&tail, inserting.known.meaning.mode)) {
+            let tokens = running(&tail, inserting.known.meaning.mode);
+            let judged =
+                refuse_several_in_tail(&tokens).and_then(|()| refuse_looking_back(&tokens));
+            if let Err(what) = judged {
                 return Err(Error::Refused {
                     at: inserting.at,
                     what,
@@ -265,10 +285,7 @@ impl Script {
 
     /// Counts a chunk and joins it to the rows before it, or passes those on.
     fn pass(&mut self, known: &Arc<Known>, chunk: Chunk, position: Position, shared: &mut Shared) {
-        shared
-            .catalog
-            .digests
-            .rows(&known.table, chunk.sum, chunk.count, chunk.bytes);
+        shared.catalog.digests.rows(&known.table, chunk.sum, &chunk);
         let limit = shared.options.chunk_bytes;
         match &mut self.gathered {
             Some(gathered)
@@ -319,6 +336,7 @@ fn rows(head: Arc<InsertHead>, chunk: Chunk, position: Position) -> Item {
         count,
         order,
         lone,
+        whole,
         ..
     } = chunk;
     Item::Rows(Rows {
@@ -328,7 +346,28 @@ fn rows(head: Arc<InsertHead>, chunk: Chunk, position: Position) -> Item {
         position,
         order: order.public(),
         lone,
+        whole,
     })
+}
+
+impl Inserting {
+    /// Whether no duplicate may give back the number it was offered.
+    fn is_plain(&self) -> bool {
+        self.known.meaning.verb == Verb::Insert
+    }
+}
+
+/// The chunks of an INSERT, in one where they must stay in one.
+fn together(held: Vec<(Chunk, Position)>, one: bool) -> Vec<(Chunk, Position)> {
+    let mut held = held.into_iter();
+    match held.next() {
+        Some((mut all, position)) if one => {
+            held.for_each(|(chunk, _)| all.append(&chunk));
+            all.whole = true;
+            vec![(all, position)]
+        }
+        first => first.into_iter().chain(held).collect(),
+    }
 }
 
 /// Whether the text begins with this head again, and a tuple follows.
@@ -350,11 +389,18 @@ fn is_on_duplicate(tail: &[u8], inserting: &Inserting) -> bool {
 }
 
 fn pass_on_duplicate(inserting: Inserting, tail: Bytes, shared: &mut Shared) {
-    let Inserting { known, held, .. } = inserting;
+    let Inserting {
+        known,
+        held,
+        asking,
+        ..
+    } = inserting;
     // Variables live on the dump's own session, and only it asks tables that others fill.
-    let expressions = running(&tail, known.meaning.mode)
-        .iter()
-        .any(|token| token.kind == TokenKind::Variable || token.is("SELECT"));
+    let tokens = running(&tail, known.meaning.mode);
+    let variable = tokens.iter().any(|token| token.kind == TokenKind::Variable);
+    let expressions = variable || asks(&tokens);
+    let computed = is_computed(&tokens);
+    drop(tokens);
     let alone = held.len() == 1;
     let mut number = shared.catalog.digests.count(&known.table);
     let seed = digest::seed(&[&known.meaning.seed.to_le_bytes(), &tail]);
@@ -362,7 +408,7 @@ fn pass_on_duplicate(inserting: Inserting, tail: Bytes, shared: &mut Shared) {
         tail: Some(tail),
         ..InsertHead::clone(&known.head)
     });
-    for (mut chunk, position) in held {
+    for (mut chunk, position) in together(held, asking.is_one(false)) {
         let mut sum = 0_u128;
         let mut walk = Tuples::new(known.meaning.mode.no_backslash_escapes);
         // The tuples were walked once already: they are well formed.
@@ -371,10 +417,8 @@ fn pass_on_duplicate(inserting: Inserting, tail: Bytes, shared: &mut Shared) {
             number += 1;
             Ok(())
         });
-        shared
-            .catalog
-            .digests
-            .rows(&known.table, sum, chunk.count, chunk.bytes);
+        chunk.computed |= computed;
+        shared.catalog.digests.rows(&known.table, sum, &chunk);
         chunk.order = chunk.order.merged(Order {
             expressions,
             reason: Some("ON DUPLICATE KEY UPDATE"),

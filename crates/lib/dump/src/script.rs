@@ -14,6 +14,7 @@ use crate::phrase::running;
 use crate::proof::Proof;
 use crate::rows::{Gathered, Inserting, Known};
 use crate::session::{Session, refuse_looking_back};
+use crate::single::refuse_several;
 use crate::transaction::Transaction;
 use crate::window::Window;
 use crate::{Class, Error, Existing, Item, Options, Position, Statement};
@@ -271,10 +272,13 @@ impl Script {
         let mode = self.mode();
         let tokens = running(&text, mode);
         let looks_back = match class {
-            Class::Session | Class::Other | Class::SetSequence(_) => refuse_looking_back(&tokens),
+            Class::Session | Class::Other { .. } | Class::SetSequence(_) => {
+                refuse_looking_back(&tokens)
+            }
             _ => Ok(()),
         };
-        let followed = looks_back
+        let followed = refuse_several(&class, &tokens, self.session.is_oracle())
+            .and(looks_back)
             .and_then(|()| self.transaction.apply(&class, &tokens, &at))
             .and_then(|()| self.session.apply(&tokens));
         if let Err(what) = followed {
@@ -293,6 +297,18 @@ impl Script {
                 position: at.clone(),
                 existing: Existing::default(),
             }));
+        }
+        let aside = matches!(
+            class,
+            Class::Session
+                | Class::Transaction
+                | Class::Lock
+                | Class::ServerState
+                | Class::UseDatabase(_)
+                | Class::Empty
+        );
+        if !aside {
+            self.session.goes_on();
         }
         if matches!(class, Class::AlterDatabase(_)) {
             self.session
@@ -384,7 +400,8 @@ const EXCERPT: usize = 80;
 
 /// The beginning of a text for an error: one short line, up to the first string, since that may be
 /// a password or a person's data.
-pub(crate) fn excerpt(text: &[u8]) -> String {
+#[must_use]
+pub fn excerpt(text: &[u8]) -> String {
     let head = &text[..text.len().min(EXCERPT)];
     let head = head
         .split(|byte| matches!(byte, b'\'' | b'"' | b'\n' | 0))

@@ -1,11 +1,12 @@
 //! The session a dump builds up by its SET statements, as far as reading and digests depend on it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use pilotfish_sql::Flavour;
 use pilotfish_sql::mysql::{Mode, Token, TokenKind, unescape};
 
 use crate::assignment::{Assignment, Target, Variable, assignments, variable};
+use crate::classify::is_server_state;
 
 /// Character sets in which `\` can be the second byte of a character: without decoding, nobody can
 /// tell where a string ends.
@@ -35,12 +36,32 @@ const OF_THE_MOMENT: [(&str, &[&str]); 8] = [
     ("auto_increment_offset", &["1"]),
 ];
 
+/// Settings that change neither what a row says nor what a definition does.
+const IDLE: [&str; 14] = [
+    "autocommit",
+    "character_set_results",
+    "foreign_key_checks",
+    "innodb_lock_wait_timeout",
+    "lock_wait_timeout",
+    "max_statement_time",
+    "net_read_timeout",
+    "net_write_timeout",
+    "sql_notes",
+    "sql_quote_show_create",
+    "sql_warnings",
+    "transaction_isolation",
+    "unique_checks",
+    "wait_timeout",
+];
+
 /// What the server has until the dump says otherwise.
 const DEFAULT: &str = "default";
 
 /// Bits of a numeric `sql_mode`, the same in both servers.
 mod bits {
     pub(super) const ANSI_QUOTES: u64 = 1 << 2;
+    /// Unused in MySQL.
+    pub(super) const ORACLE: u64 = 1 << 9;
     pub(super) const NO_AUTO_VALUE_ON_ZERO: u64 = 1 << 19;
     pub(super) const NO_BACKSLASH_ESCAPES: u64 = 1 << 20;
 }
@@ -58,6 +79,7 @@ struct Flags {
     no_backslash_escapes: bool,
     ansi_quotes: bool,
     no_auto_value_on_zero: bool,
+    oracle: bool,
 }
 
 /// A session's settings that matter here.
@@ -69,10 +91,14 @@ pub(crate) struct Session {
     client: Value,
     connection: Value,
     database_collation: String,
+    /// Others that may shape rows or definitions, where they are not what the server has.
+    others: BTreeMap<String, String>,
     user: BTreeMap<String, Value>,
-    /// `@OLD_..` variables that hold a setting to be restored.
-    saved: BTreeSet<String>,
+    /// `@OLD_..` variables that hold a setting to be restored; whether it was saved at the dump's top.
+    saved: BTreeMap<String, bool>,
     restored: bool,
+    /// Definitions or rows came since the top.
+    underway: bool,
 }
 
 impl Session {
@@ -94,9 +120,11 @@ impl Session {
             client: Value::new(charset),
             connection: Value::new(charset),
             database_collation: DEFAULT.to_owned(),
+            others: BTreeMap::new(),
             user: BTreeMap::new(),
-            saved: BTreeSet::new(),
+            saved: BTreeMap::new(),
             restored: false,
+            underway: false,
         }
     }
 
@@ -114,6 +142,11 @@ impl Session {
         !self.sql_mode.flags.no_auto_value_on_zero
     }
 
+    /// Whether stored programs are written in Oracle's way (MariaDB).
+    pub(crate) const fn is_oracle(&self) -> bool {
+        self.sql_mode.flags.oracle
+    }
+
     /// The settings that decide what a definition or a row means, as one text for digests.
     pub(crate) fn key(&self) -> String {
         let Self {
@@ -122,20 +155,32 @@ impl Session {
             client,
             connection,
             database_collation,
+            others,
             ..
         } = self;
-        format!(
+        let mut key = format!(
             "sql_mode={}\ntime_zone={}\nclient={}\nconnection={}\ndatabase={database_collation}\n",
             sql_mode.text, time_zone.text, client.text, connection.text
-        )
+        );
+        for (name, value) in others {
+            key.push_str(&format!("{name}={value}\n"));
+        }
+        key
     }
 
     /// A setting the dump saved and has not restored yet, and so has not come to its footer.
     pub(crate) fn unrestored(&self) -> Option<&str> {
-        self.saved.first().map(String::as_str)
+        self.saved.keys().next().map(String::as_str)
     }
 
-    /// Whether saved settings were restored, as a dump's footer does.
+    /// A definition or rows come: what was restored so far was no footer.
+    pub(crate) const fn goes_on(&mut self) {
+        self.underway = true;
+        self.restored = false;
+    }
+
+    /// Whether settings that were saved at the top were restored, as a dump's footer does, and nothing
+    /// came after it.
     pub(crate) const fn restored(&self) -> bool {
         self.restored
     }
@@ -156,7 +201,7 @@ impl Session {
                 Target::System(name) => self.set_system(&name, value)?,
                 Target::User(name) => self.set_user(name, value),
                 // mysqldump --all-databases saves and restores INNODB_STATS_AUTO_RECALC so.
-                Target::Global(_) => self.note_restored(value),
+                Target::Global(name) => self.note_restored(&name, value),
                 Target::Transaction | Target::Account | Target::Unknown => {}
             }
         }
@@ -173,7 +218,7 @@ impl Session {
 
     fn set_system(&mut self, name: &str, tokens: &[Token<'_>]) -> Result<(), String> {
         let value = self.evaluate(tokens);
-        self.note_restored(tokens);
+        self.note_restored(name, tokens);
         refuse_the_moment(name, tokens)?;
         match name {
             "sql_mode" => self.sql_mode = self.evaluate_mode(tokens, value)?,
@@ -183,18 +228,28 @@ impl Session {
                 self.client = value;
             }
             "character_set_connection" | "collation_connection" => self.connection = value,
-            _ => {}
+            name if IDLE.contains(&name) || is_server_state(name) => {}
+            name if value.text == unset(name) || value.text == DEFAULT => {
+                self.others.remove(name);
+            }
+            name => {
+                self.others.insert(name.to_owned(), value.text);
+            }
         }
         Ok(())
     }
 
     /// A value that is nothing but a saved variable restores what was saved.
-    fn note_restored(&mut self, value: &[Token<'_>]) {
+    fn note_restored(&mut self, name: &str, value: &[Token<'_>]) {
         if let [token] = value
             && token.kind == TokenKind::Variable
             && let Variable::User(saved) = variable(token)
         {
-            self.restored |= self.saved.remove(&saved);
+            // mariadb-dump --no-autocommit saves and restores that one around the rows of each table.
+            let at_top = self.saved.remove(&saved) == Some(true) && name != "autocommit";
+            self.restored |= at_top;
+            // Another dump may follow in the same file.
+            self.underway &= !(at_top && self.saved.is_empty());
         }
     }
 
@@ -203,7 +258,7 @@ impl Session {
             .first()
             .is_some_and(|token| token.text.starts_with(b"@@"));
         if name.starts_with("old_") && saves {
-            self.saved.insert(name.clone());
+            self.saved.insert(name.clone(), !self.underway);
         }
         let value = self.evaluate(tokens);
         self.user.insert(name, value);
@@ -234,7 +289,12 @@ impl Session {
             "time_zone" => self.time_zone.clone(),
             "character_set_client" => self.client.clone(),
             "character_set_connection" | "collation_connection" => self.connection.clone(),
-            _ => Value::new(format!("@@{name}")),
+            _ => Value::new(
+                self.others
+                    .get(name)
+                    .cloned()
+                    .unwrap_or_else(|| unset(name)),
+            ),
         }
     }
 
@@ -313,6 +373,7 @@ impl Flags {
             flags.no_backslash_escapes |= mode == "NO_BACKSLASH_ESCAPES";
             flags.ansi_quotes |= ANSI_MODES.contains(&mode);
             flags.no_auto_value_on_zero |= mode == "NO_AUTO_VALUE_ON_ZERO";
+            flags.oracle |= mode == "ORACLE";
         }
         flags
     }
@@ -322,8 +383,14 @@ impl Flags {
             no_backslash_escapes: bits & bits::NO_BACKSLASH_ESCAPES != 0,
             ansi_quotes: bits & bits::ANSI_QUOTES != 0,
             no_auto_value_on_zero: bits & bits::NO_AUTO_VALUE_ON_ZERO != 0,
+            oracle: bits & bits::ORACLE != 0,
         }
     }
+}
+
+/// A setting that is as the server has it.
+fn unset(name: &str) -> String {
+    format!("@@{name}")
 }
 
 fn refuse_unsafe(charset: &str) -> Result<(), String> {
@@ -478,6 +545,24 @@ mod tests {
         let whole = session(&[save, "SET SQL_NOTES=@OLD_SQL_NOTES"]);
         assert!(whole.unrestored().is_none() && whole.restored());
         assert!(!session(&["SET @saved_cs_client = @@character_set_client"]).restored());
+        let mut between = whole;
+        between.goes_on();
+        assert!(!between.restored());
+        let later = [save, "SET SQL_NOTES=@OLD_SQL_NOTES"];
+        for statement in later {
+            between
+                .apply(&running(statement.as_bytes(), between.mode()))
+                .unwrap();
+        }
+        assert!(
+            !between.restored(),
+            "what is saved between two tables proves nothing"
+        );
+        let rows = [
+            "SET @OLD_AUTOCOMMIT=@@AUTOCOMMIT, @@AUTOCOMMIT=0",
+            "SET AUTOCOMMIT=@OLD_AUTOCOMMIT",
+        ];
+        assert!(!session(&rows).restored());
     }
 
     #[test]
@@ -488,6 +573,8 @@ mod tests {
             "SET NAMES latin1",
             "SET time_zone='+00:00'",
             "SET sql_mode='ANSI'",
+            "SET default_storage_engine=MyISAM",
+            "SET SESSION check_constraint_checks=0",
         ] {
             assert_ne!(session(&[text]).key(), base);
         }
@@ -495,6 +582,11 @@ mod tests {
             "SET @s = @@character_set_client",
             "SET character_set_client=latin1",
             "SET character_set_client=@s",
+        ];
+        assert_eq!(session(&there_and_back).key(), base);
+        let there_and_back = [
+            "SET @OLD_X = @@default_storage_engine, default_storage_engine=MyISAM",
+            "SET default_storage_engine=@OLD_X",
         ];
         assert_eq!(session(&there_and_back).key(), base);
     }

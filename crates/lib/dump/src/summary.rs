@@ -14,7 +14,8 @@ pub struct Summary {
     /// Digests of `view v`, `trigger t`, `procedure p`, `function f`, `package p`,
     /// `package body p`, `event e`, `sequence s`: definition and the session it is made under.
     pub objects: BTreeMap<String, String>,
-    /// Statements that are not understood change tables: no table can be judged or loaded alone.
+    /// Statements that are not understood change tables, or rows come from variables, questions, sequences
+    /// or the clock: no table can be judged or loaded alone.
     pub opaque: bool,
     /// Files of the directory that were left out, by name.
     pub ignored: Vec<String>,
@@ -32,8 +33,8 @@ pub enum Trailer {
 /// One table of a dump, so that two dumps of the same content agree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableDigest {
-    /// 32 hex digits over definition, session state and rows in any order; `AUTO_INCREMENT=n`,
-    /// comments and the cutting into INSERTs do not matter.
+    /// 32 hex digits over definition, session state and rows in any order; comments and the cutting into
+    /// INSERTs do not matter, `AUTO_INCREMENT=n` only where the server numbers rows.
     pub digest: String,
     /// Number of rows.
     pub rows: u64,
@@ -41,6 +42,8 @@ pub struct TableDigest {
     pub bytes: u64,
     /// Tables its foreign keys point at, named as in [`Summary::tables`].
     pub references: BTreeSet<String>,
-    /// What its `AUTO_INCREMENT=n` says; not part of the digest, as it changes by itself.
+    /// Sequences its columns draw from, named as in [`Summary::tables`].
+    pub draws: BTreeSet<String>,
+    /// What its `AUTO_INCREMENT=n` says; it changes by itself.
     pub counter: Option<u64>,
 }

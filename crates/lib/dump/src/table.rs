@@ -1,6 +1,6 @@
 //! What a table's definition says about its rows, and its text without what changes by itself.
 
-use pilotfish_sql::mysql::{Token, TokenKind};
+use pilotfish_sql::mysql::{Name, Token, TokenKind};
 
 use crate::phrase::{Phrase, at_commas};
 
@@ -12,11 +12,15 @@ pub(crate) struct Layout {
     auto_increment: Option<String>,
     /// Columns whose default draws from a sequence (MariaDB).
     drawn: Vec<String>,
+    /// The sequences they draw from.
+    pub(crate) sequences: Vec<Name>,
+    /// Columns came, went or changed since, one of them maybe into the place of another.
+    changed: bool,
     /// What `AUTO_INCREMENT=n` said last.
     pub(crate) counter: Option<u64>,
 }
 
-/// How an INSERT meets the columns that the server numbers.
+/// How an INSERT meets the AUTO_INCREMENT column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Numbering {
     /// No such column is known.
@@ -25,6 +29,17 @@ pub(crate) enum Numbering {
     Omitted,
     /// It is the literal at this place of each tuple.
     At(usize),
+    /// It is any of them, or left out.
+    Unknown,
+}
+
+/// Which rows of an INSERT draw from a sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Draws {
+    Never,
+    /// Those that say DEFAULT.
+    ByDefault,
+    Always,
 }
 
 /// Words that begin an element of a CREATE TABLE list which is no column, unless quoted.
@@ -64,10 +79,10 @@ impl Layout {
         if definition.iter().any(|token| token.is("AUTO_INCREMENT")) {
             self.auto_increment = Some(name.clone());
         }
-        let draws =
-            |pair: &[Token<'_>]| pair[0].is("NEXTVAL") || pair[0].is("NEXT") && pair[1].is("VALUE");
-        if definition.windows(2).any(draws) {
+        let sequences = drawn_from(definition);
+        if !sequences.is_empty() {
             self.drawn.push(name.clone());
+            self.sequences.extend(sequences);
         }
         if !definition.iter().any(|token| token.is("INVISIBLE")) {
             self.visible.push(name);
@@ -77,6 +92,12 @@ impl Layout {
     /// Follows `ALTER TABLE .. ADD | MODIFY | CHANGE column .. AUTO_INCREMENT`.
     pub(crate) fn alter(&mut self, tokens: &[Token<'_>]) {
         self.counter = counter(tokens).or(self.counter);
+        self.changed |= at_commas(tokens).into_iter().any(changes_columns);
+        let sequences = drawn_from(tokens);
+        if !sequences.is_empty() {
+            self.changed = true;
+            self.sequences.extend(sequences);
+        }
         for element in at_commas(tokens) {
             let Some(at) = element.iter().position(|token| token.is("AUTO_INCREMENT")) else {
                 continue;
@@ -101,20 +122,73 @@ impl Layout {
 
     /// How an INSERT with these columns is numbered.
     pub(crate) fn numbering(&self, columns: Option<&[String]>) -> Numbering {
-        let columns = columns.unwrap_or(&self.visible);
-        let place = |name: &String| {
-            columns
-                .iter()
-                .position(|column| column.eq_ignore_ascii_case(name))
+        let Some(name) = &self.auto_increment else {
+            return Numbering::None;
         };
-        if self.drawn.iter().any(|name| place(name).is_none()) {
-            return Numbering::Omitted;
-        }
-        match &self.auto_increment {
-            None => Numbering::None,
-            Some(name) => place(name).map_or(Numbering::Omitted, Numbering::At),
+        // A list says where the column is, as long as it has not got another name.
+        let place = match columns {
+            None if self.changed => None,
+            columns => self.place(name, columns),
+        };
+        match place {
+            Some(place) => Numbering::At(place),
+            None if self.changed => Numbering::Unknown,
+            None => Numbering::Omitted,
         }
     }
+
+    /// Which rows of an INSERT with these columns draw from a sequence.
+    pub(crate) fn draws(&self, columns: Option<&[String]>) -> Draws {
+        let left_out = |name: &String| self.place(name, columns).is_none();
+        if self.sequences.is_empty() {
+            Draws::Never
+        } else if self.changed || self.drawn.iter().any(left_out) {
+            Draws::Always
+        } else {
+            Draws::ByDefault
+        }
+    }
+
+    fn place(&self, name: &str, columns: Option<&[String]>) -> Option<usize> {
+        let mut columns = columns.unwrap_or(&self.visible).iter();
+        columns.position(|column| column.eq_ignore_ascii_case(name))
+    }
+}
+
+/// Whether an element of an ALTER TABLE adds, drops, moves or renames columns.
+fn changes_columns(element: &[Token<'_>]) -> bool {
+    const OTHERS: [&str; 3] = ["PARTITION", "SYSTEM", "PERIOD"];
+    let verb = element.iter().position(|token| {
+        ["ADD", "DROP", "CHANGE", "MODIFY", "RENAME"]
+            .iter()
+            .any(|verb| token.is(verb))
+    });
+    let Some(verb) = verb else {
+        return false;
+    };
+    let Some(next) = element.get(verb + 1) else {
+        return false;
+    };
+    let column = !OTHERS.iter().chain(&NO_COLUMN).any(|word| next.is(word));
+    next.is("COLUMN") || column && !element[verb].is("RENAME")
+}
+
+/// The sequences that an expression draws from: `NEXTVAL(s)`, `NEXT VALUE FOR s`, Oracle's `s.NEXTVAL`.
+fn drawn_from(tokens: &[Token<'_>]) -> Vec<Name> {
+    let named = |at: usize| {
+        let (token, rest) = (tokens.get(at)?, tokens.get(at + 1..)?);
+        let next = |place: usize, word: &str| rest.get(place).is_some_and(|token| token.is(word));
+        if token.is("NEXTVAL") && rest.first().is_some_and(|next| next.is_punctuation(b'(')) {
+            Phrase::new(&rest[1..]).name()
+        } else if token.is("NEXT") && next(0, "VALUE") && next(1, "FOR") {
+            Phrase::new(&rest[2..]).name()
+        } else if token.is("NEXTVAL") && at >= 2 && tokens[at - 1].is_punctuation(b'.') {
+            tokens[at - 2].name().map(Name::bare)
+        } else {
+            None
+        }
+    };
+    (0..tokens.len()).filter_map(named).collect()
 }
 
 /// Servers quote a column that is named as one of these words; `period` is no reserved word.
@@ -163,7 +237,7 @@ pub(crate) fn canonical(tokens: &[Token<'_>]) -> Vec<u8> {
 }
 
 /// What the last `AUTO_INCREMENT [=] n` among these tokens says.
-fn counter(tokens: &[Token<'_>]) -> Option<u64> {
+pub(crate) fn counter(tokens: &[Token<'_>]) -> Option<u64> {
     let counters = (0..tokens.len()).rev();
     let last = counters.map(|at| (at, counter_length(&tokens[at..])));
     let (at, length) = last.into_iter().find(|(_, length)| *length > 0)?;
@@ -225,7 +299,51 @@ mod tests {
         );
         let drawn = layout("CREATE TABLE t (a int DEFAULT nextval(`d`.`s`), b int)");
         assert_eq!(drawn.numbering(None), Numbering::None);
-        assert_eq!(drawn.numbering(Some(&["b".into()])), Numbering::Omitted);
+        assert_eq!(drawn.draws(None), Draws::ByDefault);
+        assert_eq!(drawn.draws(Some(&["b".into()])), Draws::Always);
+        assert_eq!(drawn.sequences.len(), 1);
+        for other in ["NEXT VALUE FOR s", "s.nextval"] {
+            let drawn = layout(&format!("CREATE TABLE t (a int DEFAULT ({other}), b int)"));
+            assert_eq!(drawn.sequences, [Name::bare("s")], "{other}");
+        }
+    }
+
+    #[test]
+    fn columns_that_move() {
+        let altered = |text: &str| {
+            let mut table = layout("CREATE TABLE t (a INT, id INT AUTO_INCREMENT KEY, v INT)");
+            table.alter(&running(text.as_bytes(), MYSQL));
+            (
+                table.numbering(None),
+                table.numbering(Some(&["v".into(), "id".into()])),
+            )
+        };
+        for text in [
+            "ALTER TABLE t DROP COLUMN a",
+            "ALTER TABLE t DROP a",
+            "ALTER TABLE t ADD KEY k (v), ADD b INT FIRST",
+            "ALTER TABLE t ADD (b INT, c INT)",
+            "ALTER TABLE t CHANGE v w INT FIRST",
+            "ALTER TABLE t MODIFY COLUMN v INT FIRST",
+            "ALTER TABLE t RENAME COLUMN v TO w",
+        ] {
+            assert_eq!(
+                altered(text),
+                (Numbering::Unknown, Numbering::At(1)),
+                "{text}"
+            );
+        }
+        for text in [
+            "ALTER TABLE t ADD UNIQUE KEY k (v), DROP FOREIGN KEY x",
+            "ALTER TABLE t RENAME KEY x TO y, AUTO_INCREMENT=5",
+            "ALTER TABLE t ADD PARTITION (PARTITION p VALUES LESS THAN (5))",
+        ] {
+            assert_eq!(
+                altered(text),
+                (Numbering::At(1), Numbering::At(1)),
+                "{text}"
+            );
+        }
     }
 
     #[test]
@@ -235,12 +353,15 @@ mod tests {
             b"ALTER TABLE `t` MODIFY `id` int NOT NULL AUTO_INCREMENT, AUTO_INCREMENT=5",
             MYSQL,
         ));
-        assert_eq!(table.numbering(None), Numbering::At(0));
+        let listed = ["id".to_owned(), "a".to_owned()];
+        assert_eq!(table.numbering(None), Numbering::Unknown);
+        assert_eq!(table.numbering(Some(&listed)), Numbering::At(0));
         table.alter(&running(
             b"ALTER TABLE t CHANGE COLUMN id a int AUTO_INCREMENT",
             MYSQL,
         ));
-        assert_eq!(table.numbering(None), Numbering::At(1));
+        assert_eq!(table.numbering(Some(&listed)), Numbering::At(1));
+        assert_eq!(table.numbering(Some(&listed[..1])), Numbering::Unknown);
     }
 
     #[test]

@@ -63,12 +63,10 @@ impl Transaction {
                     .any(|pair| pair[0].is("AND") && pair[1].is("CHAIN"));
                 self.begun = !is(0, "COMMIT") || chained;
             }
-            Class::Other
-                if ["INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"]
-                    .iter()
-                    .any(|verb| is(0, verb)) =>
-            {
-                self.change(at);
+            Class::Other { changes } if !defines(tokens) || is(0, "ANALYZE") => {
+                if !changes.is_empty() {
+                    self.change(at);
+                }
             }
             Class::Session | Class::UseDatabase(_) | Class::SetSequence(_) | Class::Empty => {}
             // A definition commits what comes before it.
@@ -88,6 +86,18 @@ impl Transaction {
             }
         }
     }
+}
+
+/// Whether the server commits before a statement that is not understood.
+fn defines(tokens: &[Token<'_>]) -> bool {
+    const VERBS: [&str; 9] = [
+        "CREATE", "ALTER", "DROP", "RENAME", "TRUNCATE", "ANALYZE", "OPTIMIZE", "CHECK", "REPAIR",
+    ];
+    let temporary = tokens.get(1).is_some_and(|token| token.is("TEMPORARY"));
+    let verb = tokens
+        .first()
+        .is_some_and(|verb| VERBS.iter().any(|word| verb.is(word)));
+    verb && !temporary
 }
 
 fn is_off(value: &Token<'_>) -> bool {

@@ -4,11 +4,12 @@ use pilotfish_sql::mysql::{
     Literal, Mode, Scan, dash_comment, scan_tuple, skip_comment, skip_line,
 };
 
+use crate::computed::is_computed;
 use crate::digest;
 use crate::frame::{LOOKAHEAD, View, is_blank};
 use crate::phrase::running;
 use crate::session::refuse_looking_back;
-use crate::table::Numbering;
+use crate::table::{Draws, Numbering};
 use crate::{RowOrder, Verb};
 
 /// What the tuples of an INSERT depend on.
@@ -17,6 +18,7 @@ pub(crate) struct Meaning {
     pub(crate) mode: Mode,
     pub(crate) verb: Verb,
     pub(crate) numbering: Numbering,
+    pub(crate) draws: Draws,
     pub(crate) zero_is_next: bool,
     pub(crate) seed: u64,
 }
@@ -32,8 +34,43 @@ pub(crate) struct Chunk {
     pub(crate) order: Order,
     /// A row of it was the only one of its INSERT.
     pub(crate) lone: bool,
-    /// So many of its rows ask for the next number.
-    pub(crate) numbered: u64,
+    /// All rows of its INSERT, which must stay in one; see [`Asking::is_one`].
+    pub(crate) whole: bool,
+    pub(crate) asking: Asking,
+    /// Its rows come from more than what they say: variables, other tables, sequences, the clock.
+    pub(crate) computed: bool,
+}
+
+/// How many rows of an INSERT ask for the next number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Asking {
+    rows: u64,
+    numbered: u64,
+    /// Only the server knows of some.
+    unknown: bool,
+}
+
+impl Asking {
+    pub(crate) const fn merged(self, other: Self) -> Self {
+        Self {
+            rows: self.rows + other.rows,
+            numbered: self.numbered + other.numbered,
+            unknown: self.unknown || other.unknown,
+        }
+    }
+
+    /// Whether any may.
+    pub(crate) const fn asks(self) -> bool {
+        self.unknown || self.numbered > 0
+    }
+
+    /// Whether the numbers depend on these rows being in one INSERT and no others. The server reserves
+    /// numbers for all rows of a statement: where not all ask for one, or a duplicate gives its own back,
+    /// some are lost at the end of each.
+    pub(crate) const fn is_one(self, plain: bool) -> bool {
+        let mixed = self.numbered > 0 && (self.numbered < self.rows || !plain);
+        self.unknown || mixed
+    }
 }
 
 /// What the rows of a chunk ask for; see [`RowOrder`].
@@ -150,20 +187,25 @@ impl Walk {
             mode,
             verb,
             numbering,
+            draws,
             zero_is_next,
             seed,
         } = self.meaning;
         let numbered = match numbering {
             Numbering::At(place) => place,
-            Numbering::None | Numbering::Omitted => usize::MAX,
+            Numbering::None | Numbering::Omitted | Numbering::Unknown => usize::MAX,
         };
         let mut place = 0;
-        let (mut expressions, mut looks_back) = (false, false);
+        let (mut expressions, mut looks_back, mut computed) = (false, false, false);
         let mut next_number = numbering == Numbering::Omitted;
+        let mut unknown = numbering == Numbering::Unknown;
+        let mut drawn = draws == Draws::Always;
         let scan = scan_tuple(data, open, mode.no_backslash_escapes, |literal| {
             expressions |= match literal {
                 Literal::Expression(text) => {
-                    looks_back |= refuse_looking_back(&running(text, mode)).is_err();
+                    let tokens = running(text, mode);
+                    looks_back |= refuse_looking_back(&tokens).is_err();
+                    computed |= is_computed(&tokens);
                     true
                 }
                 Literal::String { quote: b'"', .. } => mode.ansi_quotes,
@@ -171,18 +213,25 @@ impl Walk {
             };
             if place == numbered {
                 next_number = asks_for_number(&literal, zero_is_next);
+                unknown |= matches!(literal, Literal::Expression(_));
             }
+            drawn |= draws == Draws::ByDefault && literal == Literal::Default;
             place += 1;
         });
         let Scan::Complete(end) = scan else {
             return scan;
         };
         self.looks_back |= looks_back;
-        self.chunk.numbered += u64::from(next_number);
+        self.chunk.computed |= computed || drawn;
+        self.chunk.asking = self.chunk.asking.merged(Asking {
+            rows: 1,
+            numbered: next_number.into(),
+            unknown,
+        });
         let reason = match verb {
             Verb::Replace => Some("REPLACE"),
             Verb::InsertIgnore => Some("INSERT IGNORE"),
-            Verb::Insert if next_number => Some("the server numbers the rows"),
+            Verb::Insert if next_number || unknown || drawn => Some("the server numbers the rows"),
             Verb::Insert => None,
         };
         let tuple = &data[open..end];
@@ -210,11 +259,9 @@ impl Chunk {
         self.bytes += tuple.len() as u64;
     }
 
-    /// Whether the server numbers the rows of two INSERTs alike when they come in one. It reserves numbers
-    /// for all rows of a statement, and loses some where not all ask for one.
-    pub(crate) fn may_join(&self, other: &Self) -> bool {
-        let numbered = self.numbered + other.numbered;
-        numbered == 0 || numbered == self.count + other.count
+    /// Whether the server numbers the rows of two INSERTs alike when they come in one.
+    pub(crate) const fn may_join(&self, other: &Self) -> bool {
+        !self.whole && !other.whole && !self.asking.merged(other.asking).is_one(true)
     }
 
     /// Appends another chunk's rows.
@@ -225,7 +272,10 @@ impl Chunk {
         self.tuples.extend_from_slice(&other.tuples);
         self.count += other.count;
         self.lone |= other.lone;
-        self.numbered += other.numbered;
+        self.asking = self.asking.merged(other.asking);
+        self.computed |= other.computed;
+        self.sum = self.sum.wrapping_add(other.sum);
+        self.bytes += other.bytes;
         self.order = self.order.merged(other.order);
     }
 }

@@ -398,6 +398,8 @@ pub trait Worker: Send {
 pub struct RowBatch {
     /// A row of it was the only one of its INSERT: NULL where none may be is an error there.
     pub lone: bool,
+    /// They must stay in one INSERT: the numbers that the server gives them depend on it.
+    pub whole: bool,
     /// Table, unquoted.
     pub table: String,
     /// Column list, where the statement has one.

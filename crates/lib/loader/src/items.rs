@@ -14,8 +14,8 @@ pub(crate) enum Action {
     Leave,
     /// Run it on the dump's session.
     Session,
-    /// Run it alone: everything before must have happened.
-    Barrier,
+    /// Run it alone: everything before must have happened. It may fire triggers of tables of these names.
+    Barrier(BTreeSet<String>),
     /// A sequence is made or set.
     Sequence(String),
     CreateTable {
@@ -53,6 +53,8 @@ pub(crate) struct Selection {
     pub(crate) only: Option<BTreeSet<String>>,
     /// Not these.
     pub(crate) skip: BTreeSet<String>,
+    /// Which sequences; `None`: all of them, until it is known which are drawn from.
+    pub(crate) sequences: Option<BTreeSet<String>>,
 }
 
 impl Router {
@@ -113,6 +115,10 @@ impl Router {
             Class::DropTable { names } => self.drop_tables(names, at),
             Class::CreateSequence(name) | Class::SetSequence(name) => {
                 self.own(name, at)?;
+                let sequences = self.selection.sequences.as_ref();
+                if sequences.is_some_and(|sequences| !sequences.contains(&name.name)) {
+                    return Ok(Action::Leave);
+                }
                 Ok(Action::Sequence(name.name.clone()))
             }
             Class::CreateView {
@@ -142,7 +148,7 @@ impl Router {
                 format!("read {at}: the dump makes or changes accounts, which a load never does"),
             )
             .with_hint("dump without --system=users and without the mysql database")),
-            Class::Other => Ok(Action::Barrier),
+            Class::Other { changes } => Ok(Action::Barrier(changes.clone())),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What follows the swap: views, triggers, routines and events, as the dump leaves them at its end.
 
+use std::collections::BTreeSet;
+
 use pilotfish_dump::{Existing, Position};
 use pilotfish_engine::load::{Object, ObjectKind};
 use pilotfish_failure::{Failure, Kind};
@@ -7,9 +9,6 @@ use pilotfish_failure::{Failure, Kind};
 /// In the dump's order.
 #[derive(Debug, Default)]
 pub(crate) struct Later(Vec<Object>);
-
-/// Verbs of statements that fire triggers.
-const CHANGES: [&str; 5] = ["INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"];
 
 impl Later {
     /// Takes an object; one of the same name gives way only where the dump says so.
@@ -72,24 +71,17 @@ impl Later {
         }
     }
 
-    /// As [`Self::refuse_firing`], for a statement that names the table somewhere.
-    pub(crate) fn refuse_firing_on(&self, statement: &[u8], at: &Position) -> Result<(), Failure> {
-        let head = statement.trim_ascii_start();
-        let changes = CHANGES.iter().any(|verb| {
-            head.get(..verb.len())
-                .is_some_and(|word| word.eq_ignore_ascii_case(verb.as_bytes()))
-        });
-        let named = |table: &&String| {
-            let table = table.as_bytes();
-            statement
-                .windows(table.len().max(1))
-                .any(|part| part == table)
-        };
-        let mut tables = self.0.iter().filter_map(|object| object.table.as_ref());
-        match tables.find(named).filter(|_| changes) {
-            None => Ok(()),
-            Some(table) => self.refuse_firing(table, at),
-        }
+    /// As [`Self::refuse_firing`], for a statement that may change any of these.
+    pub(crate) fn refuse_firing_on(
+        &self,
+        changes: &BTreeSet<String>,
+        at: &Position,
+    ) -> Result<(), Failure> {
+        let watched = self.0.iter().filter_map(|object| object.table.as_ref());
+        let mut changed = watched.filter(|table| changes.contains(*table));
+        changed
+            .next()
+            .map_or(Ok(()), |table| self.refuse_firing(table, at))
     }
 
     pub(crate) fn into_objects(self) -> Vec<Object> {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use pilotfish_dump::{Existing, Item, Position, RowOrder, Rows, Statement, Verb};
+use pilotfish_dump::{Existing, Item, Position, RowOrder, Rows, Statement, Verb, excerpt};
 use pilotfish_engine::load::{Completed, Object, RowBatch, SessionState, Stage};
 use pilotfish_failure::{Context as _, Failure, Kind};
 use tokio_util::sync::CancellationToken;
@@ -146,7 +146,7 @@ impl<'a> Pipeline<'a> {
             Action::DropDatabase if self.begun => Err(filled_before(at)),
             Action::Leave | Action::DropDatabase => Ok(()),
             Action::Session => self.run(&statement).await,
-            Action::Barrier => self.barrier(&statement).await,
+            Action::Barrier(changes) => self.barrier(&changes, &statement).await,
             Action::Sequence(name) => {
                 self.sequences.insert(name);
                 self.run(&statement).await
@@ -205,9 +205,12 @@ impl<'a> Pipeline<'a> {
     }
 
     /// Runs what is not understood: everything before it has happened.
-    async fn barrier(&mut self, statement: &Statement) -> Result<(), Failure> {
-        self.later
-            .refuse_firing_on(&statement.text, &statement.position)?;
+    async fn barrier(
+        &mut self,
+        changes: &BTreeSet<String>,
+        statement: &Statement,
+    ) -> Result<(), Failure> {
+        self.later.refuse_firing_on(changes, &statement.position)?;
         self.drain_all().await?;
         let reached = self.stage.execute_opaque(&statement.text).await;
         for name in reached.context(doing(statement))? {
@@ -372,6 +375,7 @@ fn batch(rows: Rows, table: String, session: Arc<SessionState>) -> RowBatch {
         rows: rows.count,
         ordered: rows.order != RowOrder::Free,
         lone: rows.lone,
+        whole: rows.whole,
         session,
     }
 }
@@ -390,16 +394,4 @@ fn stopped() -> Failure {
 
 fn doing(statement: &Statement) -> String {
     format!("run {}: {}", statement.position, excerpt(&statement.text))
-}
-
-/// The beginning of a statement, for messages.
-fn excerpt(text: &[u8]) -> String {
-    const LENGTH: usize = 80;
-    let head = String::from_utf8_lossy(&text[..text.len().min(LENGTH * 4)]);
-    let line: String = head.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut short: String = line.chars().take(LENGTH).collect();
-    if short.len() < line.len() || text.len() > LENGTH * 4 {
-        short.push_str("...");
-    }
-    short
 }

@@ -89,6 +89,7 @@ pub(crate) async fn decide(
     );
     plan.unchanged.retain(|table| !plan.load.contains(table));
     refuse_lost_parents(&plan, &edges)?;
+    take_sequences(&mut plan, live, summary, options);
     Ok(plan)
 }
 
@@ -169,20 +170,37 @@ fn refuse_unknown_names(
     if summary.opaque && !options.selects_all() {
         return Err(Failure::new(
             Kind::Config,
-            "the dump changes rows by statements such as UPDATE or INSERT .. SELECT: --only and --skip cannot cut it",
+            "the dump makes rows of what stands elsewhere (UPDATE, INSERT .. SELECT, variables, questions, sequences, NOW()): --only and --skip cannot cut it",
         ));
     }
     Ok(())
 }
 
-/// Names of the dump's sequences.
-pub(crate) fn sequences(summary: &Summary) -> BTreeSet<String> {
-    summary
-        .objects
-        .keys()
-        .filter_map(|key| key.strip_prefix("sequence "))
-        .map(str::to_owned)
-        .collect()
+/// A staged table draws from a staged sequence, whatever became of the live one; other sequences are loaded
+/// where the dump says something new of them, and go on where they are.
+fn take_sequences(plan: &mut Plan, live: &Release, summary: &Summary, options: &Options) {
+    let staged = plan.load.iter().filter_map(|name| summary.tables.get(name));
+    let drawn: BTreeSet<String> = staged.flat_map(|table| table.draws.clone()).collect();
+    for (key, digest) in &summary.objects {
+        let Some(name) = key.strip_prefix("sequence ") else {
+            continue;
+        };
+        let recorded = live.tables.get(name);
+        let selected = options.selects_all() || options.only.contains(name);
+        let changed = recorded.is_none_or(|record| record.digest != *digest);
+        if drawn.contains(name) || (selected && changed) {
+            plan.kept.remove(name);
+            plan.unchanged.remove(name);
+            plan.load.insert(name.to_owned());
+        } else if recorded.is_some() {
+            let set = if selected {
+                &mut plan.unchanged
+            } else {
+                &mut plan.kept
+            };
+            set.insert(name.to_owned());
+        }
+    }
 }
 
 fn compare(live: &Release, summary: &Summary, options: &Options) -> Plan {
@@ -199,10 +217,12 @@ fn compare(live: &Release, summary: &Summary, options: &Options) -> Plan {
             plan.load.insert(name.clone());
         }
     }
-    // A staged table draws from a staged sequence, so all of them take part each time.
-    plan.load.extend(sequences(summary));
+    take_sequences(&mut plan, live, summary, options);
     for name in live.tables.keys() {
-        if !summary.tables.contains_key(name) && !plan.load.contains(name) {
+        let known = [&plan.load, &plan.unchanged, &plan.kept]
+            .iter()
+            .any(|set| set.contains(name));
+        if !summary.tables.contains_key(name) && !known {
             let set = if options.selects(name) {
                 &mut plan.retire
             } else {

@@ -282,10 +282,12 @@ impl<'a> Opened<'a> {
             Some(plan) => Selection {
                 only: Some(plan.load.clone()),
                 skip: BTreeSet::new(),
+                sequences: Some(plan.load.clone()),
             },
             None => Selection {
                 only: (!self.options.only.is_empty()).then(|| self.options.only.clone()),
                 skip: self.options.skip.clone(),
+                sequences: None,
             },
         };
         let own = self

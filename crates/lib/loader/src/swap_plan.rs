@@ -23,8 +23,8 @@ pub(crate) fn draw(
     let swap = staged
         .tables
         .keys()
-        .filter(|table| plan.load.contains(*table))
         .chain(&staged.sequences)
+        .filter(|name| plan.load.contains(*name))
         .cloned()
         .collect();
     let objects = objects(plan, staged, summary, options)?;
@@ -69,7 +69,8 @@ fn records(
         };
         tables.insert(name.clone(), record);
     }
-    for name in &staged.sequences {
+    let sequences = staged.sequences.iter();
+    for name in sequences.filter(|name| plan.load.contains(*name)) {
         let known = summary.objects.get(&format!("sequence {name}"));
         let record = TableRecord {
             digest: known.cloned().unwrap_or_default(),

@@ -19,6 +19,17 @@ fn bare(name: &str) -> Name {
     Name::bare(name)
 }
 
+/// Not understood, and no change of rows.
+fn asks() -> Class {
+    changes(&[])
+}
+
+fn changes(names: &[&str]) -> Class {
+    Class::Other {
+        changes: names.iter().map(|name| (*name).to_owned()).collect(),
+    }
+}
+
 #[test]
 fn sessions_transactions_and_server_state() {
     for (text, expected) in [
@@ -47,11 +58,22 @@ fn sessions_transactions_and_server_state() {
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
             Class::Transaction,
         ),
+        ("SET @n = (SELECT 1)", asks()),
+        ("SET @n = (TABLE a)", asks()),
+        ("SET @n = (VALUES ROW(1))", asks()),
         ("SET PASSWORD FOR a = 'x'", Class::Account),
         ("SET DEFAULT ROLE ALL TO a", Class::Account),
         (
             "SET STATEMENT max_statement_time=1 FOR DELETE FROM t",
-            Class::Other,
+            changes(&[
+                "DELETE",
+                "FOR",
+                "FROM",
+                "SET",
+                "STATEMENT",
+                "max_statement_time",
+                "t",
+            ]),
         ),
         ("START TRANSACTION", Class::Transaction),
         ("COMMIT", Class::Transaction),
@@ -63,8 +85,13 @@ fn sessions_transactions_and_server_state() {
         ("GRANT ALL ON *.* TO a", Class::Account),
         ("CREATE USER a", Class::Account),
         ("/*!80000 SET x=1 */", Class::Empty),
-        ("DELETE FROM t", Class::Other),
-        ("INSERT INTO t SELECT 1", Class::Other),
+        ("DELETE FROM t", changes(&["DELETE", "FROM", "t"])),
+        (
+            "/*!40000 UPDATE `a b`*/ SET x=1",
+            changes(&["SET", "UPDATE", "a b", "x"]),
+        ),
+        ("ANALYZE UPDATE t", changes(&["ANALYZE", "UPDATE", "t"])),
+        ("TRUNCATE t", asks()),
     ] {
         assert_eq!(class(text), expected, "{text}");
     }
@@ -90,11 +117,15 @@ fn tables() {
     for other in [
         "CREATE TABLE t AS SELECT 1",
         "CREATE TABLE t (a int) SELECT 1",
+        "CREATE TABLE t (a int) TABLE u",
+        "CREATE TABLE t TABLE u",
+        "CREATE TABLE t (a int) AS VALUES ROW(1)",
+        "CREATE TABLE t (a int) VALUES (1)",
         "CREATE TABLE t LIKE u",
         "CREATE TABLE t (LIKE u)",
         "CREATE TEMPORARY TABLE t (a int)",
     ] {
-        assert_eq!(class(other), Class::Other, "{other}");
+        assert_eq!(class(other), asks(), "{other}");
     }
     let switch = |text, expected| {
         let Class::AlterTable {
@@ -190,7 +221,7 @@ fn stored_programs_and_sequences() {
     }
     assert_eq!(
         class("CREATE FUNCTION f RETURNS STRING SONAME 'x.so'"),
-        Class::Other
+        asks()
     );
     let event = "/*!50106 CREATE*/ /*!50117 DEFINER=`r`@`h`*/ /*!50106 EVENT `e` ON SCHEDULE EVERY 1 DAY DO SELECT 1 */";
     assert_eq!(class(event), Class::CreateEvent(bare("e")));
@@ -206,7 +237,7 @@ fn stored_programs_and_sequences() {
         class("SELECT SETVAL(`s`, 1001, 0)"),
         Class::SetSequence(bare("s"))
     );
-    assert_eq!(class("SELECT SETVAL(s, f(1)), g()"), Class::Other);
+    assert_eq!(class("SELECT SETVAL(s, f(1)), g()"), asks());
     assert_eq!(
         class("DROP TRIGGER IF EXISTS x"),
         Class::DropTrigger(Name::bare("x"))

@@ -113,6 +113,7 @@ impl Scene {
         let session = stage.session().await?;
         Ok(RowBatch {
             lone: false,
+            whole: false,
             rows: rows.len() as u64,
             ..batch(&session, table, &self.fixture.tuples(rows))
         })
@@ -342,6 +343,7 @@ pub(super) fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
 pub(super) fn batch(session: &Arc<SessionState>, table: &str, tuples: &str) -> RowBatch {
     RowBatch {
         lone: false,
+        whole: false,
         table: table.to_owned(),
         columns: None,
         verb: "INSERT",

@@ -287,6 +287,7 @@ impl Bench {
 fn batch(table: &str, tuple: &str, session: &Arc<SessionState>) -> RowBatch {
     RowBatch {
         lone: false,
+        whole: false,
         table: table.to_owned(),
         columns: None,
         verb: "INSERT",

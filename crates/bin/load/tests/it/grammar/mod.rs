@@ -4,7 +4,9 @@
 //! The client gets each fixture as the official images' entrypoints give it; see [`fixture`] for the
 //! fixtures' format.
 
+mod again;
 mod fixture;
+mod long;
 
 use std::fs::File;
 
@@ -50,12 +52,7 @@ fn mysql_9_7_makes_of_a_dump_what_the_client_makes() {
 }
 
 fn compare_all(kind: ServerKind, ways: &[Rows]) {
-    let world = World::new();
-    let pair = Pair {
-        client: Server::start(kind, &world, QUICK),
-        load: Server::start(kind, &world, QUICK),
-        world,
-    };
+    let pair = Pair::start(kind);
     for server in [&pair.client, &pair.load] {
         server.sql("CREATE USER 'dumper'@'localhost'; GRANT ALL ON app.* TO 'dumper'@'localhost'");
     }
@@ -98,6 +95,15 @@ struct Content {
 }
 
 impl Pair {
+    fn start(kind: ServerKind) -> Self {
+        let world = World::new();
+        Self {
+            client: Server::start(kind, &world, QUICK),
+            load: Server::start(kind, &world, QUICK),
+            world,
+        }
+    }
+
     /// What the client made of a dump, or what it complained about.
     fn by_client(&self, case: &Case) -> Result<Content, String> {
         let server = &self.client;

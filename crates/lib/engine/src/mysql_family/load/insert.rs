@@ -62,8 +62,13 @@ async fn insert_all(
     let (mut affected, mut before) = (0, 0);
     for (rows, count) in pack(batch, room)? {
         if rows.len() > limit {
+            let what = if batch.whole {
+                "an INSERT whose rows the server numbers together, into"
+            } else {
+                "a row of"
+            };
             return Err(Error::Config(format!(
-                "a row of {} needs {} bytes in one packet and the server takes {packet}: raise max_allowed_packet",
+                "{what} {} needs {} bytes in one packet and the server takes {packet}: raise max_allowed_packet",
                 batch.table,
                 rows.len()
             )));
@@ -127,7 +132,7 @@ fn insert_head(schema: &str, batch: &RowBatch) -> String {
 /// Cuts a batch between tuples, each part at most `room` bytes where tuples allow, with its rows.
 fn pack(batch: &RowBatch, room: usize) -> Result<Vec<(&[u8], u64)>, Error> {
     let all: &[u8] = &batch.tuples;
-    if all.len() <= room {
+    if all.len() <= room || batch.whole {
         return Ok(vec![(all, batch.rows)]);
     }
     let base = all.as_ptr() as usize;
@@ -168,6 +173,7 @@ mod tests {
     fn batches_are_cut_between_tuples() {
         let batch = RowBatch {
             lone: false,
+            whole: false,
             table: "t".to_owned(),
             columns: None,
             verb: "INSERT",
@@ -186,5 +192,10 @@ mod tests {
             pack(&batch, 18).unwrap(),
             [(&b"(1,'a'),(2,'),(')"[..], 2), (b"(3,'c')", 1)]
         );
+        let whole = RowBatch {
+            whole: true,
+            ..batch
+        };
+        assert_eq!(pack(&whole, 8).unwrap(), [(&whole.tuples[..], 3)]);
     }
 }
