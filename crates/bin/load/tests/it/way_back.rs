@@ -179,3 +179,25 @@ fn the_same_content_again_leaves_the_way_back_alone() {
         .run()
         .fails_with(65, "rolled back");
 }
+
+#[test]
+fn sequences_that_stay_as_they_are_leave_the_way_back_alone() {
+    let (world, server) = mariadb(&[]);
+    let release = |name: &str, number: u32| {
+        let text = format!(
+            "CREATE SEQUENCE s START WITH 5;\nDO SETVAL(s, 7, 0);\n\
+             CREATE TABLE a (id INT PRIMARY KEY, release_no INT);\nINSERT INTO a VALUES (1,{number});\n\
+             -- made as {name}\n"
+        );
+        let dump = world.write(name, text);
+        let _ = load(&server).arg(dump).arg("--into=app").run().success();
+    };
+    release("first.sql", 1);
+    assert_eq!(server.sql("SELECT NEXTVAL(app.s)").trim(), "7");
+    release("second.sql", 2);
+    release("twin.sql", 2);
+    // It went on where it was, since no table draws from it.
+    assert_eq!(server.sql("SELECT NEXTVAL(app.s)").trim(), "8");
+    let _ = verb(&server, &["rollback"]).success();
+    assert_eq!(release_no(&server), "1");
+}
