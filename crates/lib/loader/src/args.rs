@@ -66,6 +66,13 @@ pub struct LoadArgs {
     /// Accept rows whose foreign keys lead nowhere; the check is left out
     #[arg(long, hide_short_help = true, env = "PILOTFISH_ALLOW_ORPHANS")]
     allow_orphans: bool,
+    /// On MySQL swap tables other than InnoDB too; a crash in the swap LOSES some
+    #[arg(
+        long,
+        hide_short_help = true,
+        env = "PILOTFISH_ALLOW_NON_TRANSACTIONAL"
+    )]
+    allow_non_transactional: bool,
     /// Whose rights views, triggers and routines run with
     #[arg(
         long,
@@ -136,6 +143,7 @@ impl LoadArgs {
             adopt: self.adopt,
             overwrite_modified: self.overwrite_modified,
             allow_orphans: self.allow_orphans,
+            allow_non_transactional: self.allow_non_transactional,
             no_binlog: self.no_binlog,
             definer: self.definer,
             sha256,

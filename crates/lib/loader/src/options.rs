@@ -34,6 +34,8 @@ pub struct Options {
     pub overwrite_modified: bool,
     /// Rows whose parents are not there may go live.
     pub allow_orphans: bool,
+    /// Tables may be swapped of which a crash of the server in the swap would leave a part.
+    pub allow_non_transactional: bool,
     /// Keep the rows out of the binary log.
     pub no_binlog: bool,
     /// Whose rights views, triggers and routines run with.

@@ -7,7 +7,6 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 use pilotfish_sql::mysql::quote;
 
-use super::follow_up::is_there;
 use super::ledger::{self, Content};
 use super::lock::Lock;
 use super::names::{Marker, literal, qualified};
@@ -71,12 +70,13 @@ impl MysqlTarget {
         Ok(tables.into_iter().collect())
     }
 
-    /// Triggers in the live database: name and table.
+    /// Triggers in the live database, name and table: those of one table in the order in which they fire.
     pub(super) async fn live_triggers(&mut self) -> Result<Vec<(String, String)>, Error> {
         Ok(self
             .conn
             .query(format!(
-                "SELECT trigger_name, event_object_table FROM information_schema.triggers WHERE trigger_schema = {}",
+                "SELECT trigger_name, event_object_table FROM information_schema.triggers WHERE trigger_schema = {} \
+                 ORDER BY event_object_table, action_timing, event_manipulation, action_order",
                 literal(&self.access.names.live)
             ))
             .await?)
@@ -293,7 +293,7 @@ impl Target for MysqlTarget {
         let database = self.access.names.live.clone();
         let tables = self.tables_of(&database).await?;
         let objects = objects_of(self).await?;
-        let gone = live.objects.keys().filter(|key| !is_there(&objects, key));
+        let gone = live.objects.keys().filter(|key| !objects.have(key));
         Ok(live
             .tables
             .keys()
