@@ -26,6 +26,7 @@ mod reader;
 mod rows;
 mod script;
 mod session;
+mod sniff;
 mod stored;
 mod summary;
 mod table;
@@ -38,5 +39,6 @@ pub use item::{
     Class, Existing, InsertHead, Item, Position, RoutineKind, RowOrder, Rows, Statement, Verb,
 };
 pub use reader::{Options, Reader};
-pub use stored::{Source, identify};
+pub use sniff::looks_like_a_dump;
+pub use stored::{Source, identify, is_read};
 pub use summary::{Summary, TableDigest, Trailer};

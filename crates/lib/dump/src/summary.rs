@@ -16,8 +16,9 @@ pub struct Summary {
     pub objects: BTreeMap<String, String>,
     /// Statements that are not understood change tables: no table can be judged or loaded alone.
     pub opaque: bool,
-    /// Files of the directory that were left out, by name.
-    pub ignored: Vec<String>,
+    /// Every file that was read: its name in the directory, empty without one, and the hex SHA-256 of its
+    /// stored bytes.
+    pub files: Vec<(String, String)>,
 }
 
 /// The proof of a dump's end.

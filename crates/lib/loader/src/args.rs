@@ -88,7 +88,7 @@ pub struct LoadArgs {
     /// The dump's SHA-256 must be this
     #[arg(long, env = "PILOTFISH_SHA256", value_name = "HEX")]
     sha256: Option<String>,
-    /// Accept a stream without a trailer, so that nothing proves its end
+    /// Accept a dump whose end nothing proves
     #[arg(long, hide_short_help = true, env = "PILOTFISH_NO_TRAILER")]
     no_trailer: bool,
 }
@@ -147,6 +147,7 @@ impl LoadArgs {
             no_binlog: self.no_binlog,
             definer: self.definer,
             sha256,
+            expected: None,
             no_trailer: self.no_trailer,
             swap_timeout: self.swap_timeout,
             dry_run: false,

@@ -16,6 +16,7 @@ mod feed;
 mod history;
 mod items;
 mod later;
+mod left_out;
 mod options;
 mod pipeline;
 mod plan;
@@ -26,6 +27,7 @@ mod report;
 mod steps;
 mod swap_plan;
 mod tables;
+mod whole;
 
 pub use args::LoadArgs;
 pub use commands::{resume, rollback, status};

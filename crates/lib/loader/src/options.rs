@@ -42,7 +42,10 @@ pub struct Options {
     pub definer: Definer,
     /// The dump's SHA-256 must be this, 64 lower-case hex digits.
     pub sha256: Option<String>,
-    /// A dump without a trailer of its own may come from a stream.
+    /// What the caller saw there, by [`crate::release_digest`]: where something else is read, it came in
+    /// between.
+    pub expected: Option<String>,
+    /// Nothing needs to prove that the dump is whole.
     pub no_trailer: bool,
     /// How long to look for a moment without readers in the way of the swap.
     pub swap_timeout: Duration,

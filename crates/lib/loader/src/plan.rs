@@ -157,6 +157,12 @@ fn refuse_unknown_names(
     Ok(())
 }
 
+/// Keys of the dump's views, triggers, routines and events; a sequence counts as a table.
+pub(crate) fn objects(summary: &Summary) -> impl Iterator<Item = &String> {
+    let keys = summary.objects.keys();
+    keys.filter(|key| !key.starts_with("sequence "))
+}
+
 /// Names of the dump's sequences.
 pub(crate) fn sequences(summary: &Summary) -> BTreeSet<String> {
     summary
