@@ -88,10 +88,8 @@ impl Job {
         {
             options.default_database = Some(database.read().await?);
         }
-        // Somebody may write to plain files while they are read: what is loaded must be what settled.
-        if release.stamps.is_some() {
-            options.sha256.get_or_insert_with(|| release.digest.clone());
-        }
+        // Files may be written to, and releases removed, while they are read: what is loaded must be what was seen.
+        options.expected = Some(release.digest.clone());
         let source = Source::Path(release.path.clone());
         match pilotfish_loader::load(engine, &source, &options, progress, cancel).await {
             Err(failure) => Err(unless_moved_on(release, failure).await),

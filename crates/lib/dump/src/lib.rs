@@ -28,6 +28,7 @@ mod rows;
 mod script;
 mod session;
 mod single;
+mod sniff;
 mod stored;
 mod summary;
 mod table;
@@ -41,5 +42,6 @@ pub use item::{
 };
 pub use reader::{Options, Reader};
 pub use script::excerpt;
-pub use stored::{Source, identify};
+pub use sniff::looks_like_a_dump;
+pub use stored::{Source, identify, is_read};
 pub use summary::{Summary, TableDigest, Trailer};

@@ -149,6 +149,12 @@ impl Reader {
         Arc::clone(&self.read_bytes)
     }
 
+    /// What a directory holds beside the files that are read, by name.
+    #[must_use]
+    pub fn ignored(&self) -> &[String] {
+        &self.ignored
+    }
+
     /// Stored bytes of all files; `None` for a stream.
     #[must_use]
     pub const fn total_bytes(&self) -> Option<u64> {
@@ -176,7 +182,7 @@ impl Reader {
             tables,
             objects,
             opaque,
-            ignored: self.ignored,
+            files: self.identity.into_files(),
         })
     }
 

@@ -13,20 +13,35 @@ use crate::Error;
 /// Where a dump comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A file, or a directory whose `.sql` files (plain or compressed) are read in the order of the
-    /// stock images' `/docker-entrypoint-initdb.d`: by name, bytewise, not recursively.
+    /// A file, or a directory whose files are read, as far as [`is_read`] says so, in the order of the stock
+    /// images' `/docker-entrypoint-initdb.d`: by name, bytewise, not recursively.
     Path(PathBuf),
     /// Standard input.
     Stdin,
 }
 
-/// Endings of a directory's files that are read; what they hold is told from their content.
-const ENDINGS: [&str; 6] = [
-    ".sql", ".sql.gz", ".sql.zst", ".sql.xz", ".sql.bz2", ".sql.lz4",
+/// Endings of a directory's files that are read, in any case; what they hold is told from their content.
+const ENDINGS: [&str; 7] = [
+    ".sql",
+    ".sql.gz",
+    ".sql.zst",
+    ".sql.zstd",
+    ".sql.xz",
+    ".sql.bz2",
+    ".sql.lz4",
 ];
 
 /// Bytes asked of a file at once.
 const READ: usize = 256 * 1024;
+
+/// Whether the file of this name, a path inside a directory, is read with it.
+#[must_use]
+pub fn is_read(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    // The shell's `*` does not match names with a dot in front: a volume's `..data` is one.
+    let listed = !name.starts_with('.') && !name.contains('/');
+    listed && ENDINGS.iter().any(|ending| lower.ends_with(ending))
+}
 
 /// A file still to be read.
 #[derive(Debug, Clone)]
@@ -87,13 +102,12 @@ impl Parts {
         for entry in fs::read_dir(path).map_err(|source| unreadable(path, source))? {
             let entry = entry.map_err(|source| unreadable(path, source))?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            // The shell's `*` does not match names with a dot in front: a volume's `..data` is one.
             if name.starts_with('.') {
                 continue;
             }
             let file = entry.path();
             let metadata = fs::metadata(&file).map_err(|source| unreadable(&file, source))?;
-            if metadata.is_file() && ENDINGS.iter().any(|ending| name.ends_with(ending)) {
+            if metadata.is_file() && is_read(&name) {
                 total += metadata.len();
                 parts.push(Part::file(file, name));
             } else {
@@ -197,22 +211,29 @@ impl TapHash {
 /// The identity of a whole source, file by file in order.
 #[derive(Debug, Default)]
 pub(crate) struct Identity {
-    lines: String,
-    last: String,
+    /// Name and hash.
+    files: Vec<(String, String)>,
 }
 
 impl Identity {
     pub(crate) fn add(&mut self, part: &Part, hash: String) {
-        self.lines.push_str(&format!("{hash}  {}\n", part.name));
-        self.last = hash;
+        self.files.push((part.name.clone(), hash));
     }
 
-    pub(crate) fn hex(self, directory: bool) -> String {
-        if directory {
-            hex(&Sha256::digest(self.lines.as_bytes()))
-        } else {
-            self.last
+    pub(crate) fn hex(&self, directory: bool) -> String {
+        if !directory {
+            let last = self.files.last();
+            return last.map(|(_, hash)| hash.clone()).unwrap_or_default();
         }
+        let lines = self.files.iter();
+        let lines: String = lines
+            .map(|(name, hash)| format!("{hash}  {name}\n"))
+            .collect();
+        hex(&Sha256::digest(lines.as_bytes()))
+    }
+
+    pub(crate) fn into_files(self) -> Vec<(String, String)> {
+        self.files
     }
 }
 

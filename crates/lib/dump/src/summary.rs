@@ -17,8 +17,9 @@ pub struct Summary {
     /// Statements that are not understood change tables, or rows come from variables, questions, sequences
     /// or the clock: no table can be judged or loaded alone.
     pub opaque: bool,
-    /// Files of the directory that were left out, by name.
-    pub ignored: Vec<String>,
+    /// Every file that was read: its name in the directory, empty without one, and the hex SHA-256 of its
+    /// stored bytes.
+    pub files: Vec<(String, String)>,
 }
 
 /// The proof of a dump's end.

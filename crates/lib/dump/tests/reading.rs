@@ -329,6 +329,7 @@ fn directories_are_read_in_the_order_of_the_stock_images() {
         "c.sql",
         "INSERT INTO t VALUES ('a\\'b');\nSET @OLD_X=@@X;\nSET x=@OLD_X;\n",
     );
+    world.file("d.SQL", "INSERT INTO t VALUES ('loud');\n");
     world.file("readme.txt", "not read");
     world.file(".hidden.sql", "not read");
     fs::create_dir(world.0.path().join("deep.sql")).unwrap();
@@ -339,12 +340,24 @@ fn directories_are_read_in_the_order_of_the_stock_images() {
         .collect();
     assert_eq!(
         tuples,
-        [&b"('first')"[..], &br"('\')"[..], &br"('a\'b')"[..]]
+        [
+            &b"('first')"[..],
+            &br"('\')"[..],
+            &br"('a\'b')"[..],
+            b"('loud')"
+        ]
     );
-    assert_eq!(summary.ignored, ["deep.sql", "readme.txt"]);
+    let source = Source::Path(world.0.path().to_owned());
+    let reader = Reader::open(&source, Options::new(MARIA)).unwrap();
+    assert_eq!(reader.ignored(), ["deep.sql", "readme.txt"]);
     assert_eq!(summary.sha256, identify(world.0.path()).unwrap());
     assert_eq!(summary.trailer, Trailer::Absent);
-    assert_eq!(summary.tables["t"].rows, 3);
+    assert_eq!(summary.tables["t"].rows, 4);
+    let files = summary.files.iter().map(|(name, _)| name.as_str());
+    assert_eq!(
+        files.collect::<Vec<_>>(),
+        ["B.sql.gz", "b.sql", "c.sql", "d.SQL"]
+    );
 }
 
 #[test]

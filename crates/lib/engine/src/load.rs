@@ -248,6 +248,8 @@ pub struct SwapPlan {
     pub keep_objects: bool,
     /// Live tables and objects that no release brought may be replaced.
     pub adopt: bool,
+    /// Tables may take part that a server which dies in the swap leaves behind.
+    pub allow_non_transactional: bool,
     /// How long to look for a moment without readers in the way.
     pub patience: std::time::Duration,
 }
@@ -309,6 +311,44 @@ impl ObjectKind {
             Self::View => "view",
             Self::Trigger => "trigger",
             Self::Event => "event",
+        }
+    }
+
+    /// `name` as servers compare it: names of routines, packages and events are the same in any case.
+    #[must_use]
+    pub fn folded(self, name: &str) -> String {
+        match self {
+            Self::View | Self::Trigger => name.to_owned(),
+            _ => name.to_lowercase(),
+        }
+    }
+
+    /// A ledger's key, such as `view v`, as kind and name.
+    #[must_use]
+    pub fn of_key(key: &str) -> Option<(Self, &str)> {
+        // "package body p" before "package".
+        [
+            Self::PackageBody,
+            Self::Function,
+            Self::Procedure,
+            Self::Package,
+            Self::View,
+            Self::Trigger,
+            Self::Event,
+        ]
+        .into_iter()
+        .find_map(|kind| {
+            let name = key.strip_prefix(kind.name())?.strip_prefix(' ')?;
+            Some((kind, name))
+        })
+    }
+
+    /// A ledger's key as servers compare it: see [`Self::folded`].
+    #[must_use]
+    pub fn folded_key(key: &str) -> String {
+        match Self::of_key(key) {
+            Some((kind, name)) => format!("{} {}", kind.name(), kind.folded(name)),
+            None => key.to_owned(),
         }
     }
 

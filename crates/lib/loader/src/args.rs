@@ -66,6 +66,13 @@ pub struct LoadArgs {
     /// Accept rows whose foreign keys lead nowhere; the check is left out
     #[arg(long, hide_short_help = true, env = "PILOTFISH_ALLOW_ORPHANS")]
     allow_orphans: bool,
+    /// On MySQL swap tables other than InnoDB too; a crash in the swap LOSES some
+    #[arg(
+        long,
+        hide_short_help = true,
+        env = "PILOTFISH_ALLOW_NON_TRANSACTIONAL"
+    )]
+    allow_non_transactional: bool,
     /// Whose rights views, triggers and routines run with
     #[arg(
         long,
@@ -81,7 +88,7 @@ pub struct LoadArgs {
     /// The dump's SHA-256 must be this
     #[arg(long, env = "PILOTFISH_SHA256", value_name = "HEX")]
     sha256: Option<String>,
-    /// Accept a stream without a trailer, so that nothing proves its end
+    /// Accept a dump whose end nothing proves
     #[arg(long, hide_short_help = true, env = "PILOTFISH_NO_TRAILER")]
     no_trailer: bool,
 }
@@ -136,9 +143,11 @@ impl LoadArgs {
             adopt: self.adopt,
             overwrite_modified: self.overwrite_modified,
             allow_orphans: self.allow_orphans,
+            allow_non_transactional: self.allow_non_transactional,
             no_binlog: self.no_binlog,
             definer: self.definer,
             sha256,
+            expected: None,
             no_trailer: self.no_trailer,
             swap_timeout: self.swap_timeout,
             dry_run: false,

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use pilotfish_dump::{Source, Summary, Trailer};
+use pilotfish_dump::{Source, Summary};
 use pilotfish_engine::load::{Release, Stage, Target};
 use pilotfish_failure::{Classify as _, Context as _, Failure, Kind};
 
 use crate::pipeline::Staged;
 use crate::plan::Plan;
 use crate::release::{self, Pinned};
-use crate::{Options, SwapMode};
+use crate::{Options, SwapMode, whole};
 
 /// The dump is the one that was asked for, and whole.
 pub(crate) fn identity(
@@ -23,13 +23,14 @@ pub(crate) fn identity(
             return Err(mismatch("--sha256", wanted, &summary.sha256));
         }
     }
-    if let Some(wanted) = release::published_sha256(pinned, &summary.ignored)
+    if let Some(wanted) = release::published_sha256(pinned)
         && wanted != summary.sha256
     {
         return Err(mismatch("release.json", &wanted, &summary.sha256));
     }
-    let proven =
-        summary.trailer == Trailer::Present || options.sha256.is_some() || options.no_trailer;
+    release::refuse_gone(pinned, summary)?;
+    expected(options, &release::name(pinned, summary))?;
+    let proven = whole::is_proven(pinned, summary, options)?;
     if matches!(pinned.source, Source::Stdin) && !proven {
         return Err(Failure::new(
             Kind::BadData,
@@ -38,6 +39,18 @@ pub(crate) fn identity(
         .with_hint("dump with comments, or give --sha256, or --no-trailer if you know that it is whole"));
     }
     Ok(())
+}
+
+/// What the caller looked at is what is read.
+pub(crate) fn expected(options: &Options, found: &str) -> Result<(), Failure> {
+    match &options.expected {
+        Some(expected) if expected != found => Err(Failure::new(
+            Kind::Busy,
+            format!("the dump changed: its SHA-256 was {expected}, and {found} was read"),
+        )
+        .with_hint("publish dumps by a rename")),
+        _ => Ok(()),
+    }
 }
 
 /// As [`identity`], for a dump that is not read since it is live.
@@ -50,7 +63,7 @@ pub(crate) fn wanted(options: &Options, read: &[String]) -> Result<(), Failure> 
     }
 }
 
-fn mismatch(who: &str, wanted: &str, found: &str) -> Failure {
+pub(crate) fn mismatch(who: &str, wanted: &str, found: &str) -> Failure {
     Failure::new(
         Kind::BadData,
         format!(

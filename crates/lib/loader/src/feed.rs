@@ -23,6 +23,8 @@ pub(crate) struct Feed {
     pub(crate) database_charset: Option<String>,
     /// Size of the stored dump, where that is known.
     pub(crate) total: Option<u64>,
+    /// What a folder holds beside the files that are read, by name.
+    pub(crate) ignored: Vec<String>,
     items: mpsc::Receiver<Item>,
     read: Arc<AtomicU64>,
     thread: JoinHandle<Result<Summary, Failure>>,
@@ -32,6 +34,7 @@ struct Opened {
     database: Option<String>,
     database_charset: Option<String>,
     total: Option<u64>,
+    ignored: Vec<String>,
     read: Arc<AtomicU64>,
 }
 
@@ -48,6 +51,7 @@ impl Feed {
                 database,
                 database_charset: reader.database_charset(),
                 total: reader.total_bytes(),
+                ignored: reader.ignored().to_vec(),
                 read: reader.read_bytes(),
             };
             if tell.send(about).is_err() {
@@ -64,11 +68,13 @@ impl Feed {
                 database,
                 database_charset,
                 total,
+                ignored,
                 read,
             }) => Ok(Self {
                 database,
                 database_charset,
                 total,
+                ignored,
                 items,
                 read,
                 thread,

@@ -24,16 +24,19 @@ impl Opened<'_> {
     pub(crate) async fn read_ledger(&mut self) -> Result<Ledger, Failure> {
         if !self.options.dry_run {
             let recovered = self.target.recover().await;
-            self.notes = recovered.context("finish what an earlier load left")?;
-            for note in &self.notes {
+            for note in recovered.context("finish what an earlier load left")? {
                 tracing::info!(note, "recovered");
+                self.notes.push(note);
             }
         }
         let live = self.target.live().await.context("read the ledger")?;
         let rejected = self.target.rejected().await.context("read the ledger")?;
         let asked_for = live.is_some() || !rejected.is_empty();
         let dump = self.known_digest(asked_for).await?;
-        let stored = release::published_sha256(&self.pinned, &[]);
+        if let Some(found) = &dump {
+            checks::expected(self.options, found)?;
+        }
+        let stored = release::published_sha256(&self.pinned);
         Ok(Ledger {
             read: dump.iter().cloned().chain(stored).collect(),
             dump: dump.map(|digest| self.options.ledger_name(digest)),
@@ -78,9 +81,8 @@ impl Opened<'_> {
     }
 
     pub(crate) fn digest(&self, summary: &Summary) -> String {
-        self.options.ledger_name(
-            release::published_digest(&self.pinned).unwrap_or_else(|| summary.sha256.clone()),
-        )
+        self.options
+            .ledger_name(release::name(&self.pinned, summary))
     }
 
     pub(crate) fn contents(&self, summary: &Summary) -> String {

@@ -89,10 +89,6 @@ impl Later {
     }
 }
 
-/// Names of routines and events are the same in any case.
 fn same(kind: ObjectKind, one: &str, other: &str) -> bool {
-    match kind {
-        ObjectKind::View | ObjectKind::Trigger => one == other,
-        _ => one.to_lowercase() == other.to_lowercase(),
-    }
+    kind.folded(one) == kind.folded(other)
 }

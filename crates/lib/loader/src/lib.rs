@@ -17,6 +17,7 @@ mod history;
 mod identity;
 mod items;
 mod later;
+mod left_out;
 mod options;
 mod pipeline;
 mod plan;
@@ -27,6 +28,7 @@ mod report;
 mod steps;
 mod swap_plan;
 mod tables;
+mod whole;
 
 pub use args::LoadArgs;
 pub use commands::{resume, rollback, status};

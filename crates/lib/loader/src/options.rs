@@ -34,13 +34,18 @@ pub struct Options {
     pub overwrite_modified: bool,
     /// Rows whose parents are not there may go live.
     pub allow_orphans: bool,
+    /// Tables may be swapped of which a crash of the server in the swap would leave a part.
+    pub allow_non_transactional: bool,
     /// Keep the rows out of the binary log.
     pub no_binlog: bool,
     /// Whose rights views, triggers and routines run with.
     pub definer: Definer,
     /// The dump's SHA-256 must be this, 64 lower-case hex digits.
     pub sha256: Option<String>,
-    /// A dump without a trailer of its own may come from a stream.
+    /// What the caller saw there, by [`crate::release_digest`]: where something else is read, it came in
+    /// between.
+    pub expected: Option<String>,
+    /// Nothing needs to prove that the dump is whole.
     pub no_trailer: bool,
     /// How long to look for a moment without readers in the way of the swap.
     pub swap_timeout: Duration,

@@ -176,6 +176,12 @@ fn refuse_unknown_names(
     Ok(())
 }
 
+/// Keys of the dump's views, triggers, routines and events; a sequence counts as a table.
+pub(crate) fn objects(summary: &Summary) -> impl Iterator<Item = &String> {
+    let keys = summary.objects.keys();
+    keys.filter(|key| !key.starts_with("sequence "))
+}
+
 /// A staged table draws from a staged sequence, whatever became of the live one; other sequences are loaded
 /// where the dump says something new of them, and go on where they are.
 fn take_sequences(plan: &mut Plan, live: &Release, summary: &Summary, options: &Options) {

@@ -1,5 +1,6 @@
 //! From a path to a pinned release: what to read and what it is called.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use pilotfish_dump::{Source, Summary};
@@ -33,6 +34,21 @@ impl Pinned {
     }
 }
 
+/// A folder without a manifest that went away under its reader may have been half gone when it was listed.
+pub(crate) fn refuse_gone(pinned: &Pinned, summary: &Summary) -> Result<(), Failure> {
+    let whole = summary.files.iter().all(|(name, _)| name.is_empty());
+    match &pinned.source {
+        Source::Path(path) if pinned.manifest.is_none() && !whole && !path.is_dir() => {
+            Err(Failure::new(
+                Kind::Busy,
+                format!("{} was taken away while it was read", path.display()),
+            )
+            .with_hint("load again: that reads what is published now"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Resolves a path once: a volume to its live release, a link to its file.
 pub(crate) fn pin(source: &Source) -> Result<Pinned, Failure> {
     let Source::Path(path) = source else {
@@ -56,10 +72,18 @@ pub(crate) fn pin(source: &Source) -> Result<Pinned, Failure> {
     } else {
         resolved.parent()
     };
-    let manifest = match folder {
-        Some(folder) if folder.join(MANIFEST).is_file() => Some(read_manifest(folder)?),
-        _ => None,
+    let mut manifest = match folder {
+        Some(folder) => read_manifest(folder)?,
+        None => None,
     };
+    // A file that somebody put beside a release is none of it.
+    if resolved.is_file() {
+        let name = resolved.file_name().and_then(|name| name.to_str());
+        manifest = manifest.filter(|manifest| {
+            let mut files = manifest.files.iter();
+            files.any(|file| Some(file.name.as_str()) == name)
+        });
+    }
     Ok(Pinned {
         source: Source::Path(resolved),
         manifest,
@@ -80,11 +104,39 @@ fn resolve(path: &Path) -> Result<PathBuf, Failure> {
         })
 }
 
-fn read_manifest(folder: &Path) -> Result<Manifest, Failure> {
+fn read_manifest(folder: &Path) -> Result<Option<Manifest>, Failure> {
     let path = folder.join(MANIFEST);
-    let text = std::fs::read_to_string(&path).context(format!("read {}", path.display()))?;
-    serde_json::from_str(&text)
-        .map_err(|error| Failure::new(Kind::BadData, format!("read {}: {error}", path.display())))
+    match std::fs::read_to_string(&path) {
+        Ok(text) => serde_json::from_str(&text).map(Some).map_err(|error| {
+            Failure::new(Kind::BadData, format!("read {}: {error}", path.display()))
+        }),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            refuse_swept(folder)?;
+            Ok(None)
+        }
+        Err(error) => Err(Failure::from(error).context(format!("read {}", path.display()))),
+    }
+}
+
+/// What `fetch` publishes has a manifest: without one it is half removed, and what is left of it is not
+/// the release.
+fn refuse_swept(folder: &Path) -> Result<(), Failure> {
+    let hidden = folder.file_name().unwrap_or_default().to_string_lossy();
+    let Some(root) = folder.parent().filter(|_| hidden.starts_with("..")) else {
+        return Ok(());
+    };
+    let releases = pilotfish_volume::releases(root).context(format!("list {}", root.display()))?;
+    if !releases.iter().any(|release| release.path == folder) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Kind::Busy,
+        format!(
+            "{} has no {MANIFEST} any more: it is being removed",
+            folder.display()
+        ),
+    )
+    .with_hint("load again: that reads what is published now"))
 }
 
 /// The name of the release at `path`: the published one's SHA-256, else that of the stored bytes.
@@ -101,6 +153,11 @@ pub async fn release_digest(path: &Path) -> Result<String, Failure> {
     .map_err(|error| Failure::new(Kind::Bug, format!("read the dump: {error}")))?
 }
 
+/// What the ledger calls the release whose dump was read whole.
+pub(crate) fn name(pinned: &Pinned, summary: &Summary) -> String {
+    published_digest(pinned).unwrap_or_else(|| summary.sha256.clone())
+}
+
 /// The release's own name, where all of it is read; one file of several is another release.
 pub(crate) fn published_digest(pinned: &Pinned) -> Option<String> {
     let manifest = pinned.manifest.as_ref()?;
@@ -110,9 +167,8 @@ pub(crate) fn published_digest(pinned: &Pinned) -> Option<String> {
     (path.is_dir() || manifest.files.len() == 1).then(|| manifest.sha256.clone())
 }
 
-/// What [`pilotfish_dump::identify`] must give for what is read, as the publisher wrote it down;
-/// `ignored` files of a folder are not read.
-pub(crate) fn published_sha256(pinned: &Pinned, ignored: &[String]) -> Option<String> {
+/// What [`pilotfish_dump::identify`] must give for what is read, as the publisher wrote it down.
+pub(crate) fn published_sha256(pinned: &Pinned) -> Option<String> {
     let manifest = pinned.manifest.as_ref()?;
     let Source::Path(path) = &pinned.source else {
         return None;
@@ -125,7 +181,7 @@ pub(crate) fn published_sha256(pinned: &Pinned, ignored: &[String]) -> Option<St
             .find(|file| file.name == name)
             .map(|file| file.sha256.clone());
     }
-    let read = |file: &&FileEntry| !ignored.contains(&file.name) && !file.name.contains('/');
+    let read = |file: &&FileEntry| pilotfish_dump::is_read(&file.name);
     let mut files: Vec<&FileEntry> = manifest.files.iter().filter(read).collect();
     files.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
     let lines: String = files

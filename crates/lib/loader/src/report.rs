@@ -35,7 +35,7 @@ pub struct Report {
     pub tables_unchanged: Vec<String>,
     /// Tables that went away.
     pub tables_retired: Vec<String>,
-    /// Views, triggers, routines and events of the release.
+    /// Views, triggers, routines and events of the release; sequences count as tables.
     pub objects: usize,
     /// Rows stored.
     pub rows: u64,

@@ -17,7 +17,8 @@ use crate::items::{Router, Selection};
 use crate::pipeline::{Pipeline, Staged};
 use crate::plan::{self, Plan};
 use crate::release::{self, Pinned};
-use crate::{Options, Outcome, Phase, Progress, Report, SwapMode, checks, database, swap_plan};
+use crate::{Options, Outcome, Phase, Progress, Report, SwapMode};
+use crate::{checks, database, left_out, swap_plan, whole};
 
 /// Bytes of rows that travel together. A chunk is held as text and as LOAD DATA while it is under way, so
 /// that each connection costs about four times as much with what waits for it.
@@ -102,6 +103,11 @@ impl<'a> Opened<'a> {
         dump_options.chunk_bytes = CHUNK_BYTES;
         dump_options.sql_mode = load.sql_mode().await.context("reach the server")?;
         let feed = Feed::open(&pinned.source, dump_options.clone()).await?;
+        let mut notes = Vec::new();
+        if let Some(note) = left_out::look(&pinned, &feed.ignored)? {
+            tracing::warn!(note, "left out");
+            notes.push(note);
+        }
         let dump_database = feed.database.clone();
         let database = database::choose(options, dump_database.as_deref())?;
         let target = load
@@ -129,7 +135,7 @@ impl<'a> Opened<'a> {
             options,
             progress,
             cancel,
-            notes: Vec::new(),
+            notes,
             staged: false,
         })
     }
@@ -172,6 +178,10 @@ impl<'a> Opened<'a> {
         if let Some(summary) = &surveyed {
             refuse_rejected(&rejected, &self.contents(summary))?;
             let plan = plan::decide(self.target.as_mut(), &live, summary, self.options).await?;
+            if self.options.dry_run || self.options.swap == SwapMode::None {
+                let rows = whole::rows_of(summary);
+                self.judge(&live, &plan, summary, rows)?;
+            }
             if self.options.dry_run {
                 return Ok(self.report(Outcome::Planned, &live, summary, &plan));
             }
@@ -344,9 +354,29 @@ impl<'a> Opened<'a> {
             ));
         }
         checks::shrink(live, plan, staged, self.options)?;
+        if self.options.swap == SwapMode::Rename {
+            let rows = |table: &str| staged.tables.get(table).map(|table| table.rows);
+            self.judge(live, plan, summary, rows)?;
+        }
         plan::still_holds(self.target.as_mut(), live, plan, self.options).await?;
         let unchanged: BTreeSet<String> = plan.unchanged.union(&plan.kept).cloned().collect();
         checks::assertions(stage, &unchanged, self.options).await
+    }
+
+    /// Refuses a dump that nothing proves and that has less than what is live.
+    fn judge(
+        &mut self,
+        live: &Release,
+        plan: &Plan,
+        summary: &Summary,
+        rows: impl Fn(&str) -> Option<u64>,
+    ) -> Result<(), Failure> {
+        let pinned = &self.pinned;
+        if let Some(note) = whole::judge(pinned, live, plan, summary, self.options, rows)? {
+            tracing::warn!(note, "unproven");
+            self.notes.push(note);
+        }
+        Ok(())
     }
 
     async fn swap(&mut self, stage: Box<dyn Stage>, plan: &SwapPlan) -> Result<(), Failure> {
@@ -398,7 +428,7 @@ impl<'a> Opened<'a> {
             tables_loaded: list(&plan.load),
             tables_unchanged: list(&plan.unchanged),
             tables_retired: list(&plan.retire),
-            objects: summary.objects.len(),
+            objects: plan::objects(summary).count(),
             rows: 0,
             bytes: self.progress.snapshot().bytes,
             seconds: 0.0,

@@ -44,6 +44,7 @@ pub(crate) fn draw(
         objects,
         keep_objects: !options.selects_all(),
         adopt: options.adopt,
+        allow_non_transactional: options.allow_non_transactional,
         patience: options.swap_timeout,
     })
 }

@@ -4,8 +4,9 @@
 //! tool: what another tool knows is no misspelling. `tests/tidy` holds the list to the flags.
 
 /// One line per variable, in the order of the alphabet.
-pub(crate) const FAMILY: [&str; 84] = [
+pub(crate) const FAMILY: [&str; 85] = [
     "PILOTFISH_ADOPT",
+    "PILOTFISH_ALLOW_NON_TRANSACTIONAL",
     "PILOTFISH_ALLOW_ORPHANS",
     "PILOTFISH_ANONYMOUS",
     "PILOTFISH_ASK_TIMEOUT",

@@ -154,7 +154,7 @@ fn checks_and_max_shrink_stop_before_the_swap() {
     assert_eq!(release_no(&server), "2");
     let done = load(&server)
         .arg(&small)
-        .args(["--into=app", "--keep-previous=false"])
+        .args(["--into=app", "--keep-previous=false", "--no-trailer"])
         .run()
         .success();
     assert!(done.stderr.contains("1 retired"), "{done}");

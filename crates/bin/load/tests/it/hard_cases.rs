@@ -373,3 +373,51 @@ fn a_first_load_without_swap_that_broke_off_is_taken_up_again() {
         .success();
     assert_eq!(release_no(&server), "1");
 }
+
+#[test]
+fn a_default_around_a_sequence_stays_whole() {
+    let (world, server) = mariadb(&[]);
+    for release in 1..3 {
+        let text = format!(
+            "CREATE SEQUENCE s;\nCREATE TABLE t (id INT PRIMARY KEY, code VARCHAR(20) DEFAULT (concat('A',nextval(s))));\n\
+             INSERT INTO t VALUES ({release},'x');\n"
+        );
+        let path = world.write("sequence.sql", text);
+        let _ = load(&server).arg(&path).arg("--into=app").run().success();
+        let made = server.sql("SHOW CREATE TABLE app.t");
+        assert!(made.contains("concat('A',nextval(`app`.`s`))"), "{made}");
+        assert!(!made.contains("pilotfish"), "{made}");
+    }
+}
+
+#[test]
+fn a_server_without_backslash_escapes_keeps_its_books() {
+    for kind in [ServerKind::MariaDb1011, ServerKind::MySql97] {
+        let world = World::new();
+        let args = ["--sql-mode=NO_BACKSLASH_ESCAPES", "--local-infile=1"];
+        let server = Server::start(kind, &world, &args);
+        let (first, second) = two_releases(&world, &server);
+        let _ = load(&server).arg(&first).arg("--into=app").run().success();
+        let _ = load(&server).arg(&second).arg("--into=app").run().success();
+        let status = tool!("load")
+            .args(["status", "--output=json", "--url", &server.url()])
+            .run()
+            .success();
+        assert_eq!(status.json()[0]["database"], "app", "{status}");
+        let _ = rollback(&server).success();
+        assert_eq!(release_no(&server), "1");
+        let bare = world.write(
+            "bare.sql",
+            "CREATE TABLE a (id INT PRIMARY KEY, note VARCHAR(20));\nINSERT INTO a VALUES (1,'a\\'),(2,'\\n');\n",
+        );
+        let _ = load(&server)
+            .arg(&bare)
+            .args(["--into=app_bare"])
+            .run()
+            .success();
+        assert_eq!(
+            server.sql("SELECT HEX(note) FROM app_bare.a ORDER BY id"),
+            "615C\n5C6E\n"
+        );
+    }
+}

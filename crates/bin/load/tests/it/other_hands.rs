@@ -484,3 +484,88 @@ fn taken_away(world: &World, server: &Server, before: &str, after: &str) {
     drop(feed);
     let _ = loader.wait().fails_with(75, "load again");
 }
+
+#[test]
+fn triggers_keep_their_order_when_a_swap_finds_no_moment() {
+    for (kind, args) in [
+        (ServerKind::MariaDb1011, &[][..]),
+        (
+            ServerKind::MySql97,
+            &["--log-bin-trust-function-creators=1"],
+        ),
+    ] {
+        let world = World::new();
+        let server = Server::start(kind, &world, args);
+        let (first, second) = two_releases(&world, &server);
+        let _ = load(&server).arg(&first).arg("--into=app").run().success();
+        let _ = load(&server).arg(&second).arg("--into=app").run().success();
+        server.sql(
+            "CREATE USER 'maker'@'localhost'; GRANT ALL ON app.* TO 'maker'@'localhost';
+             USE app; CREATE TABLE audit (n INT);
+             CREATE DEFINER='maker'@'localhost' TRIGGER z BEFORE INSERT ON b FOR EACH ROW INSERT INTO audit VALUES (2);
+             CREATE DEFINER='maker'@'localhost' TRIGGER y BEFORE INSERT ON b FOR EACH ROW INSERT INTO audit VALUES (3);
+             CREATE DEFINER='maker'@'localhost' TRIGGER x BEFORE INSERT ON b FOR EACH ROW PRECEDES z INSERT INTO audit VALUES (1)",
+        );
+        let order = || {
+            server.sql(
+                "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = 'app' ORDER BY action_order",
+            )
+        };
+        assert_eq!(order(), "x\nz\ny\n");
+        // What the swap takes out of the way is not looked at before the triggers are off.
+        let reader = Holder::begin(&server, "SELECT COUNT(*) FROM pilotfish_prev_app.a");
+        let done = load(&server)
+            .arg(&first)
+            .args(["--into=app", "--overwrite-modified", "--swap-timeout=2s"])
+            .run()
+            .fails_with(75, "others held the tables");
+        drop(reader);
+        assert_eq!(order(), "x\nz\ny\n", "{done}");
+    }
+}
+
+#[test]
+fn routines_of_others_are_found_in_any_case() {
+    let (world, server) = mariadb(&[]);
+    let dump = |name: &str, text: &str| {
+        let text = format!(
+            "CREATE TABLE a (id INT PRIMARY KEY);\nINSERT INTO a VALUES (1);\n\
+             CREATE PROCEDURE {name}() SELECT '{text}';\n"
+        );
+        let path = world.write("dump.sql", text);
+        load(&server).arg(path).arg("--into=app").run()
+    };
+    server.sql("CREATE DATABASE app; USE app; CREATE PROCEDURE P() SELECT 'ours'");
+    let _ = dump("p", "theirs").fails_with(78, "procedure p that no release brought");
+    assert_eq!(server.sql("CALL app.p()").trim(), "ours");
+    server.sql("DROP PROCEDURE app.p");
+    let _ = dump("p", "theirs").success();
+    // The release's own is the same in another case.
+    let _ = dump("P", "again").success();
+    assert_eq!(server.sql("CALL app.p()").trim(), "again");
+}
+
+#[test]
+fn triggers_that_could_not_be_put_back_are_not_taken_off() {
+    let world = World::new();
+    let server = Server::start(
+        ServerKind::MySql97,
+        &world,
+        &["--log-bin-trust-function-creators=1"],
+    );
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    server.sql(
+        "USE app; CREATE TABLE audit (n INT);
+         CREATE TRIGGER audited AFTER INSERT ON b FOR EACH ROW INSERT INTO audit VALUES (NEW.id)",
+    );
+    let done = load(&server)
+        .arg(&second)
+        .args(["--into=app", "--overwrite-modified"])
+        .run();
+    let _ = done.fails_with(77, "in the name of `root`@`localhost`");
+    let triggers = server
+        .sql("SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = 'app'");
+    assert_eq!(triggers.trim(), "audited");
+    assert_eq!(release_no(&server), "1");
+}

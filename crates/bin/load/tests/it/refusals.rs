@@ -263,3 +263,95 @@ fn sigterm_ends_a_load_within_its_grace_and_changes_nothing() {
         code => assert_eq!((code, release_no(&server).as_str()), (Some(0), "2")),
     }
 }
+
+#[test]
+fn a_dump_that_nothing_proves_and_that_has_less_is_not_believed() {
+    let (world, server) = mariadb(&[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&second).arg("--into=app").run().success();
+    let compact = server.dump("app", &["--compact", "--skip-extended-insert"]);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let compact = String::from_utf8(compact).expect("text");
+    let cut_at = |words: &str| &compact[..compact.rfind(words).expect("the words")];
+    let load = |path: &std::path::Path| load(&server).arg(path).arg("--into=app");
+    for (cut, lost) in [
+        ("INSERT INTO `same`", "1 rows for same where 2 are live"),
+        ("CREATE TABLE `b`", "no table b, no table same"),
+    ] {
+        let path = world.write("cut.sql", cut_at(cut));
+        let _ = load(&path).run().fails_with(65, lost);
+        let _ = load(&path).arg("--dry-run").run().fails_with(65, lost);
+        assert_eq!(release_no(&server), "1");
+    }
+    // Somebody vouches for it, and is mistaken.
+    let path = world.write("cut.sql", cut_at("INSERT INTO `same`"));
+    world.write("cut.sql.sha256", format!("{}  cut.sql", "0".repeat(64)));
+    let _ = load(&path).run().fails_with(65, "cut.sql.sha256 says 0000");
+    let sum = std::process::Command::new("sha256sum").arg(&path).output();
+    world.write("cut.sql.sha256", sum.expect("run sha256sum").stdout);
+    let _ = load(&path).run().success();
+    assert_eq!(release_no(&server), "2");
+    assert_eq!(server.sql("SELECT COUNT(*) FROM app.same").trim(), "1");
+    // What has no less goes live, with a word about it.
+    let path = world.write("whole.sql", &compact);
+    let done = load(&path).arg("--output=json").run().success();
+    let notes = done.json()["notes"].to_string();
+    assert!(
+        notes.contains("nothing proves that the dump is whole"),
+        "{notes}"
+    );
+    // Without the trailer's comments, but asked for.
+    let path = world.write("less.sql", cut_at("INSERT INTO `same`"));
+    let _ = load(&path).run().fails_with(65, "--no-trailer");
+    let _ = load(&path).arg("--no-trailer").run().success();
+}
+
+#[test]
+fn tables_that_mysql_swaps_one_by_one_are_refused() {
+    let world = World::new();
+    let server = Server::start(ServerKind::MySql97, &world, &[]);
+    let path = world.write(
+        "engines.sql",
+        "CREATE TABLE a (id INT PRIMARY KEY);\nINSERT INTO a VALUES (1);\n\
+         CREATE TABLE m (id INT PRIMARY KEY) ENGINE=MyISAM;\nINSERT INTO m VALUES (1);\n",
+    );
+    let load = || load(&server).arg(&path).arg("--into=app");
+    let done = load().run().fails_with(78, "--allow-non-transactional");
+    assert!(done.stderr.contains("m (MyISAM)"), "{done}");
+    assert_eq!(server.sql("SHOW TABLES FROM app").trim(), "");
+    let _ = load().arg("--allow-non-transactional").run().success();
+    assert_eq!(server.sql("SELECT id FROM app.m").trim(), "1");
+}
+
+#[test]
+fn a_trigger_or_event_that_cannot_be_made_stops_before_the_swap_also_beside_tables_that_stay() {
+    let (world, server) = mariadb(&[]);
+    let dump = |trigger: &str, every: &str| {
+        let text = format!(
+            "CREATE TABLE a (id INT PRIMARY KEY);\nINSERT INTO a VALUES (1);\n\
+             CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW {trigger};\n\
+             CREATE EVENT IF NOT EXISTS e ON SCHEDULE EVERY {every} DO DELETE FROM a;\n"
+        );
+        let path = world.write("dump.sql", text);
+        load(&server).arg(path).arg("--into=app").run()
+    };
+    let live = || {
+        server.sql(
+            "SELECT action_statement FROM information_schema.triggers WHERE trigger_schema = 'app';
+             SELECT interval_field FROM information_schema.events WHERE event_schema = 'app';
+             SELECT COUNT(*) FROM pilotfish.live_app WHERE kind = 'todo';
+             SELECT COUNT(*) FROM information_schema.events WHERE event_schema <> 'app'",
+        )
+    };
+    let _ = dump("SET NEW.id = NEW.id + 1", "1 DAY").success();
+    let first = live();
+    assert_eq!(first, "SET NEW.id = NEW.id + 1\nDAY\n0\n0\n");
+    let _ = dump("SET NEW.nope = 1", "1 DAY").fails_with(65, "make trigger t");
+    assert_eq!(live(), first);
+    let _ = dump("SET NEW.id = 7", "0 DAY").fails_with(65, "make event e");
+    assert_eq!(live(), first);
+    let _ = dump("SET NEW.id = 7", "1 WEEK").success();
+    assert_eq!(live(), "SET NEW.id = 7\nWEEK\n0\n0\n");
+    server.sql("INSERT INTO app.a VALUES (1)");
+    assert_eq!(server.sql("SELECT MAX(id) FROM app.a").trim(), "7");
+}

@@ -118,7 +118,11 @@ fn a_file_that_somebody_still_writes_is_refused() {
     let _ = load(&server).arg(&first).arg("--into=app").run().success();
     let text = fs::read(&second).expect("read the dump");
     let path = world.write("growing.sql", &text[..text.len() / 2]);
-    let run = || load(&server).arg(&path).arg("--into=app").run();
+    let load = || {
+        let load = load(&server).arg(&path);
+        load.args(["--into=app", "--no-trailer"])
+    };
+    let run = || load().run();
     let _ = run().fails_with(65, "cut off");
     assert_eq!(release_no(&server), "1");
     // Overwritten in place after it was looked at: half of each is neither.
@@ -134,7 +138,7 @@ fn a_file_that_somebody_still_writes_is_refused() {
         )
     };
     fs::write(&path, rows(3)).expect("write");
-    let mut running = load(&server).arg(&path).arg("--into=app").spawn();
+    let mut running = load().spawn();
     let _ = running.wait_for_stderr("loads");
     running.signal("STOP");
     fs::write(&path, rows(4)).expect("write");
@@ -166,4 +170,114 @@ fn a_volume_without_symlinks_has_a_file_that_names_the_release() {
     let done = load(&server).arg(&volume).arg("--into=app").run();
     let _ = done.fails_with(65, "..data");
     assert_eq!(release_no(&server), "2");
+}
+
+/// A release as `fetch` publishes it, with its manifest.
+fn release(world: &World, name: &str, files: &[(&str, &str)]) -> PathBuf {
+    let folder = world.join(format!("..{name}"));
+    let mut entries = Vec::new();
+    for (name, text) in files {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("make a folder");
+        fs::write(&path, text).expect("write a file");
+        let sum = std::process::Command::new("sha256sum").arg(&path).output();
+        let sum = String::from_utf8_lossy(&sum.expect("run sha256sum").stdout).into_owned();
+        let sum = sum.split(' ').next().expect("a sum").to_owned();
+        entries.push(serde_json::json!({"name": name, "size": text.len(), "sha256": sum}));
+    }
+    let manifest = serde_json::json!({
+        "release": name, "source_url": "s3://dumps/set.tar", "size": 1, "sha256": "a".repeat(64),
+        "fetched_at": 1, "unpacked": true, "files": entries,
+    });
+    fs::write(folder.join("release.json"), manifest.to_string()).expect("write the manifest");
+    folder
+}
+
+const SCHEMA: &str = "CREATE TABLE a (id INT PRIMARY KEY, release_no INT);\n\
+     CREATE TABLE b (id INT PRIMARY KEY, release_no INT);\n";
+const ROWS: &str = "INSERT INTO a VALUES (1,3);\nINSERT INTO b VALUES (1,3);\n";
+
+#[test]
+fn a_part_of_a_release_does_not_go_live_as_the_whole() {
+    let (world, server) = mariadb(&[]);
+    for (name, other) in [
+        ("20261121T101900Z-000000000001", "data/02-rows.sql"),
+        ("20261121T101900Z-000000000002", "02-rows.sql.Z"),
+        ("20261121T101900Z-000000000003", "02-rows.txt"),
+        ("20261121T101900Z-000000000004", ".02-rows.sql"),
+    ] {
+        let folder = release(&world, name, &[("01-schema.sql", SCHEMA), (other, ROWS)]);
+        let done = load(&server).arg(&folder).arg("--into=app").run();
+        let _ = done.fails_with(65, &format!("does not read: {other}"));
+        assert_eq!(server.sql("SHOW DATABASES LIKE 'app'").trim(), "");
+    }
+    let files = [
+        ("01-schema.SQL", SCHEMA),
+        ("02-rows.sql", ROWS),
+        ("LICENSE", "free"),
+        ("docs/notes.csv", "1,2"),
+    ];
+    let folder = release(&world, "20261121T101900Z-000000000005", &files);
+    let done = load(&server)
+        .arg(&folder)
+        .args(["--into=app", "--output=json"])
+        .run()
+        .success();
+    assert_eq!(release_no(&server), "3");
+    let notes = done.json()["notes"].to_string();
+    assert!(notes.contains("not read: docs/notes.csv;"), "{notes}");
+    // Without its manifest it is being removed, and the rest of it is not the release.
+    fs::remove_file(folder.join("release.json")).expect("remove");
+    fs::remove_file(folder.join("02-rows.sql")).expect("remove");
+    for path in [&folder, &folder.join("01-schema.SQL")] {
+        let done = load(&server).arg(path).arg("--into=app").run();
+        let _ = done.fails_with(75, "being removed");
+    }
+    assert_eq!(release_no(&server), "3");
+}
+
+#[test]
+fn what_is_left_out_of_a_folder_is_named() {
+    let (world, server) = mariadb(&[]);
+    for (name, text) in [
+        ("set/01.sql", SCHEMA),
+        ("set/02.sql", ROWS),
+        ("set/03-grants.sh", "echo"),
+        ("set/more/04.sql", "CREATE TABLE c (id INT);"),
+    ] {
+        world.write(name, text);
+    }
+    let done = load(&server)
+        .arg(world.join("set"))
+        .args(["--into=app", "--output=json"])
+        .run()
+        .success();
+    let notes = done.json()["notes"].to_string();
+    for said in [&notes, &done.stderr] {
+        assert!(said.contains("not read: 03-grants.sh, more;"), "{said}");
+    }
+}
+
+#[test]
+fn a_file_beside_a_release_has_a_name_of_its_own() {
+    let (world, server) = mariadb(&[]);
+    let text = format!("{SCHEMA}{ROWS}");
+    let folder = release(
+        &world,
+        "20261121T101900Z-000000000001",
+        &[("dump.sql", text.as_str())],
+    );
+    fs::write(folder.join("by_hand.sql"), text.replace('3', "4")).expect("write");
+    let digest = |name: &str| {
+        let done = load(&server)
+            .arg(folder.join(name))
+            .args(["--into=app", "--output=json"])
+            .run()
+            .success();
+        done.json()["digest"].to_string()
+    };
+    assert!(!digest("by_hand.sql").contains("aaaa"));
+    assert_eq!(release_no(&server), "4");
+    assert!(digest("dump.sql").contains("aaaa"));
+    assert_eq!(release_no(&server), "3");
 }

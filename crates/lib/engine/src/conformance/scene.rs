@@ -304,6 +304,7 @@ pub(super) fn plan(number: u8, tables: BTreeMap<String, TableRecord>) -> SwapPla
         objects: Vec::new(),
         keep_objects: false,
         adopt: false,
+        allow_non_transactional: false,
         patience: PATIENCE,
     }
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::ledger::{Content, Entry};
+use super::names_taken::Objects;
 use super::objects;
 use super::target::MysqlTarget;
-use crate::load::Object;
+use crate::load::{Object, ObjectKind};
 
 /// The objects of a dump as the ledger keeps them.
 pub(super) fn entries(target: &MysqlTarget, objects: &[Object]) -> Vec<Entry> {
@@ -54,9 +55,9 @@ pub(super) fn follow(
     before: &Content,
     objects: &[Entry],
     swapped: &BTreeSet<String>,
-    there: &BTreeSet<String>,
+    there: &Objects,
 ) -> Vec<Entry> {
-    let keys: BTreeSet<&str> = objects.iter().map(|entry| entry.key.as_str()).collect();
+    let new = there.like(objects.iter().map(|entry| entry.key.as_str()));
     let open = before.todo.iter();
     let undropped = open.filter_map(|entry| entry.key.strip_prefix("drop "));
     let mut todo: Vec<Entry> = before
@@ -64,10 +65,10 @@ pub(super) fn follow(
         .iter()
         .map(|entry| entry.key.as_str())
         .chain(undropped)
-        .filter(|key| !keys.contains(key))
+        .filter(|key| !new.have(key))
         .filter_map(objects::drop_entry)
         .collect();
-    let kind_of = |entry: &Entry| objects::split_key(&entry.key).map(|(kind, _)| kind);
+    let kind_of = |entry: &Entry| ObjectKind::of_key(&entry.key).map(|(kind, _)| kind);
     for kind in objects::ORDER {
         todo.extend(
             objects
@@ -75,7 +76,7 @@ pub(super) fn follow(
                 .filter(|entry| kind_of(entry) == Some(*kind))
                 .filter_map(|entry| {
                     let open = before.todo.iter().any(|open| open.key == entry.key);
-                    let made = !open && is_there(there, &entry.key);
+                    let made = !open && there.have(&entry.key);
                     let same = made
                         && before.release.objects.get(&entry.key) == Some(&entry.detail.digest);
                     let on_swapped = entry
@@ -98,16 +99,11 @@ pub(super) fn follow(
     todo
 }
 
-/// A server that keeps names in lower case shows them so.
-pub(super) fn is_there(there: &BTreeSet<String>, key: &str) -> bool {
-    there.contains(key) || there.contains(&key.to_lowercase())
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::ledger::Detail;
     use super::*;
-    use crate::load::{ObjectKind, SessionState};
+    use crate::load::SessionState;
 
     fn entry(key: &str, digest: &str, table: Option<&str>) -> Entry {
         Entry {
@@ -135,9 +131,21 @@ mod tests {
             ..Content::default()
         };
         let new = [entry("view back", "1", None)];
-        let todo = follow(&before, &new, &BTreeSet::new(), &BTreeSet::new());
+        let todo = follow(&before, &new, &BTreeSet::new(), &Objects::default());
         let keys: Vec<&str> = todo.iter().map(|entry| entry.key.as_str()).collect();
         assert_eq!(keys, ["drop view old", "view back"]);
+    }
+
+    #[test]
+    fn a_routine_in_another_case_is_the_same_and_a_view_is_not() {
+        let before = Content {
+            objects: vec![entry("function F", "1", None), entry("view V", "1", None)],
+            ..Content::default()
+        };
+        let new = [entry("function f", "2", None), entry("view v", "2", None)];
+        let todo = follow(&before, &new, &BTreeSet::new(), &Objects::default());
+        let keys: Vec<&str> = todo.iter().map(|entry| entry.key.as_str()).collect();
+        assert_eq!(keys, ["drop view V", "function f", "view v"]);
     }
 
     #[test]
@@ -162,16 +170,14 @@ mod tests {
             old[3].clone(),
             entry("function f", "1", None),
         ];
-        let there = ["view v", "trigger a", "trigger b"]
-            .map(str::to_owned)
-            .into();
+        let there = Objects::of(["view v", "trigger a", "trigger b"], false);
         let moved = BTreeSet::from(["moved".to_owned()]);
         let todo = follow(&before, &new, &moved, &there);
         let keys: Vec<&str> = todo.iter().map(|entry| entry.key.as_str()).collect();
         assert_eq!(keys, ["drop view gone", "function f", "trigger a"]);
-        let without_view = ["trigger a", "trigger b"].map(str::to_owned).into();
+        let without_view = Objects::of(["trigger a", "trigger b"], false);
         let todo = follow(&before, &new, &moved, &without_view);
         assert!(todo.iter().any(|entry| entry.key == "view v"), "{todo:?}");
-        assert_eq!(objects::split_key("view v"), Some((ObjectKind::View, "v")));
+        assert_eq!(ObjectKind::of_key("view v"), Some((ObjectKind::View, "v")));
     }
 }

@@ -14,8 +14,9 @@ use crate::mysql_family::ask::Ask as _;
 /// How long each object looks for a moment without readers in its way.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// No such table, view over one, function or procedure: another object must be made first.
-pub(super) const NOT_YET: &[u16] = &[1146, 1356, 1305];
+/// No such table, view over one, function or procedure, or trigger that another one shall follow or precede
+/// (MySQL, MariaDB): another object must be made first.
+pub(super) const NOT_YET: &[u16] = &[1146, 1356, 1305, 3011, 4031];
 
 /// Runs what is still to do; what ran is taken off the list, so that it is safe to repeat. `limit` makes
 /// one for each object.

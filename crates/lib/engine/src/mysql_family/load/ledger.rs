@@ -351,7 +351,8 @@ pub(crate) async fn status(conn: &mut Conn) -> Result<Vec<Status>, Error> {
     let markers: Vec<String> = conn
         .query(format!(
             "SELECT table_name FROM information_schema.tables WHERE table_schema = '{LEDGER}' \
-             AND table_name LIKE 'live\\_%' ORDER BY table_name"
+             AND LEFT(table_name, 5) = '{}' ORDER BY table_name",
+            Marker::Live.prefix()
         ))
         .await?;
     let mut list = Vec::new();

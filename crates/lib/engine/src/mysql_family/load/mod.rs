@@ -7,6 +7,7 @@
 //! the lock and recovers.
 
 mod assertion;
+mod atomic;
 mod columns;
 mod convert;
 mod definitions;
@@ -54,9 +55,10 @@ use names::Names;
 
 pub(super) use ledger::status;
 
-/// A load may take long between two statements of one connection: seconds before the server gives up.
-const PATIENCE: &str =
-    "SET SESSION wait_timeout=86400, SESSION net_read_timeout=600, SESSION net_write_timeout=600";
+/// What our own statements are written for, whatever the server's default; and a load may take long between
+/// two statements of one connection: seconds before the server gives up.
+const SETUP: &str = "SET SESSION sql_mode='', SESSION wait_timeout=86400, SESSION net_read_timeout=600, \
+     SESSION net_write_timeout=600";
 
 /// What every connection of one load shares.
 #[derive(Debug, Clone)]
@@ -69,7 +71,7 @@ struct Access {
 
 impl Access {
     async fn connect(&self) -> Result<Conn, Error> {
-        let mut statements = vec![PATIENCE.to_owned()];
+        let mut statements = vec![SETUP.to_owned()];
         if self.options.no_binlog {
             statements.push("SET SESSION sql_log_bin=0".to_owned());
         }

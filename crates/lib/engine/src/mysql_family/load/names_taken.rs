@@ -10,6 +10,44 @@ use crate::Error;
 use crate::load::{ObjectKind, SwapPlan};
 use crate::mysql_family::ask::Ask as _;
 
+/// Objects by the ledger's keys, compared as the server compares names.
+#[derive(Debug, Default)]
+pub(super) struct Objects {
+    keys: BTreeSet<String>,
+    /// It keeps all names in lower case.
+    lower: bool,
+}
+
+impl Objects {
+    pub(super) fn of<'a>(keys: impl IntoIterator<Item = &'a str>, lower: bool) -> Self {
+        let mut objects = Self {
+            keys: BTreeSet::new(),
+            lower,
+        };
+        for key in keys {
+            let key = objects.folded(key);
+            objects.keys.insert(key);
+        }
+        objects
+    }
+
+    /// Others, on the same server.
+    pub(super) fn like<'a>(&self, keys: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::of(keys, self.lower)
+    }
+
+    pub(super) fn have(&self, key: &str) -> bool {
+        self.keys.contains(&self.folded(key))
+    }
+
+    fn folded(&self, key: &str) -> String {
+        if self.lower {
+            return key.to_lowercase();
+        }
+        ObjectKind::folded_key(key)
+    }
+}
+
 /// Refuses to replace views, routines, events and triggers that no release brought, and to make a view
 /// where a table stays.
 pub(super) async fn refuse_foreign_objects(
@@ -20,6 +58,7 @@ pub(super) async fn refuse_foreign_objects(
     let database = target.access.names.live.clone();
     let tables = target.tables_of(&database).await?;
     let there = objects_of(target).await?;
+    let ours = ours(live, &there);
     for object in &plan.objects {
         let key = object.key();
         let stays = tables
@@ -31,7 +70,7 @@ pub(super) async fn refuse_foreign_objects(
                 object.name
             )));
         }
-        if there.contains(&key) && !is_ours(live, &key) && !plan.adopt {
+        if there.have(&key) && !ours.have(&key) && !plan.adopt {
             return Err(Error::Config(format!(
                 "{database} has a {key} that no release brought: --adopt replaces it for good"
             )));
@@ -40,14 +79,15 @@ pub(super) async fn refuse_foreign_objects(
     Ok(())
 }
 
-/// Whether a release brought an object: the live one, or one before it whose object is still to be dropped.
-fn is_ours(live: &Content, key: &str) -> bool {
-    let dropping = format!("drop {key}");
-    live.release.objects.contains_key(key) || live.todo.iter().any(|open| open.key == dropping)
+/// The objects that a release brought: the live one, or one before it whose object is still to be dropped.
+fn ours(live: &Content, there: &Objects) -> Objects {
+    let brought = live.release.objects.keys().map(String::as_str);
+    let open = live.todo.iter();
+    there.like(brought.chain(open.filter_map(|open| open.key.strip_prefix("drop "))))
 }
 
 /// The live views, routines, events and triggers, by the ledger's keys.
-pub(super) async fn objects_of(target: &mut MysqlTarget) -> Result<BTreeSet<String>, Error> {
+pub(super) async fn objects_of(target: &mut MysqlTarget) -> Result<Objects, Error> {
     let live = literal(&target.access.names.live);
     let rows: Vec<(String, String)> = target
         .conn
@@ -59,10 +99,18 @@ pub(super) async fn objects_of(target: &mut MysqlTarget) -> Result<BTreeSet<Stri
              information_schema.triggers WHERE trigger_schema = {live}"
         ))
         .await?;
-    Ok(rows
+    let lower: Option<bool> = target
+        .conn
+        .query_first("SELECT @@lower_case_table_names <> 0")
+        .await?;
+    let keys: Vec<String> = rows
         .into_iter()
         .map(|(kind, name)| format!("{kind} {name}"))
-        .collect())
+        .collect();
+    Ok(Objects::of(
+        keys.iter().map(String::as_str),
+        lower == Some(true),
+    ))
 }
 
 /// The live views whose names `incoming` tables take, with the names that they get until they are
@@ -74,6 +122,7 @@ pub(super) async fn views_in_the_way(
 ) -> Result<Vec<(String, String)>, Error> {
     let database = target.access.names.live.clone();
     let there = target.tables_of(&database).await?;
+    let ours = ours(live, &objects_of(target).await?);
     let in_the_way =
         |(name, kind): &(&String, &String)| *kind == "VIEW" && incoming.contains(*name);
     let mut free = (1..)
@@ -81,7 +130,7 @@ pub(super) async fn views_in_the_way(
         .filter(|name| !there.contains_key(name));
     let mut aside = Vec::new();
     for (view, _) in there.iter().filter(in_the_way) {
-        if !is_ours(live, &format!("view {view}")) {
+        if !ours.have(&format!("view {view}")) {
             return Err(Error::Config(format!(
                 "{database} has a view {view}, which no release brought, where a table comes: drop the view"
             )));

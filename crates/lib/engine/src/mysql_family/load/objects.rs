@@ -45,6 +45,7 @@ pub(super) fn entry(
 ) -> Entry {
     let mode = mode(flavour, &object.session);
     let mut sql = requalify(&object.sql, mode, dump_database, live);
+    sql = without_condition(&sql, mode, object.kind);
     if definer == Definer::Current {
         sql = mysql::set_definer(&sql, mode, None).into_owned();
     }
@@ -69,7 +70,7 @@ pub(super) fn entry(
 
 /// The entry that drops what the new release no longer has.
 pub(super) fn drop_entry(key: &str) -> Option<Entry> {
-    let (kind, name) = split_key(key)?;
+    let (kind, name) = ObjectKind::of_key(key)?;
     Some(Entry {
         key: format!("drop {key}"),
         detail: Detail {
@@ -77,27 +78,6 @@ pub(super) fn drop_entry(key: &str) -> Option<Entry> {
             ..Detail::default()
         },
         sql: drop_statement(kind, name).into_bytes(),
-    })
-}
-
-/// `view v` as kind and name.
-pub(super) fn split_key(key: &str) -> Option<(ObjectKind, &str)> {
-    // "package body p" before "package".
-    [
-        "package body ",
-        "function ",
-        "procedure ",
-        "package ",
-        "view ",
-        "trigger ",
-        "event ",
-    ]
-    .into_iter()
-    .find_map(|head| {
-        Some((
-            ObjectKind::from_name(head.trim_end())?,
-            key.strip_prefix(head)?,
-        ))
     })
 }
 
@@ -168,6 +148,48 @@ pub(super) fn mode(flavour: Flavour, session: &SessionState) -> Mode {
     }
 }
 
+/// Tokens up to an object's name at most; a definer and an algorithm are among them.
+const HEAD: usize = 32;
+
+/// Takes IF NOT EXISTS out: what a release brings takes the place of what is there, and no server knows both
+/// that and OR REPLACE in one statement (1221).
+fn without_condition(sql: &[u8], mode: Mode, kind: ObjectKind) -> Vec<u8> {
+    let head: Vec<_> = mysql::tokens(sql, mode)
+        .filter(|token| token.kind != TokenKind::Comment)
+        .take(HEAD)
+        .collect();
+    let word = kind.name().rsplit(' ').next().unwrap_or_default();
+    let at = head.iter().position(|token| token.is(word));
+    match at.and_then(|at| head.get(at + 1..at + 4)) {
+        Some([first, not, exists]) if first.is("IF") && not.is("NOT") && exists.is("EXISTS") => {
+            [&sql[..first.start], &sql[exists.end()..]].concat()
+        }
+        _ => sql.to_vec(),
+    }
+}
+
+/// A CREATE EVENT that never fires.
+pub(super) fn disabled(sql: &[u8], mode: Mode) -> Vec<u8> {
+    let mut depth = 0_usize;
+    let behind_schedule = mysql::tokens(sql, mode).skip_while(|token| !token.is("SCHEDULE"));
+    for token in behind_schedule {
+        match token.text {
+            b"(" => depth += 1,
+            b")" => depth = depth.saturating_sub(1),
+            _ if depth > 0 => {}
+            _ if token.is("DISABLE") => break,
+            _ if token.is("ENABLE") => {
+                return [&sql[..token.start], b"DISABLE", &sql[token.end()..]].concat();
+            }
+            _ if token.is("COMMENT") || token.is("DO") => {
+                return [&sql[..token.start], b"DISABLE ", &sql[token.start..]].concat();
+            }
+            _ => {}
+        }
+    }
+    sql.to_vec()
+}
+
 /// Puts OR REPLACE behind the statement's CREATE.
 fn or_replace(sql: &[u8], mode: Mode) -> Vec<u8> {
     let mut words = mysql::tokens(sql, mode).filter(|token| token.kind == TokenKind::Word);
@@ -188,17 +210,56 @@ fn or_replace(sql: &[u8], mode: Mode) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    const MODE: Mode = Mode {
+        flavour: Flavour {
+            mariadb: true,
+            version: 10_11_00,
+        },
+        no_backslash_escapes: false,
+        ansi_quotes: false,
+    };
+
     #[test]
-    fn keys_name_kinds() {
+    fn a_condition_goes_from_the_head_only() {
+        let taken = |sql: &str, kind| {
+            String::from_utf8(without_condition(sql.as_bytes(), MODE, kind)).unwrap_or_default()
+        };
         assert_eq!(
-            split_key("package body p"),
-            Some((ObjectKind::PackageBody, "p"))
+            taken(
+                "CREATE DEFINER=`a`@`b` EVENT IF NOT EXISTS `e` ON SCHEDULE EVERY 1 DAY DO SELECT 1",
+                ObjectKind::Event
+            ),
+            "CREATE DEFINER=`a`@`b` EVENT  `e` ON SCHEDULE EVERY 1 DAY DO SELECT 1"
         );
-        assert_eq!(
-            split_key("view my view"),
-            Some((ObjectKind::View, "my view"))
-        );
-        assert_eq!(split_key("todo"), None);
+        let inside = "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO CREATE EVENT IF NOT EXISTS x ON SCHEDULE EVERY 1 DAY DO DO 1";
+        assert_eq!(taken(inside, ObjectKind::Event), inside);
+    }
+
+    #[test]
+    fn events_are_made_so_that_they_never_fire() {
+        for (sql, made) in [
+            (
+                "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DO SELECT 1",
+                "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DISABLE DO SELECT 1",
+            ),
+            (
+                "/*!50106 CREATE*/ /*!50106 EVENT `e` ON SCHEDULE EVERY 1 DAY STARTS (NOW()) ON COMPLETION NOT PRESERVE ENABLE DO SELECT 1 */",
+                "/*!50106 CREATE*/ /*!50106 EVENT `e` ON SCHEDULE EVERY 1 DAY STARTS (NOW()) ON COMPLETION NOT PRESERVE DISABLE DO SELECT 1 */",
+            ),
+            (
+                "CREATE EVENT e ON SCHEDULE EVERY 1 DAY COMMENT 'DO it' DO SELECT 1",
+                "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DISABLE COMMENT 'DO it' DO SELECT 1",
+            ),
+            (
+                "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DISABLE ON SLAVE DO SELECT 1",
+                "CREATE EVENT e ON SCHEDULE EVERY 1 DAY DISABLE ON SLAVE DO SELECT 1",
+            ),
+        ] {
+            assert_eq!(
+                String::from_utf8_lossy(&disabled(sql.as_bytes(), MODE)),
+                made
+            );
+        }
     }
 
     #[test]

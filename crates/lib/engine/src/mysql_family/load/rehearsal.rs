@@ -2,8 +2,9 @@
 //! does not parse, a right that is missing or a collation that the server does not know stops the load
 //! while the old release is whole.
 //!
-//! Nothing runs: routines are made, not called, events are left out (they would fire), and everything
-//! is dropped again.
+//! Nothing runs: routines are made, not called, events are made disabled, and everything is dropped again.
+
+use std::collections::BTreeSet;
 
 use pilotfish_sql::mysql::quote;
 
@@ -15,62 +16,68 @@ use crate::Error;
 use crate::load::{Definer, Object, ObjectKind, SwapPlan};
 use crate::mysql_family::ask::Ask as _;
 
-/// Makes and drops every object on the stage; live tables that stay are seen through views.
+/// Makes and drops every object on the stage.
 ///
 /// # Errors
 /// As the server gives them, with the object's name.
 pub(super) async fn rehearse(target: &mut MysqlTarget, plan: &SwapPlan) -> Result<(), Error> {
     may_create_programs(target, plan).await?;
-    let (staging, live) = (
-        target.access.names.staging.clone(),
-        target.access.names.live.clone(),
-    );
+    let staging = target.access.names.staging.clone();
     target
         .conn
         .query_drop(format!("USE {}", quote(&staging)))
         .await?;
     let staged = target.tables_of(&staging).await?;
     refuse_without_table(plan, |table| staged.contains_key(table))?;
-    let unchanged = plan
-        .release
-        .tables
-        .keys()
-        .filter(|table| !staged.contains_key(*table));
-    let mut windows = Vec::new();
-    for table in unchanged {
-        let (window, table) = (qualified(&staging, table), qualified(&live, table));
-        target
-            .conn
-            .query_drop(format!("CREATE VIEW {window} AS SELECT * FROM {table}"))
-            .await?;
-        windows.push(window);
-    }
-    let staged_trigger = |object: &&Object| {
-        object
-            .table
-            .as_ref()
-            .is_none_or(|table| staged.contains_key(table))
-    };
+    let windows = open_windows(target, plan, |table| staged.contains_key(table)).await?;
     let mut made = Vec::new();
-    let outcome = make_all(
-        target,
-        plan.objects.iter().filter(staged_trigger),
-        &mut made,
-    )
-    .await;
+    let outcome = make_all(target, &plan.objects, &mut made).await;
     for object in made.iter().rev() {
         session::apply(&mut target.conn, &objects::drop_session(object.kind)).await?;
         let drop = objects::drop_statement(object.kind, &object.name);
         target.conn.query_drop(drop).await?;
     }
     target.settle().await?;
-    for window in windows {
+    for (kind, window) in windows {
         target
             .conn
-            .query_drop(format!("DROP VIEW IF EXISTS {window}"))
+            .query_drop(format!("DROP {kind} IF EXISTS {window}"))
             .await?;
     }
     outcome
+}
+
+/// Lets the stage see the live tables that stay: as views, and those that have triggers as empty tables, since
+/// a view can have none. Returns what was made, kind and name.
+async fn open_windows(
+    target: &mut MysqlTarget,
+    plan: &SwapPlan,
+    staged: impl Fn(&str) -> bool,
+) -> Result<Vec<(&'static str, String)>, Error> {
+    let names = target.access.names.clone();
+    let with_triggers: BTreeSet<&str> = plan
+        .objects
+        .iter()
+        .filter_map(|object| object.table.as_deref())
+        .collect();
+    let mut windows = Vec::new();
+    for table in plan.release.tables.keys().filter(|table| !staged(table)) {
+        let (window, live) = (
+            qualified(&names.staging, table),
+            qualified(&names.live, table),
+        );
+        let (kind, make) = if with_triggers.contains(table.as_str()) {
+            ("TABLE", format!("CREATE TABLE {window} LIKE {live}"))
+        } else {
+            (
+                "VIEW",
+                format!("CREATE VIEW {window} AS SELECT * FROM {live}"),
+            )
+        };
+        target.conn.query_drop(make).await?;
+        windows.push((kind, window));
+    }
+    Ok(windows)
 }
 
 /// A trigger whose table is neither staged nor live could not be made after the swap.
@@ -90,12 +97,10 @@ fn refuse_without_table(plan: &SwapPlan, staged: impl Fn(&str) -> bool) -> Resul
 /// Makes objects, those that need others after them.
 async fn make_all<'a>(
     target: &mut MysqlTarget,
-    objects: impl Iterator<Item = &'a Object>,
+    objects: &'a [Object],
     made: &mut Vec<&'a Object>,
 ) -> Result<(), Error> {
-    let mut waiting: Vec<&Object> = objects
-        .filter(|object| object.kind != ObjectKind::Event)
-        .collect();
+    let mut waiting: Vec<&Object> = objects.iter().collect();
     let order = |object: &&Object| objects::ORDER.iter().position(|kind| *kind == object.kind);
     waiting.sort_by_key(order);
     loop {
@@ -130,13 +135,17 @@ async fn make(target: &mut MysqlTarget, object: &Object) -> Result<(), Error> {
 
 async fn run(target: &mut MysqlTarget, object: &Object, definer: Definer) -> Result<(), Error> {
     let access = &target.access;
-    let entry = objects::entry(
+    let mut entry = objects::entry(
         object,
         access.flavour,
         &access.dump_database(),
         &access.names.staging,
         definer,
     );
+    if object.kind == ObjectKind::Event {
+        let mode = objects::mode(access.flavour, &object.session);
+        entry.sql = objects::disabled(&entry.sql, mode);
+    }
     let made = journal::run(target, &entry).await;
     made.map_err(|error| named(&entry, error))
 }

@@ -4,13 +4,12 @@
 //!
 //! Each question names what is not there: the server looks at rights first, and nothing comes of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pilotfish_sql::mysql::quote;
 
 use super::ledger::Entry;
 use super::names::{literal, qualified};
-use super::objects::split_key;
 use super::target::MysqlTarget;
 use super::triggers;
 use crate::Error;
@@ -43,7 +42,7 @@ pub(super) async fn ask(
     );
     let (mut kinds, mut made) = (BTreeSet::new(), BTreeSet::new());
     for entry in todo {
-        match split_key(entry.key.strip_prefix("drop ").unwrap_or(&entry.key)) {
+        match ObjectKind::of_key(entry.key.strip_prefix("drop ").unwrap_or(&entry.key)) {
             Some((kind, _)) if entry.key.starts_with("drop ") => kinds.insert(kind.name()),
             Some((kind, _)) => kinds.insert(kind.name()) | made.insert(kind.name()),
             None => false,
@@ -86,6 +85,9 @@ pub(super) async fn ask(
             denied(error.into(), right, &live)?;
         }
     }
+    if set_aside {
+        ask_for_definers(target, moved).await?;
+    }
     if made.iter().any(is_routine) {
         let question = LACKS_CREATE_ROUTINE.replace("{live}", &literal(&live));
         if target.conn.query_first(question).await? == Some(true) {
@@ -94,6 +96,51 @@ pub(super) async fn ask(
         }
     }
     Ok(())
+}
+
+/// Triggers that are taken off are put back in the name of those who made them, which not everybody may: on
+/// MySQL that of an account with SYSTEM_USER, such as root, asks for the same right. Asked on a table of our own.
+async fn ask_for_definers(target: &mut MysqlTarget, moved: &BTreeSet<String>) -> Result<(), Error> {
+    let names = target.access.names.clone();
+    let conn = &mut target.conn;
+    let own: Option<String> = conn.query_first("SELECT CURRENT_USER()").await?;
+    let rows: Vec<(String, String)> = conn
+        .query(format!(
+            "SELECT definer, event_object_table FROM information_schema.triggers WHERE trigger_schema = {}",
+            literal(&names.live)
+        ))
+        .await?;
+    let others: BTreeMap<String, String> = rows
+        .into_iter()
+        .filter(|(definer, table)| moved.contains(table) && own.as_ref() != Some(definer))
+        .collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    let probe = qualified(&names.staging, "pilotfish_none");
+    conn.query_drop(format!("CREATE TABLE {probe} (id INT)"))
+        .await?;
+    let mut outcome = Ok(());
+    for (definer, table) in others {
+        let (user, host) = definer.rsplit_once('@').unwrap_or((&definer, "%"));
+        let account = format!("{}@{}", quote(user), quote(host));
+        let make = format!(
+            "CREATE DEFINER={account} TRIGGER {probe} BEFORE INSERT ON {probe} FOR EACH ROW SET @pilotfish = 1"
+        );
+        match conn.query_drop(make).await.map_err(Error::from) {
+            Err(Error::Denied(message)) => {
+                outcome = Err(Error::Denied(format!(
+                    "{message}: a swap takes the triggers of {table} off and puts them back, which the account \
+                     may not in the name of {account}: drop or make them as another account"
+                )));
+                break;
+            }
+            made => made?,
+        }
+        conn.query_drop(format!("DROP TRIGGER {probe}")).await?;
+    }
+    conn.query_drop(format!("DROP TABLE {probe}")).await?;
+    outcome
 }
 
 /// The server's refusal, with the right by its name: some of its messages leave that out.

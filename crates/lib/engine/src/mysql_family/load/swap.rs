@@ -10,12 +10,12 @@ use super::follow_up::{entries, follow, kept_objects};
 use super::ledger::{self, Content, Entry};
 use super::names::{Marker, Names, qualified};
 use super::names_taken::{
-    drop_aside, objects_of, refuse_foreign_objects, step_aside, views_in_the_way,
+    Objects, drop_aside, objects_of, refuse_foreign_objects, step_aside, views_in_the_way,
 };
 use super::patience::{Limit, patiently};
 use super::target::MysqlTarget;
 use super::unproven::{self, Note};
-use super::{journal, rehearsal, rights, sequences, triggers};
+use super::{atomic, journal, rehearsal, rights, sequences, triggers};
 use crate::Error;
 use crate::load::{Release, SwapMode, SwapPlan};
 use crate::mysql_family::ask::Ask as _;
@@ -36,6 +36,7 @@ const RESTORING: Duration = Duration::from_secs(5);
 pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result<(), Error> {
     let straight = target.access.options.swap == SwapMode::None;
     if !straight {
+        atomic::refuse_halves(target, plan).await?;
         rehearsal::rehearse(target, plan).await?;
     }
     let before = target.live_content().await?.unwrap_or_default();
@@ -67,7 +68,7 @@ fn next_release(
     target: &MysqlTarget,
     before: &Content,
     plan: &SwapPlan,
-    there: &BTreeSet<String>,
+    there: &Objects,
 ) -> Content {
     let mut objects = entries(target, &plan.objects);
     if plan.keep_objects {
@@ -170,7 +171,7 @@ async fn change_tables(
 }
 
 /// The live tables that are replaced or retired, and those that come.
-fn moved(plan: &SwapPlan) -> BTreeSet<String> {
+pub(super) fn moved(plan: &SwapPlan) -> BTreeSet<String> {
     plan.swap.union(&plan.retire).cloned().collect()
 }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use mysql_async::Conn;
 
-use super::follow_up::is_there;
 use super::ledger::{self, Content};
 use super::lock::Lock;
 use super::names::{Marker, literal};
@@ -52,12 +51,13 @@ impl MysqlTarget {
         ledger::read(&mut self.conn, &self.access.names, Marker::Live).await
     }
 
-    /// Triggers in the live database: name and table.
+    /// Triggers in the live database, name and table: those of one table in the order in which they fire.
     pub(super) async fn live_triggers(&mut self) -> Result<Vec<(String, String)>, Error> {
         Ok(self
             .conn
             .query(format!(
-                "SELECT trigger_name, event_object_table FROM information_schema.triggers WHERE trigger_schema = {}",
+                "SELECT trigger_name, event_object_table FROM information_schema.triggers WHERE trigger_schema = {} \
+                 ORDER BY event_object_table, action_timing, event_manipulation, action_order",
                 literal(&self.access.names.live)
             ))
             .await?)
@@ -186,7 +186,7 @@ impl Target for MysqlTarget {
         let database = self.access.names.live.clone();
         let tables = self.tables_of(&database).await?;
         let objects = objects_of(self).await?;
-        let gone = live.objects.keys().filter(|key| !is_there(&objects, key));
+        let gone = live.objects.keys().filter(|key| !objects.have(key));
         Ok(live
             .tables
             .keys()

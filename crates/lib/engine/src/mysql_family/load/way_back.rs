@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::follow_up::follow;
 use super::ledger::{self, Content, Entry};
 use super::names::Marker;
-use super::names_taken::{drop_aside, objects_of, step_aside, views_in_the_way};
+use super::names_taken::{Objects, drop_aside, objects_of, step_aside, views_in_the_way};
 use super::swap::moves;
 use super::target::MysqlTarget;
 use super::unproven::{Note, TurnBack};
@@ -98,7 +98,7 @@ fn what_follows(
     leaving: &BTreeSet<String>,
     kept: &BTreeSet<String>,
     aside: &[(String, String)],
-    there: &BTreeSet<String>,
+    there: &Objects,
 ) -> Vec<Entry> {
     let moved = leaving.union(kept).cloned().collect();
     let mut todo = follow(now, &then.objects, &moved, there);
