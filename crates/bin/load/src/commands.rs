@@ -129,7 +129,7 @@ pub(crate) async fn status(
     let mut list = pilotfish_loader::status(engine.as_ref()).await?;
     list.retain(|status| database.is_none_or(|database| status.database == database));
     if process.output() == OutputFormat::Text {
-        process.print(&status_text(&list));
+        process.print(&status_text(&list, database));
     }
     process.result(&list);
     Ok(())
@@ -196,9 +196,13 @@ const fn state(status: &Status) -> &'static str {
     }
 }
 
-fn status_text(list: &[Status]) -> String {
+fn status_text(list: &[Status], database: Option<&str>) -> String {
     if list.is_empty() {
-        return "no release was loaded into this server yet\n".to_owned();
+        let where_to = database.map_or_else(
+            || "this server".to_owned(),
+            |name| format!("{name} of this server"),
+        );
+        return format!("no release was loaded into {where_to} yet\n");
     }
     let mut rows = vec![
         [

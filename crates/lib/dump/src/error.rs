@@ -79,4 +79,11 @@ impl Classify for Error {
             _ => Kind::BadData,
         }
     }
+
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Read { source, .. } => Classify::hint(source),
+            _ => None,
+        }
+    }
 }

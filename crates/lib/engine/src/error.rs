@@ -16,12 +16,12 @@ pub enum Error {
     #[error("server denied access: {0}")]
     Denied(String),
     /// A file that holds a setting cannot be read; the server was not asked.
-    #[error("read {}: {source}", path.display())]
+    #[error("read {}, which holds a setting such as the password: {cause}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The server refused one statement.
     #[error("server error {code} ({state}): {message}")]

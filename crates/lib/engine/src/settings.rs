@@ -64,9 +64,9 @@ impl<T: Clone + From<String>> Text<T> {
             Self::Value(value) => Ok(value.clone()),
             Self::File(path) => {
                 let mut text = String::new();
-                let unreadable = |source| Error::Unreadable {
+                let unreadable = |cause| Error::Unreadable {
                     path: path.clone(),
-                    source,
+                    cause,
                 };
                 let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
                 file.take(FILE_LIMIT)

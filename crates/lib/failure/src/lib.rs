@@ -95,6 +95,11 @@ impl Kind {
 pub trait Classify: std::error::Error + Send + Sync + 'static {
     /// What this error means to whoever must act.
     fn kind(&self) -> Kind;
+
+    /// What to do about it, where the error alone tells.
+    fn hint(&self) -> Option<&'static str> {
+        None
+    }
 }
 
 impl Classify for std::io::Error {
@@ -110,6 +115,12 @@ impl Classify for std::io::Error {
             Io::TimedOut => Kind::TimedOut,
             _ => Kind::Unreachable,
         }
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        (Self::kind(self) == std::io::ErrorKind::PermissionDenied).then_some(
+            "see whether this process may: its user and groups, the modes of the file and of the folders above",
+        )
     }
 }
 
@@ -167,8 +178,8 @@ impl<E: Classify> From<E> for Failure {
     fn from(error: E) -> Self {
         Self {
             kind: Classify::kind(&error),
+            hint: Classify::hint(&error).map(str::to_owned),
             chain: anyhow::Error::new(error),
-            hint: None,
         }
     }
 }

@@ -90,6 +90,18 @@ impl Opened<'_> {
     }
 }
 
+/// Refuses a dump that says what a release said which was rolled back.
+pub(crate) fn refuse_rejected_content(
+    rejected: &BTreeSet<String>,
+    contents: &str,
+) -> Result<(), Failure> {
+    refuse_rejected(rejected, contents).map_err(|failure| {
+        failure.context(
+            "the dump, under whatever digest, has the content of a release that was rolled back",
+        )
+    })
+}
+
 /// Refuses a release that was rolled back.
 pub(crate) fn refuse_rejected(rejected: &BTreeSet<String>, digest: &str) -> Result<(), Failure> {
     if rejected.contains(digest) {

@@ -260,7 +260,7 @@ fn refuse_drift(
             Kind::Config,
             format!("the live database has tables that no release brought: {}", list(&drift.unrecorded)),
         )
-        .with_hint("--adopt replaces them (the old rows stay for one rollback), --into takes another database"));
+        .with_hint("--adopt replaces them (the old rows stay for one rollback), and views, routines and events of the dump's names for good; --into takes another database"));
     }
     if !options.overwrite_modified {
         refuse_modified(drift)?;

@@ -62,6 +62,12 @@ impl Report {
                 "{}: release {digest} is live already, nothing to do",
                 self.database
             ),
+            Outcome::RolledBack if digest.is_empty() => {
+                format!(
+                    "{}: the tables from before the first release are live again",
+                    self.database
+                )
+            }
             Outcome::RolledBack => format!("{}: release {digest} is live again", self.database),
             Outcome::Loaded => format!(
                 "{}: release {digest} is live: {} tables loaded ({} rows), {} unchanged, {} retired, in {:.1} s",

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commands::ability;
 use crate::feed::{Feed, survey};
-use crate::identity::{Ledger, refuse_rejected};
+use crate::identity::{Ledger, refuse_rejected, refuse_rejected_content};
 use crate::items::{Router, Selection};
 use crate::pipeline::{Pipeline, Staged};
 use crate::plan::{self, Plan};
@@ -176,7 +176,7 @@ impl<'a> Opened<'a> {
         let live = live.unwrap_or_default();
         let mut planned = None;
         if let Some(summary) = &surveyed {
-            refuse_rejected(&rejected, &self.contents(summary))?;
+            refuse_rejected_content(&rejected, &self.contents(summary))?;
             let plan = plan::decide(self.target.as_mut(), &live, summary, self.options).await?;
             if self.options.dry_run || self.options.swap == SwapMode::None {
                 let rows = whole::rows_of(summary);
@@ -204,9 +204,8 @@ impl<'a> Opened<'a> {
             .fill(stage.as_mut(), planned.as_ref(), surveyed)
             .await?;
         let (digest, contents) = (self.digest(&summary), self.contents(&summary));
-        for name in [&digest, &contents] {
-            refuse_rejected(rejected, name)?;
-        }
+        refuse_rejected(rejected, &digest)?;
+        refuse_rejected_content(rejected, &contents)?;
         let plan = match planned {
             Some(plan) => plan,
             None => plan::decide(self.target.as_mut(), live, &summary, self.options).await?,

@@ -95,4 +95,11 @@ impl Classify for Error {
             Self::Staged { .. } => Kind::Bug,
         }
     }
+
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Io { source, .. } => Classify::hint(source),
+            _ => None,
+        }
+    }
 }

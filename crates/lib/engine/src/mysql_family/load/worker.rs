@@ -92,7 +92,9 @@ impl MysqlWorker {
         self.tables.get(name).ok_or_else(|| Error::Sql {
             code: 1146,
             state: "42S02".to_owned(),
-            message: format!("the dump has rows for {name} but does not create it"),
+            message: format!(
+                "the dump has rows for {name} but does not create it, or not in the same character set"
+            ),
         })
     }
 
