@@ -12,6 +12,7 @@ mod damage;
 mod grammar;
 mod grants;
 mod hard_cases;
+mod last_moment;
 mod lost;
 mod other_hands;
 mod portable;
@@ -25,7 +26,7 @@ mod way_back;
 
 use std::path::{Path, PathBuf};
 
-use pilotfish_harness::{Holder, Server, ServerKind, Tool, World, tool};
+use pilotfish_harness::{Finished, Holder, Server, ServerKind, Tool, World, tool};
 
 /// The tool, aimed at a server.
 fn load(server: &Server) -> Tool {
@@ -105,4 +106,10 @@ fn canonical(dump: &Path) -> String {
         gtids &= !line.ends_with(';');
     }
     lines.join("\n")
+}
+
+fn rollback(server: &Server) -> Finished {
+    tool!("load")
+        .args(["rollback", "--url", &server.url()])
+        .run()
 }

@@ -1,0 +1,273 @@
+//! The last moment of a swap or a rollback: what others commit, hold and keep while it waits for it.
+
+use std::time::Duration;
+
+use pilotfish_harness::{PATIENCE, Running, Server, ServerKind, World, eventually, tool};
+
+use crate::{Holder, dump, load, mariadb, release_no, rollback, two_releases};
+
+#[test]
+fn a_row_committed_while_a_rollback_waits_is_not_dropped() {
+    let (world, server) = mariadb(&[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let _ = load(&server).arg(&second).arg("--into=app").run().success();
+    let writer = Holder::begin(&server, "INSERT INTO app.a VALUES (7777, 2, 'by hand')");
+    let mut waits = tool!("load")
+        .args(["rollback", "--log-level=debug", "--url", &server.url()])
+        .spawn();
+    let tries = || {
+        server
+            .sql("SELECT COUNT(*) FROM pilotfish.rejected")
+            .trim()
+            .parse::<u32>()
+            .ok()
+            .filter(|rejected| *rejected > 0)
+    };
+    eventually("the rollback looks for its moment", PATIENCE, tries);
+    assert!(waits.is_running());
+    writer.commit();
+    let _ = waits.wait().fails_with(75, "somebody wrote to a");
+    assert_eq!(
+        server.sql("SELECT note FROM app.a WHERE id = 7777").trim(),
+        "by hand"
+    );
+    let status = tool!("load")
+        .args(["status", "--output=json", "--url", &server.url()])
+        .run()
+        .success();
+    assert_eq!(status.json()[0]["rejected"], serde_json::json!([]));
+    server.sql("DELETE FROM app.a WHERE id = 7777");
+    let _ = rollback(&server).success();
+    assert_eq!(release_no(&server), "1");
+}
+
+/// The moment in which others hold `app.a`: a loader stands still there until they let go.
+fn swap_of(server: &Server, words: &[&str]) -> Running {
+    let swap = tool!("load")
+        .args(words)
+        .args(["--url", &server.url()])
+        .spawn();
+    let renaming = || {
+        let waits = server.sql(
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'RENAME TABLE%`app`%' \
+             AND time < 1 AND state LIKE 'Waiting%'",
+        );
+        (waits.trim() == "1").then_some(())
+    };
+    eventually("the RENAME waits on the server", PATIENCE, renaming);
+    swap.signal("STOP");
+    swap
+}
+
+#[test]
+fn a_row_committed_while_a_swap_waited_is_told_by_the_next_run_after_a_kill() {
+    let world = World::new();
+    let server = Server::start(ServerKind::MySql97, &world, &[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let writer = Holder::begin(&server, "INSERT INTO app.a VALUES (7777, 1, 'by hand')");
+    let second_path = second.display().to_string();
+    let killed = swap_of(&server, &[&second_path, "--into=app"]);
+    writer.commit();
+    let swapped = || (release_no(&server) == "2").then_some(());
+    eventually("the swap", PATIENCE, swapped);
+    killed.signal("KILL");
+    assert_eq!(killed.wait().signal, Some(9));
+    let next = load(&server)
+        .arg(&second)
+        .args(["--into=app", "--retry-for=10s"])
+        .run()
+        .success();
+    assert!(next.stderr.contains("somebody wrote to a"), "{next}");
+    let kept = server.sql("SELECT note FROM pilotfish_prev_app.a WHERE id = 7777");
+    assert_eq!(kept.trim(), "by hand");
+    // It is said once.
+    let again = load(&server).arg(&second).arg("--into=app").run().success();
+    assert!(!again.stderr.contains("somebody wrote"), "{again}");
+}
+
+/// MySQL waits a second for a lock, so that the RENAME of a loader that stands still goes on.
+#[test]
+fn a_row_committed_while_a_rollback_waited_survives_its_kill() {
+    let world = World::new();
+    let server = Server::start(ServerKind::MySql97, &world, &[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let _ = load(&server).arg(&second).arg("--into=app").run().success();
+    let writer = Holder::begin(&server, "INSERT INTO app.a VALUES (7777, 2, 'by hand')");
+    let killed = swap_of(&server, &["rollback"]);
+    writer.commit();
+    let swapped = || (release_no(&server) == "1").then_some(());
+    eventually("the rollback's swap", PATIENCE, swapped);
+    killed.signal("KILL");
+    assert_eq!(killed.wait().signal, Some(9));
+    // The next loader sees what was written, and refuses to replace it.
+    let next = load(&server)
+        .arg(&first)
+        .arg("--into=app")
+        .arg("--retry-for=10s")
+        .run()
+        .fails_with(78, "written to");
+    assert!(next.stderr.contains("it was turned back"), "{next}");
+    let kept = server.sql("SELECT note FROM app.a WHERE id = 7777");
+    assert_eq!(kept.trim(), "by hand");
+    assert_eq!(release_no(&server), "2");
+    assert_eq!(
+        server.sql("SELECT COUNT(*) FROM pilotfish.rejected").trim(),
+        "0"
+    );
+}
+
+#[test]
+fn a_row_committed_while_a_swap_waits_stays_with_the_previous_release() {
+    let (world, server) = mariadb(&[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let writer = Holder::begin(&server, "INSERT INTO app.a VALUES (7777, 1, 'by hand')");
+    let waits = load(&server)
+        .arg(&second)
+        .args(["--into=app", "--keep-previous=false"])
+        .spawn();
+    // Made right before the RENAME, for what it takes out of the way.
+    let there = || {
+        let schema = server.sql("SHOW DATABASES LIKE 'pilotfish\\_gone\\_app'");
+        (!schema.is_empty()).then_some(())
+    };
+    eventually("the swap looks for its moment", PATIENCE, there);
+    writer.commit();
+    let done = waits.wait().success();
+    assert!(done.stderr.contains("somebody wrote to a"), "{done}");
+    assert_eq!(release_no(&server), "2");
+    let kept = server.sql("SELECT note FROM pilotfish_prev_app.a WHERE id = 7777");
+    assert_eq!(kept.trim(), "by hand");
+}
+
+#[test]
+fn a_rollback_that_is_stopped_while_it_waits_leaves_everything_as_it_was() {
+    let (world, server) = mariadb(&[]);
+    let (first, _) = two_releases(&world, &server);
+    server.sql("CREATE DATABASE app");
+    server.sql_file("app", &first);
+    server.sql("USE app; CREATE TABLE log (n INT); CREATE TRIGGER logged AFTER INSERT ON b FOR EACH ROW INSERT INTO log VALUES (1)");
+    let first = dump(&world, &server, "app", "with_trigger.sql");
+    server.sql("USE app; UPDATE a SET release_no = 2; UPDATE b SET release_no = 2");
+    let second = dump(&world, &server, "app", "second.sql");
+    server.sql("DROP DATABASE app");
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let _ = load(&server).arg(&second).arg("--into=app").run().success();
+    let reader = Holder::begin(&server, "SELECT COUNT(*) FROM app.a");
+    let waits = tool!("load")
+        .args(["rollback", "--url", &server.url()])
+        .spawn();
+    let looks = || {
+        let booked = server.sql("SELECT COUNT(*) FROM pilotfish.rejected");
+        (booked.trim() == "1").then_some(())
+    };
+    eventually("the rollback looks for its moment", PATIENCE, looks);
+    std::thread::sleep(Duration::from_millis(300));
+    let triggers = || {
+        server.sql(
+            "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = 'app'",
+        )
+    };
+    assert_eq!(triggers().trim(), "logged", "off while nothing can move");
+    waits.terminate();
+    let ended = waits.wait();
+    assert_eq!(ended.code, Some(143), "{ended}");
+    drop(reader);
+    assert_eq!(triggers().trim(), "logged");
+    assert_eq!(release_no(&server), "2");
+    assert_eq!(
+        server.sql("SELECT COUNT(*) FROM pilotfish.rejected").trim(),
+        "0"
+    );
+}
+
+#[test]
+fn triggers_of_others_and_open_ends_survive_a_swap_that_finds_no_moment() {
+    let (world, server) = mariadb(&[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    server.sql(
+        "USE app; CREATE TABLE audit (n INT);
+         CREATE TRIGGER audited AFTER INSERT ON b FOR EACH ROW INSERT INTO audit VALUES (NEW.id);
+         INSERT INTO pilotfish.live_app VALUES ('todo', 7, 'view v', '{}', 'CREATE VIEW v AS SELECT * FROM nowhere')",
+    );
+    let reader = Holder::begin(&server, "SELECT COUNT(*) FROM app.a");
+    let _ = load(&server)
+        .arg(&second)
+        .args(["--into=app", "--overwrite-modified", "--swap-timeout=1s"])
+        .run()
+        .fails_with(75, "end connection ");
+    drop(reader);
+    let triggers = server
+        .sql("SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = 'app'");
+    assert_eq!(triggers.trim(), "audited");
+    let open = server.sql("SELECT name FROM pilotfish.live_app WHERE kind = 'todo'");
+    assert_eq!(open.trim(), "view v");
+}
+
+#[test]
+fn triggers_keep_their_order_when_a_swap_finds_no_moment() {
+    for (kind, args) in [
+        (ServerKind::MariaDb1011, &[][..]),
+        (
+            ServerKind::MySql97,
+            &["--log-bin-trust-function-creators=1"],
+        ),
+    ] {
+        let world = World::new();
+        let server = Server::start(kind, &world, args);
+        let (first, second) = two_releases(&world, &server);
+        let _ = load(&server).arg(&first).arg("--into=app").run().success();
+        let _ = load(&server).arg(&second).arg("--into=app").run().success();
+        server.sql(
+            "CREATE USER 'maker'@'localhost'; GRANT ALL ON app.* TO 'maker'@'localhost';
+             USE app; CREATE TABLE audit (n INT);
+             CREATE DEFINER='maker'@'localhost' TRIGGER z BEFORE INSERT ON b FOR EACH ROW INSERT INTO audit VALUES (2);
+             CREATE DEFINER='maker'@'localhost' TRIGGER y BEFORE INSERT ON b FOR EACH ROW INSERT INTO audit VALUES (3);
+             CREATE DEFINER='maker'@'localhost' TRIGGER x BEFORE INSERT ON b FOR EACH ROW PRECEDES z INSERT INTO audit VALUES (1)",
+        );
+        let order = || {
+            server.sql(
+                "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = 'app' ORDER BY action_order",
+            )
+        };
+        assert_eq!(order(), "x\nz\ny\n");
+        // What the swap takes out of the way is not looked at before the triggers are off.
+        let reader = Holder::begin(&server, "SELECT COUNT(*) FROM pilotfish_prev_app.a");
+        let done = load(&server)
+            .arg(&first)
+            .args(["--into=app", "--overwrite-modified", "--swap-timeout=2s"])
+            .run()
+            .fails_with(75, "others held the tables");
+        drop(reader);
+        assert_eq!(order(), "x\nz\ny\n", "{done}");
+    }
+}
+
+#[test]
+fn triggers_that_could_not_be_put_back_are_not_taken_off() {
+    let world = World::new();
+    let server = Server::start(
+        ServerKind::MySql97,
+        &world,
+        &["--log-bin-trust-function-creators=1"],
+    );
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    server.sql(
+        "USE app; CREATE TABLE audit (n INT);
+         CREATE TRIGGER audited AFTER INSERT ON b FOR EACH ROW INSERT INTO audit VALUES (NEW.id)",
+    );
+    let done = load(&server)
+        .arg(&second)
+        .args(["--into=app", "--overwrite-modified"])
+        .run();
+    let _ = done.fails_with(77, "in the name of `root`@`localhost`");
+    let triggers = server
+        .sql("SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = 'app'");
+    assert_eq!(triggers.trim(), "audited");
+    assert_eq!(release_no(&server), "1");
+}
