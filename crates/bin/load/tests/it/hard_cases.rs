@@ -2,13 +2,7 @@
 
 use pilotfish_harness::{Server, ServerKind, World, tool};
 
-use crate::{Holder, dump, load, mariadb, release_no, two_releases};
-
-fn rollback(server: &Server) -> pilotfish_harness::Finished {
-    tool!("load")
-        .args(["rollback", "--url", &server.url()])
-        .run()
-}
+use crate::{Holder, dump, load, mariadb, release_no, rollback, two_releases};
 
 #[test]
 fn a_rollback_never_claims_rows_that_are_gone() {

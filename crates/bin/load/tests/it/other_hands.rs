@@ -6,7 +6,7 @@ use std::process::Command;
 
 use pilotfish_harness::{PATIENCE, Server, World, eventually, tool};
 
-use crate::{load, mariadb, release_no, rollback, two_releases};
+use crate::{Holder, load, mariadb, release_no, rollback, two_releases};
 
 #[test]
 fn a_release_that_cannot_be_finished_is_no_success_however_often_it_is_loaded() {
@@ -295,4 +295,20 @@ fn routines_of_others_are_found_in_any_case() {
     // The release's own is the same in another case.
     let _ = dump("P", "again").success();
     assert_eq!(server.sql("CALL app.p()").trim(), "again");
+}
+
+#[test]
+fn a_table_that_somebody_holds_was_not_written_to() {
+    let (world, server) = mariadb(&[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let holder = Holder::lock(&server, "app", "a");
+    let _ = load(&server)
+        .arg(&second)
+        .arg("--into=app")
+        .run()
+        .fails_with(75, "somebody holds app.a");
+    drop(holder);
+    let _ = load(&server).arg(&second).arg("--into=app").run().success();
+    assert_eq!(release_no(&server), "2");
 }

@@ -37,9 +37,8 @@ async fn refuse_locked(conn: &mut Conn, schema: &str, table: &str) -> Result<(),
         .into_iter()
         .find(|(_, code, _)| LOCKED.contains(code));
     locked.map_or(Ok(()), |(_, code, message)| {
-        Err(Error::Sql {
+        Err(Error::Busy {
             code,
-            state: "HY000".to_owned(),
             message: format!("{message}: somebody holds {schema}.{table}, see SHOW PROCESSLIST"),
         })
     })
