@@ -66,7 +66,7 @@ pub struct LoadArgs {
     /// Accept rows whose foreign keys lead nowhere; the check is left out
     #[arg(long, hide_short_help = true, env = "PILOTFISH_ALLOW_ORPHANS")]
     allow_orphans: bool,
-    /// On MySQL swap tables other than InnoDB too; a crash in the swap LOSES some
+    /// On MySQL swap tables other than InnoDB too: a crash LOSES some
     #[arg(
         long,
         hide_short_help = true,

@@ -197,7 +197,7 @@ fn an_object_that_cannot_be_made_stops_before_the_swap() {
     );
     let _ = load(&server)
         .arg(&broken)
-        .arg("--into=app")
+        .args(["--into=app", "--no-trailer"])
         .run()
         .fails_with(65, "make view v");
     assert_eq!(release_no(&server), "1");

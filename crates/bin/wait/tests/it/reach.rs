@@ -240,7 +240,7 @@ fn a_server_that_stalls_is_given_up_and_asked_anew() {
         let url = format!("mysql://pilotfish:secret@127.0.0.1:{}", proxy.port());
         let mut waiting = wait()
             .args(["--timeout=0s", "--connect-timeout=60m", "--look-timeout=1s"])
-            .args(["--query=SELECT REPEAT('x', 100000)", "--url", &url])
+            .args(["--query=SELECT 1, REPEAT('x', 100000)", "--url", &url])
             .spawn();
         waiting.wait_for_stderr("did not answer within 1s");
         let looks = proxy.connections();

@@ -70,14 +70,16 @@ fn a_volume_without_symlinks_is_followed_by_its_pointer_file() {
 fn a_fetched_set_of_two_dumps_is_loaded_whole() {
     let bench = Bench::new();
     let watch = Watch::start(bench.watch());
-    let first = "CREATE TABLE a (id INT PRIMARY KEY);\nINSERT INTO a VALUES (1),(2),(3);\n";
-    for (number, first) in [(1, first), (2, "CREATE TABLE a (id INT PRIMARY KEY);\n")] {
+    for (number, rows) in [(1, "INSERT INTO a VALUES (1),(2),(3);\n"), (2, "")] {
+        let first = format!(
+            "CREATE TABLE a (id INT PRIMARY KEY);\n{rows}-- Dump completed on 2026-11-20  3:00:00\n"
+        );
         let second = Bench::dump(number);
         let stored = format!("{number}").repeat(64);
         publish_set(
             &bench.volume,
             &stored,
-            [("01.sql", first), ("02.sql", &second)],
+            [("01.sql", &first), ("02.sql", &second)],
         );
         bench.becomes_live(number);
         let load = watch.newest_is("succeeded");
