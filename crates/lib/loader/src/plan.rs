@@ -194,7 +194,8 @@ fn take_sequences(plan: &mut Plan, live: &Release, summary: &Summary, options: &
         let recorded = live.tables.get(name);
         let selected = options.selects_all() || options.only.contains(name);
         let changed = recorded.is_none_or(|record| record.digest != *digest);
-        if drawn.contains(name) || (selected && changed) {
+        // One that somebody dropped is to be loaded already.
+        if plan.load.contains(name) || drawn.contains(name) || (selected && changed) {
             plan.kept.remove(name);
             plan.unchanged.remove(name);
             plan.load.insert(name.to_owned());

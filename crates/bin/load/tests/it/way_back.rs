@@ -200,4 +200,7 @@ fn sequences_that_stay_as_they_are_leave_the_way_back_alone() {
     assert_eq!(server.sql("SELECT NEXTVAL(app.s)").trim(), "8");
     let _ = verb(&server, &["rollback"]).success();
     assert_eq!(server.sql("SELECT release_no FROM app.a").trim(), "1");
+    server.sql("DROP SEQUENCE app.s");
+    release("again.sql", 1);
+    assert_eq!(server.sql("SELECT NEXTVAL(app.s)").trim(), "7");
 }
