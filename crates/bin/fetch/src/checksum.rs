@@ -183,7 +183,7 @@ impl Digests {
 
     /// The SHA-256, when everything is as `expected` and as the storage keeps it.
     pub(crate) fn verify(self, object: &str, expected: Option<&str>) -> Result<String, Failure> {
-        let sha256 = hex(&self.sha256.finalize());
+        let sha256 = hex::encode(self.sha256.finalize());
         let wrong = |what: &str, wanted: &str, found: &str| wrong(object, what, wanted, found);
         agree(object, expected, &sha256)?;
         for kept in &self.kept {
@@ -221,17 +221,6 @@ fn wrong(object: &str, what: &str, wanted: &str, found: &str) -> Failure {
     let message = format!("verify {object}: {what} is {found}, expected {wanted}");
     Failure::new(Kind::BadData, message)
         .with_hint("the object or its checksum is corrupt or of another version: upload both again")
-}
-
-/// Lower-case hex digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use pilotfish_runtime::escape_html;
 use pilotfish_volume::utc;
 
 use crate::api::{Round, Status};
@@ -18,13 +19,13 @@ pub(crate) fn render(status: &Status, now: u64) -> String {
     let matching = status
         .matching
         .as_deref()
-        .map(|glob| format!(", --match {}", escaped(glob)));
+        .map(|glob| format!(", --match {}", escape_html(glob)));
     let mut page = format!(
         "<!doctype html><html lang=en><meta charset=utf-8>\
          <meta name=viewport content=\"width=device-width,initial-scale=1\">\
          <meta http-equiv=refresh content=5><title>pilotfish fetch</title><link rel=icon href=data:,>\
          <style>{STYLE}</style><h1>pilotfish fetch</h1><p>from {}{}</p>",
-        escaped(&status.source),
+        escape_html(&status.source),
         matching.unwrap_or_default()
     );
     // Writing into a String cannot fail.
@@ -45,12 +46,12 @@ fn write_release(page: &mut String, status: &Status, now: u64) -> std::fmt::Resu
         page,
         "<dl><dt>release<dd>{}<dt>fetched<dd>{}, {} ago<dt>object<dd>{}<dt>size<dd>{}\
          <dt>SHA-256<dd>{}<dt>files<dd>{}</dl>",
-        escaped(&release.release),
+        escape_html(&release.release),
         utc(release.fetched_at),
         ago(now, release.fetched_at),
-        escaped(&release.source_url),
+        escape_html(&release.source_url),
         bytes(release.size),
-        escaped(&release.sha256),
+        escape_html(&release.sha256),
         release.files.len()
     )
 }
@@ -80,10 +81,10 @@ fn write_problem(page: &mut String, status: &Status, now: u64) -> std::fmt::Resu
         "<p class=bad>{} failures in a row, for {}: {}</p>",
         status.consecutive_failures,
         ago(now, problem.since),
-        escaped(&problem.error)
+        escape_html(&problem.error)
     )?;
     if let Some(hint) = &problem.hint {
-        write!(page, "<p>{}</p>", escaped(hint))?;
+        write!(page, "<p>{}</p>", escape_html(hint))?;
     }
     if status.release.is_some() {
         page.push_str("<p>The release on the volume stays in use.</p>");
@@ -111,29 +112,22 @@ fn write_rounds(page: &mut String, status: &Status, now: u64) -> std::fmt::Resul
             page,
             "<li>{} ago: {}",
             ago(now, *at),
-            escaped(&outcome.replace('_', " "))
+            escape_html(&outcome.replace('_', " "))
         )?;
         if let Some(release) = release {
             write!(
                 page,
                 ", {} ({} received)",
-                escaped(release),
+                escape_html(release),
                 bytes(*received_bytes)
             )?;
         }
         if let Some(problem) = problem {
-            write!(page, "<br><span class=bad>{}</span>", escaped(problem))?;
+            write!(page, "<br><span class=bad>{}</span>", escape_html(problem))?;
         }
     }
     page.push_str("</ul>");
     Ok(())
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }
 
 fn ago(now: u64, then: u64) -> String {

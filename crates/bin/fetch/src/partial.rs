@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pilotfish_failure::{Context, Failure};
 use pilotfish_storage::Object;
+use pilotfish_volume::boot_id;
 use serde::{Deserialize, Serialize};
 
 use crate::inflow::Inflow;
@@ -26,7 +27,7 @@ struct Notes {
     /// Address and version of the object.
     identity: String,
     /// Which run of which kernel wrote the parts.
-    boot: String,
+    boot: Option<String>,
     size: u64,
     part_size: u64,
     /// Numbers of the complete parts.
@@ -89,7 +90,7 @@ impl Partial {
         let path = folder.join(FILE);
         let left = read_notes(folder)
             .filter(|notes| Some(&notes.identity) == identity.as_ref() && notes.size == size)
-            .filter(|notes| notes.boot == boot_id() && !notes.boot.is_empty())
+            .filter(|notes| notes.boot.is_some() && notes.boot == boot_id())
             .filter(|notes| notes.part_size > 0 && notes.are_of(&path));
         if left.is_none() {
             // Before the file is begun anew: notes that outlive it would vouch for its holes.
@@ -255,13 +256,6 @@ fn forget_notes(folder: &Path) -> Result<(), Failure> {
 
 fn read_notes(folder: &Path) -> Option<Notes> {
     serde_json::from_slice(&fs::read(folder.join(NOTES)).ok()?).ok()
-}
-
-fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
 }
 
 #[cfg(test)]

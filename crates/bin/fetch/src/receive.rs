@@ -14,7 +14,7 @@ use pilotfish_storage::{Object, Storage};
 use pilotfish_volume::{FileEntry, Manifest, Publisher, Staging, release_name};
 use sha2::{Digest, Sha256};
 
-use crate::checksum::{Digests, hex};
+use crate::checksum::Digests;
 use crate::config::{Config, Unpack};
 use crate::download::{Download, Stop};
 use crate::flush::Flusher;
@@ -107,7 +107,7 @@ impl Receiver<'_> {
     /// The staging folder of this version of the object; those of others are swept.
     async fn stage(&self, object: &Object, address: &str) -> Result<Staging, Failure> {
         let mark = format!("{address} {:?} {:?}", object.version, object.size);
-        let digest = hex(&Sha256::digest(mark.as_bytes()));
+        let digest = hex::encode(Sha256::digest(mark.as_bytes()));
         let name = digest[..16].to_owned();
         let publisher = Arc::clone(self.publisher);
         blocking(move || {

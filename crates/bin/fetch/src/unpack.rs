@@ -17,7 +17,6 @@ use pilotfish_failure::{Context, Failure, Kind};
 use pilotfish_volume::{FileEntry, MANIFEST};
 use sha2::{Digest, Sha256};
 
-use crate::checksum::hex;
 use crate::config::Limits;
 use crate::flush::Flusher;
 use crate::inflow::Tail;
@@ -298,5 +297,5 @@ fn write(
                 .wrote(length);
         }
     }
-    Ok((size, hex(&sha256.finalize())))
+    Ok((size, hex::encode(sha256.finalize())))
 }

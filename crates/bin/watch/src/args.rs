@@ -199,7 +199,7 @@ fn over_loopback(listen: SocketAddr) -> SocketAddr {
 }
 
 fn positive_duration(text: &str) -> Result<Duration, String> {
-    match parse_duration(text)? {
+    match parse_duration(text).map_err(|why| why.to_string())? {
         Duration::ZERO => Err("give a time above zero".to_owned()),
         time => Ok(time),
     }

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use pilotfish_loader::State;
+use pilotfish_runtime::escape_html;
 use pilotfish_volume::utc;
 
 use crate::dispatcher::short;
@@ -18,7 +19,7 @@ pub(crate) fn page(view: &View) -> String {
     for (index, line) in lines(view).iter().enumerate() {
         let end = if index == 0 { "" } else { "\n" };
         // Writing into a string cannot fail.
-        let _ = write!(shown, "{end}<p>{}</p>", escape(line));
+        let _ = write!(shown, "{end}<p>{}</p>", escape_html(line));
     }
     include_str!("page.html").replacen(MARK, &shown, 1)
 }
@@ -73,22 +74,6 @@ fn running_load(load: &LoadView) -> String {
         of(load.bytes_total),
         utc(load.created_at)
     )
-}
-
-/// Text that cannot end the element or the attribute around it: ids, names and messages are others'.
-fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
-        }
-    }
-    safe
 }
 
 #[cfg(test)]

@@ -204,7 +204,7 @@ impl TapHash {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        hex(&hash.finalize())
+        hex::encode(hash.finalize())
     }
 }
 
@@ -229,7 +229,7 @@ impl Identity {
         let lines: String = lines
             .map(|(name, hash)| format!("{hash}  {name}\n"))
             .collect();
-        hex(&Sha256::digest(lines.as_bytes()))
+        hex::encode(Sha256::digest(lines.as_bytes()))
     }
 
     pub(crate) fn into_files(self) -> Vec<(String, String)> {
@@ -254,14 +254,4 @@ pub fn identify(source: &Path) -> Result<String, Error> {
         identity.add(part, hash.hex());
     }
     Ok(identity.hex(parts.directory))
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }

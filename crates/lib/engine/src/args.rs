@@ -93,7 +93,7 @@ pub struct ServerArgs {
     tls_key: Option<PathBuf>,
     /// Longest wait for one session
     #[arg(long, hide_short_help = true, env = "PILOTFISH_CONNECT_TIMEOUT", value_name = "TIME", default_value = "10s",
-          value_parser = parse_seconds)]
+          value_parser = above_zero)]
     connect_timeout: Duration,
 }
 
@@ -320,21 +320,11 @@ impl Image {
 }
 
 /// `10s`, `500ms` or `1m`, above zero.
-fn parse_seconds(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "ms" => 1,
-        "" | "s" => 1_000,
-        "m" => 60_000,
-        _ => return Err("write 10s, 500ms or 1m".to_owned()),
-    };
-    let millis = digits
-        .parse::<u32>()
-        .ok()
-        .and_then(|count| u64::from(count).checked_mul(unit));
-    match millis {
-        Some(millis @ 1..) => Ok(Duration::from_millis(millis)),
-        _ => Err("write a time above zero, such as 10s".to_owned()),
+fn above_zero(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(Duration::ZERO) => Err("write a time above zero, such as 10s".to_owned()),
+        Ok(time) => Ok(time),
+        Err(why) => Err(why.to_string()),
     }
 }
 

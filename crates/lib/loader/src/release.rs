@@ -207,10 +207,7 @@ pub(crate) fn contents(summary: &Summary) -> String {
 
 /// SHA-256 as 64 lower-case hex digits.
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(Sha256::digest(bytes))
 }
 
 /// As [`release_digest`]; `None` for a stream.

@@ -455,7 +455,7 @@ mod tests {
             "{all:#?}"
         );
         assert!(all.iter().any(|m| m.contains("--bogus")), "{all:#?}");
-        assert!(all.iter().any(|m| m.contains("1h30m")), "{all:#?}");
+        assert!(all.iter().any(|m| m.contains("5sec")), "{all:#?}");
     }
 
     #[test]

@@ -266,8 +266,9 @@ fn read(path: &Path) -> Result<Option<Record>, Error> {
     }
 }
 
-/// Names one run of the kernel: file locks and the page cache are shared within it.
-fn boot_id() -> Option<String> {
+/// Names one run of the kernel: file locks and the page cache are shared within it. `None` where it cannot be read.
+#[must_use]
+pub fn boot_id() -> Option<String> {
     fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .ok()
         .map(|id| id.trim().to_owned())

@@ -27,7 +27,7 @@ mod release;
 
 pub use error::Error;
 pub use fingerprint::{FileStamp, Fingerprint, fingerprint};
-pub use lease::{LEASE_LIFETIME, LEASE_RENEWAL};
+pub use lease::{LEASE_LIFETIME, LEASE_RENEWAL, boot_id};
 pub use publish::{Publisher, Staging, Swept, name_without_link};
 pub use release::{
     FileEntry, MANIFEST, Manifest, Release, current, current_if_whole, release_name, releases, utc,

@@ -136,7 +136,7 @@ fn several_targets_share_the_rest() {
 
 #[test]
 fn times() {
-    assert_eq!(parse_seconds("250ms"), Ok(Duration::from_millis(250)));
-    assert_eq!(parse_seconds("2m"), Ok(Duration::from_secs(120)));
-    assert!(parse_seconds("0s").is_err() && parse_seconds("soon").is_err());
+    assert_eq!(above_zero("250ms"), Ok(Duration::from_millis(250)));
+    assert_eq!(above_zero("2m"), Ok(Duration::from_secs(120)));
+    assert!(above_zero("0s").is_err() && above_zero("soon").is_err());
 }
