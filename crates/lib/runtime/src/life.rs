@@ -153,6 +153,9 @@ fn run<T: Tool>(
     end: &End<'_>,
     panics: &Panics,
 ) -> ExitCode {
+    if let Err(failure) = end.check_result_file() {
+        return end.tell_without_file(&failure);
+    }
     let shutdown = panics.shutdown.clone();
     let process = match Process::new(T::NAME, end.common.output, end.log, shutdown) {
         Ok(process) => process,
@@ -359,6 +362,18 @@ impl End<'_> {
             None => outcome,
         };
         (outcome, result)
+    }
+
+    /// Before the work: afterwards it is too late to learn that its result has nowhere to go.
+    fn check_result_file(&self) -> Result<(), Failure> {
+        let path = self.common.result_file.as_deref();
+        path.map_or(Ok(()), outcome::check_result_file)
+    }
+
+    fn tell_without_file(&self, failure: &Failure) -> ExitCode {
+        outcome::log(self.log, Err(failure), None);
+        outcome::write_termination_message(self.environment, failure);
+        ExitCode::from(failure.kind().exit_code())
     }
 
     fn tell(&self, outcome: Result<(), &Failure>, result: Option<&Value>) -> ExitCode {

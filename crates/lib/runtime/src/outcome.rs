@@ -69,13 +69,33 @@ pub(crate) fn log(log: &Log, outcome: Result<(), &Failure>, result: Option<&Valu
     }
 }
 
-/// Writes the result file so that a reader sees a whole document or none.
-pub(crate) fn write_result_file(path: &Path, document: &Map<String, Value>) -> io::Result<()> {
+/// Whether [`write_result_file`] will find a place to write to.
+pub(crate) fn check_result_file(path: &Path) -> Result<(), Failure> {
+    let probe = || {
+        if path.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let temporary = temporary(path)?;
+        File::create(&temporary)?;
+        fs::remove_file(&temporary)
+    };
+    probe().map_err(|error| {
+        Failure::from(error).context(format!("write --result-file {}", path.display()))
+    })
+}
+
+/// The file that becomes the result file once it is whole.
+fn temporary(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
     let mut temporary = std::ffi::OsString::from(".");
     temporary.push(name);
     temporary.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(temporary);
+    Ok(path.with_file_name(temporary))
+}
+
+/// Writes the result file so that a reader sees a whole document or none.
+pub(crate) fn write_result_file(path: &Path, document: &Map<String, Value>) -> io::Result<()> {
+    let temporary = temporary(path)?;
     let write = || {
         let mut file = File::create(&temporary)?;
         file.write_all(Value::Object(document.clone()).to_string().as_bytes())?;

@@ -154,6 +154,23 @@ fn a_failure_is_one_error_line_a_result_file_and_a_termination_message() {
 }
 
 #[test]
+fn a_result_that_has_nowhere_to_go_is_said_before_the_work() {
+    let folder = temporary("nowhere");
+    for path in [folder.clone(), folder.join("absent/return.json")] {
+        let output = specimen(&["succeed"])
+            .arg(format!("--result-file={}", path.display()))
+            .output()
+            .unwrap();
+        assert_ne!(output.status.code(), Some(0));
+        let log = stderr(&output);
+        assert_eq!(log.matches("ERROR").count(), 1, "{log}");
+        assert!(log.contains("--result-file"), "{log}");
+        assert!(output.stdout.is_empty(), "it worked");
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn all_mistakes_are_reported_at_once_and_nothing_starts() {
     let folder = temporary("mistakes");
     let result = folder.join("return.json");
@@ -168,7 +185,7 @@ fn all_mistakes_are_reported_at_once_and_nothing_starts() {
     let line = last_log_line(&output);
     let mistakes = line["mistakes"].as_array().unwrap();
     assert_eq!(mistakes.len(), 4, "{mistakes:#?}");
-    for part in ["'--work'", "1h30m", "PILOTFISH_STUBBORN", "nowhere"] {
+    for part in ["'--work'", "5sec", "PILOTFISH_STUBBORN", "nowhere"] {
         assert!(
             line["message"].as_str().unwrap().contains(part),
             "{part}: {line:#}"
