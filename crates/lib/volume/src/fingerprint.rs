@@ -31,6 +31,8 @@ pub struct FileStamp {
     pub size: u64,
     /// Last modification in nanoseconds since 1970.
     pub modified_ns: i128,
+    /// Last change in nanoseconds since 1970: what `cp -p` and `touch -d` cannot set.
+    pub changed_ns: i128,
     /// Inode: a file renamed over another one has a new one, even with the old size and time.
     pub inode: u64,
 }
@@ -79,10 +81,14 @@ fn stamp(name: String, metadata: &fs::Metadata) -> FileStamp {
     FileStamp {
         name,
         size: metadata.len(),
-        modified_ns: i128::from(metadata.mtime()) * 1_000_000_000
-            + i128::from(metadata.mtime_nsec()),
+        modified_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+        changed_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
         inode: metadata.ino(),
     }
+}
+
+fn nanoseconds(seconds: i64, more: i64) -> i128 {
+    i128::from(seconds) * 1_000_000_000 + i128::from(more)
 }
 
 fn name_of(path: &Path) -> String {

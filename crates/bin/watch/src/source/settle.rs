@@ -60,6 +60,7 @@ mod tests {
             name: "dump.sql".to_owned(),
             size,
             modified_ns: 1,
+            changed_ns: 1,
             inode: 7,
         };
         Fingerprint::Files(vec![stamp])

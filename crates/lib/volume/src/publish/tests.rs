@@ -252,6 +252,14 @@ fn fingerprints_tell_releases_and_plain_files_apart() {
     fs::write(root.path().join("next"), "2").unwrap();
     fs::rename(root.path().join("next"), &plain).unwrap();
     assert_ne!(fingerprint(root.path()).unwrap(), before);
+    // As `cp -p` does it: in place, with the old size and time.
+    let before = fingerprint(root.path()).unwrap();
+    let modified = fs::metadata(&plain).unwrap().modified().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    fs::write(&plain, "3").unwrap();
+    let file = fs::File::options().write(true).open(&plain).unwrap();
+    file.set_modified(modified).unwrap();
+    assert_ne!(fingerprint(root.path()).unwrap(), before);
     let publisher = Publisher::open(root.path(), "test").unwrap();
     let release = publish(&publisher, 10, &[("a.sql", "one")]);
     let folder = release
