@@ -10,6 +10,7 @@
 //! [`Reader::next`] hands them out.
 
 mod assignment;
+mod beginning;
 mod catalog;
 mod classify;
 pub mod compress;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pilotfish_sql::mysql::Mode;
 
+use crate::beginning::{self, UTF8_MARK};
 use crate::catalog::Catalog;
 use crate::classify::{classify, existing, kept_of_set};
 use crate::frame::{Between, Ending, LOOKAHEAD, View, delimiter_argument, is_client_command};
@@ -73,26 +74,29 @@ impl Script {
 
     /// Reads enough to see what kind of file it is, and turns away what is no SQL text.
     pub(crate) fn begin(&mut self) -> Result<(), Error> {
-        while self.window.data().len() < 4 && !self.window.ended() {
+        while self.window.data().len() < beginning::HEAD && !self.window.ended() {
             self.fill()?;
         }
-        let refused = match self.window.data() {
-            [0xef, 0xbb, 0xbf, ..] => {
-                self.window.consume(3);
-                return Ok(());
-            }
-            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => {
-                "UTF-16 text: dump again with --result-file instead of the shell's redirection"
-            }
-            [b'P', b'K', 3, 4] | [b'P', b'K', 3, 4, ..] => {
-                "a zip archive: unpack it first, fetch does"
-            }
-            _ => return Ok(()),
+        if self.window.data().starts_with(UTF8_MARK) {
+            self.window.consume(UTF8_MARK.len());
+        }
+        let data = self.window.data();
+        let head = &data[..data.len().min(beginning::HEAD)];
+        let Some(what) = beginning::no_sql(head, self.mode()) else {
+            return Ok(());
         };
+        let shown = excerpt(head);
+        // Of a binary file it would say nothing.
+        let shown =
+            if shown.chars().any(char::is_control) || shown.contains(char::REPLACEMENT_CHARACTER) {
+                String::new()
+            } else {
+                shown
+            };
         Err(Error::Refused {
             at: self.window.position(0),
-            what: refused.to_owned(),
-            head: String::new(),
+            what: what.to_owned(),
+            head: shown,
         })
     }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use pilotfish_sql::Flavour;
 use pilotfish_sql::mysql::{self, Mode, TokenKind};
 
+use crate::beginning::UTF8_MARK;
 use crate::compress;
 
 /// Bytes of text that are looked at.
@@ -64,7 +65,7 @@ fn begins(text: &[u8]) -> bool {
         no_backslash_escapes: false,
         ansi_quotes: false,
     };
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let text = text.strip_prefix(UTF8_MARK).unwrap_or(text);
     let mut tokens = mysql::tokens(text, mode).filter(|token| token.kind != TokenKind::Comment);
     let (Some(first), Some(second)) = (tokens.next(), tokens.next()) else {
         return false;

@@ -157,13 +157,7 @@ fn a_file_in_utf_16_is_refused_in_its_own_words() {
     ] {
         let path = world.write(name, bytes);
         let done = load(&server).arg(&path).arg("--into=app").run();
-        // Without a mark it is text with zeros in it.
-        let reason = if name == "bare.sql" {
-            "refuse"
-        } else {
-            "UTF-16"
-        };
-        let _ = done.fails_with(65, reason);
+        let _ = done.fails_with(65, "UTF-16");
         assert_eq!(release_no(&server), "1");
     }
 }

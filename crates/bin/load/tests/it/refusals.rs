@@ -48,6 +48,16 @@ fn bad_dumps_are_refused_and_the_live_release_stays() {
         .arg("--into=app")
         .run()
         .fails_with(65, "syntax.sql:2");
+    for (name, text, what) in [
+        ("page.sql", "<!DOCTYPE html>\n<html></html>\n", "web page"),
+        ("rows.sql", "id,name\n1,x\n", "CSV"),
+        ("archive.sql", "PGDMP\x01\x0f", "pg_dump"),
+    ] {
+        let dump = world.write(name, text);
+        let done = load(&server).arg(&dump).arg("--into=app").run();
+        let refused = done.fails_with(65, what);
+        assert!(!refused.stderr.contains("cut off"), "{refused}");
+    }
     let shell = world.write(
         "shell.sql",
         "\\! touch /tmp/pwned\nCREATE TABLE a (id INT);\n",
@@ -77,7 +87,7 @@ fn wrong_password_and_absent_server_have_their_codes() {
         .args(["--port", &port])
         .env("PILOTFISH_PASSWORD", "wrong")
         .run()
-        .fails_with(77, "denied");
+        .fails_with(77, "correct user and password");
     let _ = base()
         .args(["--port=1", "--retry-for=0s"])
         .env("PILOTFISH_PASSWORD", "x")

@@ -50,7 +50,7 @@ impl<R: Read> Read for Frames<R> {
             return Ok(0);
         }
         loop {
-            let read = self.decoder.read(buf)?;
+            let read = self.decoder.read(buf).map_err(in_words)?;
             if read > 0 {
                 return Ok(read);
             }
@@ -64,5 +64,15 @@ impl<R: Read> Read for Frames<R> {
                 (false, _) => below.taken = 0,
             }
         }
+    }
+}
+
+/// lz4_flex writes its reasons as Rust writes an enum.
+fn in_words(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {
+            io::Error::new(error.kind(), "a block or checksum of LZ4 is wrong")
+        }
+        _ => error,
     }
 }
