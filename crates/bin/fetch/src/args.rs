@@ -96,6 +96,9 @@ struct SourceArgs {
     /// Older objects to try when one is refused
     #[arg(long, value_name = "N", default_value = "0")]
     fallback: usize,
+    /// Fail when the source is away, whatever is on the volume
+    #[arg(long, conflicts_with_all = ["every", "stdout"])]
+    strict: bool,
     /// SHA-256 of the object as it is stored
     #[arg(long, value_name = "HEX", conflicts_with = "checksum_from")]
     sha256: Option<String>,
@@ -220,6 +223,7 @@ impl Args {
                 retention,
                 transfer,
                 timeout,
+                strict: self.source.strict,
                 daemon: daemon.0,
                 notify: daemon.1,
                 holder: get("HOSTNAME").unwrap_or_else(|| "pilotfish-fetch".to_owned()),

@@ -24,6 +24,8 @@ pub struct Config {
     pub(crate) transfer: Transfer,
     /// Longest time for all of it, without a loop.
     pub(crate) timeout: Option<Duration>,
+    /// A release on the volume is not good enough when the source is away.
+    pub(crate) strict: bool,
     pub(crate) daemon: Option<Loop>,
     pub(crate) notify: Option<Notify>,
     /// What other publishers are told about this one.

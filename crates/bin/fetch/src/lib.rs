@@ -115,6 +115,7 @@ async fn onto_volume(
     }
     let report = match rounds.run().await {
         Ok(report) => report,
+        Err(failure) if config.strict => return Err(limit.explain(failure)),
         Err(failure) => good_enough(&rounds, limit.explain(failure)).await?,
     };
     report.tell(&config.address);

@@ -214,12 +214,12 @@ fn a_source_that_is_away_is_no_way_to_be_down() {
     let content = dump(100_000, 7);
     s3.put("dumps", "dump.sql", &content);
     let proxy = Proxy::start(s3.endpoint(), Fault::Refuse);
-    let run = |retries: &str| {
+    let base = |retries: &str| {
         fetch(&world, "s3://dumps/dump.sql")
             .args(["--endpoint", &proxy.url(), "--retries", retries])
             .envs(s3.env())
-            .run()
     };
+    let run = |retries: &str| base(retries).run();
     run("1").fails_with(69, "dumps/dump.sql");
     proxy.set(Fault::None);
     run("3").success();
@@ -228,6 +228,11 @@ fn a_source_that_is_away_is_no_way_to_be_down() {
     let away = run("1").success();
     assert_eq!(away.json()["outcome"], "source_away");
     assert!(away.stderr.contains("stays in use"), "{away}");
+    // Who wants to know better says so.
+    base("1")
+        .arg("--strict")
+        .run()
+        .fails_with(69, "dumps/dump.sql");
     assert_eq!(manifest(&world).release, release);
 
     let denied = fetch_s3(&World::new(), &s3, "s3://dumps/dump.sql")
