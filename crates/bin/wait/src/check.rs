@@ -70,7 +70,7 @@ fn hint(error: &Error) -> Option<&'static str> {
         Error::Unreachable(_) => {
             Some("see whether the server runs and listens at this address, or raise --timeout")
         }
-        Error::Denied(_) => Some(
+        Error::Denied(_) | Error::LoginRefused(_) => Some(
             "correct the account's name, password or rights: --user, --password-file, or the image's variables",
         ),
         Error::Unreadable { .. } => {

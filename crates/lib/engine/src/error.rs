@@ -12,9 +12,12 @@ pub enum Error {
     /// Nothing answers, or the connection broke: waiting and connecting again may help.
     #[error("reach the server: {0}")]
     Unreachable(String),
-    /// The account, its password or its rights are not enough.
+    /// The account's rights are not enough.
     #[error("server denied access: {0}")]
     Denied(String),
+    /// No such account for this host, or another password.
+    #[error("server denied access: {0}")]
+    LoginRefused(String),
     /// A file that holds a setting cannot be read; the server was not asked.
     #[error("read {}, which holds a setting such as the password: {cause}", path.display())]
     Unreadable {
@@ -108,7 +111,7 @@ impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::Unreachable(_) => Kind::Unreachable,
-            Self::Denied(_) => Kind::Denied,
+            Self::Denied(_) | Self::LoginRefused(_) => Kind::Denied,
             Self::Sql { .. } | Self::Refused(_) => Kind::BadData,
             Self::Busy { .. } | Self::Locked(_) => Kind::Busy,
             Self::Stopped(_) => Kind::Cancelled,
@@ -116,6 +119,15 @@ impl Classify for Error {
             Self::Config(_) | Self::Unreadable { .. } => Kind::Config,
             Self::TimedOut { .. } => Kind::TimedOut,
             Self::Protocol(_) => Kind::Bug,
+        }
+    }
+
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::LoginRefused(_) => Some(
+                "correct user and password (--user and --password-file, or the image's variables), and see which hosts the account may come from",
+            ),
+            _ => None,
         }
     }
 }

@@ -269,6 +269,8 @@ pub struct Object {
     pub session: Arc<SessionState>,
     /// Digest of the definition and its session.
     pub digest: String,
+    /// Where the dump has it, for errors.
+    pub origin: String,
 }
 
 impl Object {

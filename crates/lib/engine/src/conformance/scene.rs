@@ -376,5 +376,6 @@ fn object(
         digest: sql.clone(),
         sql: Bytes::from(sql),
         session: Arc::clone(session),
+        origin: "scene.sql:1".to_owned(),
     }
 }

@@ -58,7 +58,7 @@ async fn authenticate(settings: &Settings, setup: &SessionSetup) -> Result<Conn,
                 return Ok(conn);
             }
             // The newest password's refusal is the one to report.
-            Err(error @ Error::Denied(_)) => denied = denied.or(Some(error)),
+            Err(Error::Denied(words)) => denied = denied.or(Some(Error::LoginRefused(words))),
             Err(error) => return Err(error),
         }
     }

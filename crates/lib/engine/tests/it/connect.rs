@@ -25,7 +25,7 @@ async fn a_password_rotates_without_a_restart() {
         engine.probe().server().await.unwrap();
         server.sql("ALTER USER 'pilotfish'@'127.0.0.1' IDENTIFIED BY 'newest'");
         let error = engine.probe().server().await.unwrap_err();
-        assert!(matches!(error, Error::Denied(_)), "{error}");
+        assert!(matches!(error, Error::LoginRefused(_)), "{error}");
     }
 }
 
@@ -35,7 +35,7 @@ async fn errors_have_meanings_and_no_secrets() {
     let server = Server::start(ServerKind::MariaDb1011, &world, &[]);
     let wrong = format!("mysql://pilotfish:hunter2@127.0.0.1:{}", server.port());
     let error = open(&settings(&["--url", &wrong])).await.err().unwrap();
-    assert!(matches!(error, Error::Denied(_)), "{error}");
+    assert!(matches!(error, Error::LoginRefused(_)), "{error}");
     assert!(
         !format!("{error} {error:?}").contains("hunter2"),
         "{error:?}"

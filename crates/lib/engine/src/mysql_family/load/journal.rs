@@ -57,10 +57,10 @@ async fn walk(
         match patiently(target, &entry, limit()).await {
             Ok(()) => ledger::done(&mut target.conn, &names, &entry.key).await?,
             Err(error) if error.code().is_some_and(|code| NOT_YET.contains(&code)) => {
-                why = Some(named(&entry, error));
+                why = Some(named(&entry.key, error));
                 waiting.push(entry);
             }
-            Err(error) => return Err(named(&entry, error)),
+            Err(error) => return Err(named(&entry.key, error)),
         }
     }
     Ok((waiting, why))
@@ -76,7 +76,7 @@ pub(super) async fn run(target: &mut MysqlTarget, entry: &Entry) -> Result<(), E
 }
 
 /// The server's refusal, with the object's name.
-pub(super) fn named(entry: &Entry, error: Error) -> Error {
+pub(super) fn named(object: &str, error: Error) -> Error {
     match error {
         Error::Sql {
             code,
@@ -85,9 +85,9 @@ pub(super) fn named(entry: &Entry, error: Error) -> Error {
         } => Error::Sql {
             code,
             state,
-            message: format!("make {}: {message}", entry.key),
+            message: format!("make {object}: {message}"),
         },
-        Error::Denied(message) => Error::Denied(format!("make {}: {message}", entry.key)),
+        Error::Denied(message) => Error::Denied(format!("make {object}: {message}")),
         error => error,
     }
 }

@@ -87,7 +87,7 @@ fn refuse_without_table(plan: &SwapPlan, staged: impl Fn(&str) -> bool) -> Resul
         if let Some(table) = object.table.as_deref().filter(|table| nowhere(table)) {
             return Err(Error::Refused(format!(
                 "make {}: the release has no table {table}",
-                object.key()
+                named_with_place(object)
             )));
         }
     }
@@ -147,7 +147,11 @@ async fn run(target: &mut MysqlTarget, object: &Object, definer: Definer) -> Res
         entry.sql = objects::disabled(&entry.sql, mode);
     }
     let made = journal::run(target, &entry).await;
-    made.map_err(|error| named(&entry, error))
+    made.map_err(|error| named(&named_with_place(object), error))
+}
+
+fn named_with_place(object: &Object) -> String {
+    format!("{}, {}", object.key(), object.origin)
 }
 
 /// With a binary log, functions and triggers need SUPER or a setting of the server (1419): say so
