@@ -30,7 +30,7 @@ pub struct LoadArgs {
     )]
     swap: SwapMode,
     /// Longest search for a moment to swap without making readers wait
-    #[arg(long, hide_short_help = true, env = "PILOTFISH_SWAP_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = seconds)]
+    #[arg(long, hide_short_help = true, env = "PILOTFISH_SWAP_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = a_day_at_most)]
     swap_timeout: Duration,
     /// SQL that must be true before the swap; repeatable
     #[arg(long = "check", env = "PILOTFISH_CHECK", value_name = "SQL")]
@@ -38,6 +38,15 @@ pub struct LoadArgs {
     /// Largest loss of rows of a table, in percent
     #[arg(long, env = "PILOTFISH_MAX_SHRINK", value_name = "PCT")]
     max_shrink: Option<f64>,
+    /// Most live tables that one RENAME replaces: it holds all, until it is over
+    #[arg(
+        long,
+        hide_short_help = true,
+        env = "PILOTFISH_MAX_RENAMES",
+        value_name = "N",
+        default_value_t = 5000
+    )]
+    max_renames: usize,
     /// Keep the replaced release for a rollback
     #[arg(long, hide_short_help = true, env = "PILOTFISH_KEEP_PREVIOUS", value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     keep_previous: bool,
@@ -134,6 +143,7 @@ impl LoadArgs {
             swap: self.swap,
             checks: self.checks,
             max_shrink: self.max_shrink,
+            max_renames: self.max_renames,
             keep_previous: self.keep_previous,
             threads,
             only: self.only.into_iter().collect(),
@@ -163,25 +173,12 @@ fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// A time of a day at most, as `60s`, `5m` or `250ms`.
-fn seconds(text: &str) -> Result<Duration, String> {
-    const LONGEST: Duration = Duration::from_secs(86_400);
-    let end = text
-        .find(|char: char| !char.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (digits, unit) = text.split_at(end);
-    let factor = match unit {
-        "ms" => 1,
-        "" | "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return Err("write a time such as 60s or 5m".to_owned()),
-    };
-    digits
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(factor))
-        .map(Duration::from_millis)
-        .filter(|time| *time <= LONGEST)
-        .ok_or_else(|| "write a time such as 60s or 5m, a day at most".to_owned())
+/// A time such as `60s`, `5m` or `250ms`, a day at most.
+fn a_day_at_most(text: &str) -> Result<Duration, String> {
+    const DAY: Duration = Duration::from_secs(86_400);
+    match humantime::parse_duration(text) {
+        Ok(time) if time <= DAY => Ok(time),
+        Ok(_) => Err("write a time of a day at most, such as 5m".to_owned()),
+        Err(why) => Err(why.to_string()),
+    }
 }

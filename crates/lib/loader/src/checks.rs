@@ -120,6 +120,63 @@ pub(crate) async fn nothing_unknown(stage: &mut dyn Stage, staged: &Staged) -> R
     }
 }
 
+/// A dump of definitions alone does not empty what is live; `rows` are those that it brings for a table, where they are
+/// known.
+pub(crate) fn no_row_at_all(
+    live: &Release,
+    plan: &Plan,
+    summary: &Summary,
+    options: &Options,
+    rows: impl Fn(&str) -> Option<u64>,
+) -> Result<(), Failure> {
+    if options.max_shrink.is_some() || options.swap == SwapMode::None {
+        return Ok(());
+    }
+    let is_table = |name: &&String| !summary.objects.contains_key(&format!("sequence {name}"));
+    let live_rows = |name: &String| live.tables.get(name).map_or(0, |record| record.rows);
+    let before: u64 = live.tables.keys().filter(is_table).map(live_rows).sum();
+    let has_rows = plan
+        .load
+        .iter()
+        .filter(is_table)
+        .any(|name| rows(name) != Some(0))
+        || plan
+            .unchanged
+            .iter()
+            .chain(&plan.kept)
+            .filter(is_table)
+            .any(|name| live_rows(name) > 0);
+    if before == 0 || has_rows {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Kind::BadData,
+        format!("the dump has no row at all, and {before} are live"),
+    )
+    .with_hint("was it made with --no-data? --max-shrink 100 loads it nevertheless"))
+}
+
+/// Readers wait until the RENAME is over, which takes MySQL some milliseconds for each table, and MariaDB the square of
+/// that: it looks through all its locks for each (`MDL_context::find_ticket`; measured, see `docs/guarantees.md`).
+pub(crate) fn renames(live: &Release, plan: &Plan, options: &Options) -> Result<(), Failure> {
+    if options.swap == SwapMode::None {
+        return Ok(());
+    }
+    let leaving = plan.load.union(&plan.retire);
+    let held = leaving
+        .filter(|table| live.tables.contains_key(*table))
+        .count();
+    if held <= options.max_renames {
+        return Ok(());
+    }
+    let most = options.max_renames;
+    Err(Failure::new(
+        Kind::Config,
+        format!("the swap would hold {held} live tables in one RENAME, more than --max-renames {most}: readers would wait for minutes"),
+    )
+    .with_hint("load them part by part with --only, or raise --max-renames where readers can wait"))
+}
+
 /// No table lost more rows than allowed.
 pub(crate) fn shrink(
     live: &Release,

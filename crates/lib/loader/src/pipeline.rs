@@ -189,6 +189,7 @@ impl<'a> Pipeline<'a> {
                     session: session.context(doing(&statement))?,
                     sql: statement.text.clone(),
                     digest: String::new(),
+                    origin: at.to_string(),
                 };
                 self.later.add(object, existing, at)
             }

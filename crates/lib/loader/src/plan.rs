@@ -182,6 +182,23 @@ pub(crate) fn objects(summary: &Summary) -> impl Iterator<Item = &String> {
     keys.filter(|key| !key.starts_with("sequence "))
 }
 
+/// Says which views, routines and events a part of the dump leaves as they are.
+pub(crate) fn left_objects(summary: &Summary, options: &Options) -> Option<String> {
+    if options.selects_all() {
+        return None;
+    }
+    let left: BTreeSet<String> = objects(summary)
+        .filter(|key| !key.starts_with("trigger "))
+        .cloned()
+        .collect();
+    (!left.is_empty()).then(|| {
+        format!(
+            "--only and --skip choose tables: what else the dump has stays as it is, or away: {}",
+            list(&left)
+        )
+    })
+}
+
 /// A staged table draws from a staged sequence, whatever became of the live one; other sequences are loaded
 /// where the dump says something new of them, and go on where they are.
 fn take_sequences(plan: &mut Plan, live: &Release, summary: &Summary, options: &Options) {

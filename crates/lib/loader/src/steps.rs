@@ -177,7 +177,7 @@ impl<'a> Opened<'a> {
         let mut planned = None;
         if let Some(summary) = &surveyed {
             refuse_rejected_content(&rejected, &self.contents(summary))?;
-            let plan = plan::decide(self.target.as_mut(), &live, summary, self.options).await?;
+            let plan = self.plan(&live, summary).await?;
             if self.options.dry_run || self.options.swap == SwapMode::None {
                 let rows = whole::rows_of(summary);
                 self.judge(&live, &plan, summary, rows)?;
@@ -208,7 +208,7 @@ impl<'a> Opened<'a> {
         refuse_rejected_content(rejected, &contents)?;
         let plan = match planned {
             Some(plan) => plan,
-            None => plan::decide(self.target.as_mut(), live, &summary, self.options).await?,
+            None => self.plan(live, &summary).await?,
         };
         let cancel = self.cancel;
         tokio::select! {
@@ -226,6 +226,7 @@ impl<'a> Opened<'a> {
         self.swap(stage, &swap).await?;
         let mut report = self.report(Outcome::Loaded, live, &summary, &plan);
         report.rows = rows;
+        report.objects = swap.objects.len();
         Ok(report)
     }
 
@@ -272,6 +273,16 @@ impl<'a> Opened<'a> {
         .await?;
         checks::identity(&self.pinned, &summary, self.options)?;
         Ok(Some(summary))
+    }
+
+    async fn plan(&mut self, live: &Release, summary: &Summary) -> Result<Plan, Failure> {
+        if let Some(note) = plan::left_objects(summary, self.options) {
+            tracing::warn!(note, "left out");
+            self.notes.push(note);
+        }
+        let plan = plan::decide(self.target.as_mut(), live, summary, self.options).await?;
+        checks::renames(live, &plan, self.options)?;
+        Ok(plan)
     }
 
     async fn fill(
@@ -362,7 +373,7 @@ impl<'a> Opened<'a> {
         checks::assertions(stage, &unchanged, self.options).await
     }
 
-    /// Refuses a dump that nothing proves and that has less than what is live.
+    /// Refuses a dump without a row, and one that nothing proves and that has less than what is live.
     fn judge(
         &mut self,
         live: &Release,
@@ -370,6 +381,7 @@ impl<'a> Opened<'a> {
         summary: &Summary,
         rows: impl Fn(&str) -> Option<u64>,
     ) -> Result<(), Failure> {
+        checks::no_row_at_all(live, plan, summary, self.options, &rows)?;
         let pinned = &self.pinned;
         if let Some(note) = whole::judge(pinned, live, plan, summary, self.options, rows)? {
             tracing::warn!(note, "unproven");

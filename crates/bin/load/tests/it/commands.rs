@@ -127,6 +127,23 @@ fn tables_of_others_need_adopt_and_modified_ones_a_word() {
 }
 
 #[test]
+fn a_dump_without_a_row_does_not_empty_what_is_live_unasked() {
+    let (world, server) = mariadb(&[]);
+    let (first, _) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let tables = "CREATE TABLE a (id INT PRIMARY KEY, release_no INT, note VARCHAR(20));\n\
+        CREATE SEQUENCE s;\nCREATE TABLE same (id INT PRIMARY KEY);\nCREATE TABLE b (id INT PRIMARY KEY, release_no INT);\n\
+        -- Dump completed on 2026-11-28  4:00:00\n";
+    let empty = world.write("no-data.sql", tables);
+    let run = |more: &[&str]| load(&server).arg(&empty).arg("--into=app").args(more).run();
+    let _ = run(&["--dry-run"]).fails_with(65, "no row at all");
+    let _ = run(&[]).fails_with(65, "--no-data");
+    assert_eq!(release_no(&server), "1");
+    let _ = run(&["--max-shrink=100"]).success();
+    assert_eq!(server.sql("SELECT COUNT(*) FROM app.a").trim(), "0");
+}
+
+#[test]
 fn checks_and_max_shrink_stop_before_the_swap() {
     let (world, server) = mariadb(&[]);
     let (first, second) = two_releases(&world, &server);

@@ -195,11 +195,12 @@ fn an_object_that_cannot_be_made_stops_before_the_swap() {
          CREATE TABLE b (id INT PRIMARY KEY, release_no INT);\nINSERT INTO b VALUES (1,5);\n\
          CREATE VIEW v AS SELECT * FROM nowhere;\n",
     );
-    let _ = load(&server)
+    let done = load(&server)
         .arg(&broken)
         .args(["--into=app", "--no-trailer"])
         .run()
         .fails_with(65, "make view v");
+    assert!(done.stderr.contains("broken.sql:5"), "{done}");
     assert_eq!(release_no(&server), "1");
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
+use std::path::PathBuf;
 
 use pilotfish_harness::{Server, ServerKind, World, short_or_long};
 
@@ -17,7 +18,7 @@ const LARGE_PACKETS: &[&str] = &["--max-allowed-packet=1G", "--local-infile=1"];
 const LARGE_LOG: &str = "--innodb-redo-log-capacity=4G";
 
 /// One row of so many bytes in a BLOB.
-fn one_row(world: &World, name: &str, bytes: usize) -> std::path::PathBuf {
+fn one_row(world: &World, name: &str, bytes: usize) -> PathBuf {
     let path = world.join(name);
     let mut file = BufWriter::new(File::create(&path).expect("make the dump"));
     let mut write = |text: &[u8]| file.write_all(text).expect("write the dump");
@@ -105,34 +106,44 @@ fn a_line_of_500_mb_is_loaded() {
     );
 }
 
-/// Tables of two rows each, and the second release changes every one.
+/// A dump of tables with two rows each, the first `changed` of which are of another release.
+fn many(world: &World, tables: usize, changed: usize, release: usize) -> PathBuf {
+    let mut text = String::new();
+    for number in 0..tables {
+        let release = if number < changed { release } else { 1 };
+        let _ = writeln!(
+            text,
+            "CREATE TABLE `t{number}` (id INT PRIMARY KEY, release_no INT, KEY r (release_no));\nINSERT INTO `t{number}` VALUES (1,{release}),(2,{release});"
+        );
+    }
+    world.write(&format!("{release}.sql"), text)
+}
+
+/// As many as there are, in one RENAME where nobody reads yet; over live tables, as many as are allowed.
 fn many_tables(kind: ServerKind) {
     let world = World::new();
     let server = Server::start(kind, &world, &["--local-infile=1"]);
-    let tables = short_or_long(300, 20_000);
-    for release in 1..=2 {
-        let mut text = String::new();
-        for number in 0..tables {
-            let _ = writeln!(
-                text,
-                "CREATE TABLE `t{number}` (id INT PRIMARY KEY, release_no INT, KEY r (release_no));\nINSERT INTO `t{number}` VALUES (1,{release}),(2,{release});"
-            );
-        }
-        let dump = world.write(format!("{release}.sql"), text);
-        let _ = load(&server)
+    let (tables, most) = short_or_long((300, 100), (20_000, 5000));
+    let run = |changed: usize, release: usize| {
+        let dump = many(&world, tables, changed, release);
+        load(&server)
             .arg(&dump)
             .args(["--into=app", "--no-trailer", "--swap-timeout=10m"])
+            .arg(format!("--max-renames={most}"))
             .run()
-            .success();
-        let last = tables - 1;
-        assert_eq!(
-            server.sql(&format!(
-                "SELECT release_no FROM app.t0 UNION SELECT release_no FROM app.t{last}; \
-                 SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'app'"
-            )),
-            format!("{release}\n{tables}\n")
-        );
-    }
+    };
+    let releases = "SELECT release_no FROM app.t0 UNION ALL SELECT release_no FROM app.t";
+    let last = tables - 1;
+    let seen = || {
+        let counted = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'app'";
+        server.sql(&format!("{releases}{last} GROUP BY 1; {counted}"))
+    };
+    let _ = run(tables, 1).success();
+    assert_eq!(seen(), format!("1\n1\n1\n{tables}\n"));
+    let _ = run(tables, 2).fails_with(78, "--max-renames");
+    assert_eq!(seen(), format!("1\n1\n1\n{tables}\n"));
+    let _ = run(most / 2, 3).success();
+    assert_eq!(seen(), format!("3\n3\n1\n{tables}\n"));
 }
 
 #[test]
