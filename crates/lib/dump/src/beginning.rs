@@ -48,6 +48,7 @@ fn is_list_of_values(text: &[u8], mode: Mode) -> bool {
     };
     match first.kind {
         TokenKind::String | TokenKind::Number | TokenKind::QuotedName => true,
+        TokenKind::Word if first.is("DELIMITER") => false,
         TokenKind::Word => tokens.next().is_some_and(|second| second.text == b","),
         _ => false,
     }
@@ -105,6 +106,7 @@ mod tests {
             b"\\! ls",
             b"INSRT INTO a VALUES (1);",
             b"; ;",
+            b"DELIMITER ,\nSELECT 1,",
         ] {
             assert_eq!(told(head), None, "{}", String::from_utf8_lossy(head));
         }

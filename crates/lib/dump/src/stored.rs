@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
-use crate::Error;
+use crate::{Error, compress};
 
 /// Where a dump comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -254,4 +254,19 @@ pub fn identify(source: &Path) -> Result<String, Error> {
         identity.add(part, hash.hex());
     }
     Ok(identity.hex(parts.directory))
+}
+
+/// The first file whose compressed stream is damaged or cut off; reads all of it. Some formats tell only at a
+/// block's end, when what they gave before was taken for rows already.
+#[must_use]
+pub fn damaged(source: &Path) -> Option<String> {
+    let parts = Parts::of(&Source::Path(source.to_owned())).ok()?;
+    let whole = |part: &&Part| {
+        let read = part.open().ok().map(BufReader::new).map(|stored| {
+            compress::reader(stored).and_then(|mut text| io::copy(&mut text, &mut io::sink()))
+        });
+        read.is_none_or(|read| read.is_ok())
+    };
+    let damaged = parts.parts.iter().find(|part| !whole(part))?;
+    Some(damaged.label.to_string())
 }

@@ -30,6 +30,9 @@ pub(crate) const FINISHING: &str =
 /// Longest clearing after a failure: a process that shall end must not hang.
 const CLEARING: Duration = Duration::from_secs(5);
 
+/// Longest look for damage in an archive whose rows were refused.
+const SECOND_LOOK: Duration = Duration::from_secs(60);
+
 /// Loads a dump and makes it live.
 ///
 /// # Errors
@@ -49,7 +52,8 @@ pub async fn load(
         Ok(report) => report,
         Err(failure) => {
             load.clear_stage(failure.kind() == Kind::Cancelled).await;
-            return Err(load.pinned.vanished(named_rights(failure)));
+            let failure = load.pinned.vanished(named_rights(failure));
+            return Err(load.or_damaged(failure).await);
         }
     };
     report.seconds = started.elapsed().as_secs_f64();
@@ -157,6 +161,26 @@ impl<'a> Opened<'a> {
             Ok(Ok(_)) => tracing::info!("dropped the stage of the failed load"),
             Ok(Err(error)) => tracing::warn!(%error, "the stage stays until the next load"),
             Err(_) => tracing::warn!("the stage stays until the next load: the server is slow"),
+        }
+    }
+
+    /// Bad data out of a damaged archive is not the fault of whoever made the dump.
+    async fn or_damaged(&self, failure: Failure) -> Failure {
+        let Source::Path(path) = &self.pinned.source else {
+            return failure;
+        };
+        // What the reader found damaged or cut off says so itself.
+        let told = failure.to_string().contains("fetch it again");
+        if failure.kind() != Kind::BadData || told {
+            return failure;
+        }
+        let path = path.clone();
+        let looking = tokio::task::spawn_blocking(move || pilotfish_dump::damaged(&path));
+        match tokio::time::timeout(SECOND_LOOK, looking).await {
+            Ok(Ok(Some(file))) => failure.context(format!(
+                "decompress {file}: the stream is damaged; fetch it again"
+            )),
+            _ => failure,
         }
     }
 
