@@ -97,7 +97,7 @@ struct SourceArgs {
     #[arg(long, value_name = "N", default_value = "0")]
     fallback: usize,
     /// Fail when the source is away, whatever is on the volume
-    #[arg(long, conflicts_with_all = ["every", "stdout"])]
+    #[arg(long, conflicts_with_all = ["every", "stdout", "fallback"])]
     strict: bool,
     /// SHA-256 of the object as it is stored
     #[arg(long, value_name = "HEX", conflicts_with = "checksum_from")]

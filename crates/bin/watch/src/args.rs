@@ -199,7 +199,7 @@ fn over_loopback(listen: SocketAddr) -> SocketAddr {
 }
 
 fn positive_duration(text: &str) -> Result<Duration, String> {
-    match parse_duration(text).map_err(|why| why.to_string())? {
+    match parse_duration(text)? {
         Duration::ZERO => Err("give a time above zero".to_owned()),
         time => Ok(time),
     }

@@ -44,6 +44,15 @@ pub fn sniff(head: &[u8]) -> Format {
     }
 }
 
+/// Whether an error of a [`reader`] is about the stored bytes, rather than about getting at them; a stream that breaks
+/// off says [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) instead.
+pub(crate) fn is_damage(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other
+    )
+}
+
 /// A reader of the decompressed bytes.
 ///
 /// # Errors

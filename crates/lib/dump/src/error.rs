@@ -22,6 +22,14 @@ pub enum Error {
         /// Which one.
         file: String,
     },
+    /// It is something else than a dump as SQL text.
+    #[error("read {file}: {what}")]
+    NoSql {
+        /// Which one.
+        file: String,
+        /// What it is, and what to do.
+        what: &'static str,
+    },
     /// The dump ends too early.
     #[error("read {at}: the dump is cut off, {what}; fetch it again or dump again")]
     Truncated {

@@ -32,6 +32,13 @@ impl Proof {
         Ok(())
     }
 
+    /// A definition or rows come: a last line before them was that of another dump.
+    pub(crate) fn goes_on(&mut self) {
+        if self.completed {
+            *self = Self::default();
+        }
+    }
+
     fn whole(&self) -> Result<(), String> {
         if self.announced && !self.completed {
             return Err("its last line `-- Dump completed` is missing".to_owned());

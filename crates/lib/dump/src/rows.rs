@@ -76,6 +76,7 @@ impl Script {
         let at = self.window.position(0);
         self.transaction.change(&at);
         self.session.goes_on();
+        self.proof.goes_on();
         self.window.consume(known.head.text.len());
         let chunk = Chunk {
             tuples: std::mem::take(&mut self.spare),

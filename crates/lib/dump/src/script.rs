@@ -18,7 +18,7 @@ use crate::session::{Session, refuse_looking_back};
 use crate::single::refuse_several;
 use crate::transaction::Transaction;
 use crate::window::Window;
-use crate::{Class, Error, Existing, Item, Options, Position, Statement};
+use crate::{Class, Error, Existing, Item, Options, Position, Statement, compress};
 
 /// What is not decided with this much in memory beyond the limit of a statement is longer than that.
 const BEYOND: usize = 4 * LOOKAHEAD;
@@ -36,7 +36,7 @@ pub(crate) struct Script {
     pub(crate) delimiter: Vec<u8>,
     pub(crate) session: Session,
     pub(crate) transaction: Transaction,
-    proof: Proof,
+    pub(crate) proof: Proof,
     /// The INSERT whose tuples come next.
     pub(crate) inserting: Option<Inserting>,
     /// The head of the last INSERT, while nothing has changed what it means.
@@ -82,22 +82,13 @@ impl Script {
         }
         let data = self.window.data();
         let head = &data[..data.len().min(beginning::HEAD)];
-        let Some(what) = beginning::no_sql(head, self.mode()) else {
-            return Ok(());
-        };
-        let shown = excerpt(head);
-        // Of a binary file it would say nothing.
-        let shown =
-            if shown.chars().any(char::is_control) || shown.contains(char::REPLACEMENT_CHARACTER) {
-                String::new()
-            } else {
-                shown
-            };
-        Err(Error::Refused {
-            at: self.window.position(0),
-            what: what.to_owned(),
-            head: shown,
-        })
+        match beginning::no_sql(head, self.mode()) {
+            Some(what) => Err(Error::NoSql {
+                file: self.window.position(0).file.to_string(),
+                what,
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Does a little: one piece of the text, or one read.
@@ -313,6 +304,7 @@ impl Script {
         );
         if !aside {
             self.session.goes_on();
+            self.proof.goes_on();
         }
         if matches!(class, Class::AlterDatabase(_)) {
             self.session
@@ -355,9 +347,7 @@ impl Script {
         let file = at.file.to_string();
         Err(match source.kind() {
             io::ErrorKind::UnexpectedEof => self.cut_off(at, "its compressed stream breaks off"),
-            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {
-                Error::Corrupt { file, source }
-            }
+            _ if compress::is_damage(&source) => Error::Corrupt { file, source },
             _ => Error::Read { file, source },
         })
     }

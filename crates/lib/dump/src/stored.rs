@@ -256,17 +256,33 @@ pub fn identify(source: &Path) -> Result<String, Error> {
     Ok(identity.hex(parts.directory))
 }
 
-/// The first file whose compressed stream is damaged or cut off; reads all of it. Some formats tell only at a
-/// block's end, when what they gave before was taken for rows already.
+/// The first file whose compressed stream is damaged or cut off, as far as it is read while `goes_on`. Some formats
+/// tell only at a block's end, when what they gave before was taken for rows already.
 #[must_use]
-pub fn damaged(source: &Path) -> Option<String> {
+pub fn damaged(source: &Path, goes_on: impl Fn() -> bool) -> Option<String> {
     let parts = Parts::of(&Source::Path(source.to_owned())).ok()?;
-    let whole = |part: &&Part| {
-        let read = part.open().ok().map(BufReader::new).map(|stored| {
-            compress::reader(stored).and_then(|mut text| io::copy(&mut text, &mut io::sink()))
-        });
-        read.is_none_or(|read| read.is_ok())
-    };
-    let damaged = parts.parts.iter().find(|part| !whole(part))?;
+    let damaged = parts.parts.iter().find(|part| is_damaged(part, &goes_on))?;
     Some(damaged.label.to_string())
+}
+
+fn is_damaged(part: &Part, goes_on: impl Fn() -> bool) -> bool {
+    let Some(mut text) = part
+        .open()
+        .ok()
+        .and_then(|stored| compress::reader(BufReader::with_capacity(READ, stored)).ok())
+    else {
+        return false;
+    };
+    let mut buffer = vec![0; READ];
+    while goes_on() {
+        match text.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                return compress::is_damage(&error) || error.kind() == io::ErrorKind::UnexpectedEof;
+            }
+        }
+    }
+    false
 }

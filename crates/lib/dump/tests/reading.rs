@@ -208,6 +208,18 @@ fn digests_do_not_see_how_the_dump_was_written() {
 }
 
 #[test]
+fn a_last_line_proves_what_stands_before_it() {
+    let dump = "-- MySQL dump 10.13\nCREATE TABLE t (a int);\n-- Dump completed on 2026-11-21\n";
+    let trailer = |more: &str| summary(&format!("{dump}{more}")).trailer;
+    assert_eq!(trailer(""), Trailer::Present);
+    assert_eq!(trailer("UNLOCK TABLES;\n"), Trailer::Present);
+    assert_eq!(trailer(dump), Trailer::Present);
+    // Another dump that was made without comments, and may have broken off.
+    assert_eq!(trailer("INSERT INTO t VALUES (1);\n"), Trailer::Absent);
+    assert_eq!(trailer("DROP TABLE t;\n"), Trailer::Absent);
+}
+
+#[test]
 fn digests_see_the_order_where_it_decides() {
     let replace = |rows: &str| {
         summary(&format!("REPLACE INTO t VALUES {rows};")).tables["t"]

@@ -15,7 +15,7 @@ pub enum Error {
     /// The account's rights are not enough.
     #[error("server denied access: {0}")]
     Denied(String),
-    /// No such account for this host, or another password.
+    /// The server turned the account away at login.
     #[error("server denied access: {0}")]
     LoginRefused(String),
     /// A file that holds a setting cannot be read; the server was not asked.
@@ -125,7 +125,7 @@ impl Classify for Error {
     fn hint(&self) -> Option<&'static str> {
         match self {
             Self::LoginRefused(_) => Some(
-                "correct user and password (--user and --password-file, or the image's variables), and see which hosts the account may come from",
+                "look at the account: user and password (--user and --password-file, or the image's variables), the hosts it may come from, locks and expiry",
             ),
             _ => None,
         }

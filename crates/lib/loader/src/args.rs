@@ -38,7 +38,7 @@ pub struct LoadArgs {
     /// Largest loss of rows of a table, in percent
     #[arg(long, env = "PILOTFISH_MAX_SHRINK", value_name = "PCT")]
     max_shrink: Option<f64>,
-    /// Most live tables that one RENAME replaces: it holds all, until it is over
+    /// Most tables that one RENAME moves once there are readers: it holds all
     #[arg(
         long,
         hide_short_help = true,

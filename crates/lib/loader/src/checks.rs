@@ -121,7 +121,7 @@ pub(crate) async fn nothing_unknown(stage: &mut dyn Stage, staged: &Staged) -> R
 }
 
 /// A dump of definitions alone does not empty what is live; `rows` are those that it brings for a table, where they are
-/// known.
+/// known. Tables that are not selected say nothing, and a sequence, which has no proof, is no table.
 pub(crate) fn no_row_at_all(
     live: &Release,
     plan: &Plan,
@@ -132,21 +132,22 @@ pub(crate) fn no_row_at_all(
     if options.max_shrink.is_some() || options.swap == SwapMode::None {
         return Ok(());
     }
-    let is_table = |name: &&String| !summary.objects.contains_key(&format!("sequence {name}"));
-    let live_rows = |name: &String| live.tables.get(name).map_or(0, |record| record.rows);
-    let before: u64 = live.tables.keys().filter(is_table).map(live_rows).sum();
-    let has_rows = plan
+    let live_rows = |name: &String| {
+        let record = live
+            .tables
+            .get(name)
+            .filter(|record| record.proof.is_some());
+        record.map_or(0, |record| record.rows)
+    };
+    let leaving = plan.load.union(&plan.retire);
+    let before: u64 = leaving.map(live_rows).sum();
+    let stays = plan.unchanged.iter().any(|name| live_rows(name) > 0);
+    let tables = plan
         .load
         .iter()
-        .filter(is_table)
-        .any(|name| rows(name) != Some(0))
-        || plan
-            .unchanged
-            .iter()
-            .chain(&plan.kept)
-            .filter(is_table)
-            .any(|name| live_rows(name) > 0);
-    if before == 0 || has_rows {
+        .filter(|name| summary.tables.contains_key(*name));
+    let comes = tables.into_iter().any(|name| rows(name) != Some(0));
+    if before == 0 || stays || comes {
         return Ok(());
     }
     Err(Failure::new(
@@ -158,21 +159,26 @@ pub(crate) fn no_row_at_all(
 
 /// Readers wait until the RENAME is over, which takes MySQL some milliseconds for each table, and MariaDB the square of
 /// that: it looks through all its locks for each (`MDL_context::find_ticket`; measured, see `docs/guarantees.md`).
-pub(crate) fn renames(live: &Release, plan: &Plan, options: &Options) -> Result<(), Failure> {
-    if options.swap == SwapMode::None {
+/// `before_last` tables of the release before the live one leave in the same statement. Where nothing is live yet
+/// nobody waits.
+pub(crate) fn renames(
+    live: &Release,
+    plan: &Plan,
+    before_last: usize,
+    options: &Options,
+) -> Result<(), Failure> {
+    let nothing_live = live.tables.is_empty() && !options.adopt;
+    if options.swap == SwapMode::None || nothing_live {
         return Ok(());
     }
-    let leaving = plan.load.union(&plan.retire);
-    let held = leaving
-        .filter(|table| live.tables.contains_key(*table))
-        .count();
-    if held <= options.max_renames {
+    let moved = plan.load.union(&plan.retire).count() + before_last;
+    if moved <= options.max_renames {
         return Ok(());
     }
     let most = options.max_renames;
     Err(Failure::new(
         Kind::Config,
-        format!("the swap would hold {held} live tables in one RENAME, more than --max-renames {most}: readers would wait for minutes"),
+        format!("the swap would move {moved} tables in one RENAME, more than --max-renames {most}: readers would wait for minutes"),
     )
     .with_hint("load them part by part with --only, or raise --max-renames where readers can wait"))
 }

@@ -25,6 +25,7 @@ mod pool;
 mod progress;
 mod release;
 mod report;
+mod second_look;
 mod steps;
 mod swap_plan;
 mod tables;

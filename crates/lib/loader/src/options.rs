@@ -16,7 +16,7 @@ pub struct Options {
     pub checks: Vec<String>,
     /// Largest loss of rows of one table, in percent; `None` allows any, also vanished tables.
     pub max_shrink: Option<f64>,
-    /// Most live tables that one swap may replace or retire.
+    /// Most tables that one swap may move where something is live.
     pub max_renames: usize,
     /// Whether the release that is replaced stays for a rollback.
     pub keep_previous: bool,

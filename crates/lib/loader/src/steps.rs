@@ -18,7 +18,7 @@ use crate::pipeline::{Pipeline, Staged};
 use crate::plan::{self, Plan};
 use crate::release::{self, Pinned};
 use crate::{Options, Outcome, Phase, Progress, Report, SwapMode};
-use crate::{checks, database, left_out, swap_plan, whole};
+use crate::{checks, database, left_out, second_look, swap_plan, whole};
 
 /// Bytes of rows that travel together. A chunk is held as text and as LOAD DATA while it is under way, so
 /// that each connection costs about four times as much with what waits for it.
@@ -29,9 +29,6 @@ pub(crate) const FINISHING: &str =
 
 /// Longest clearing after a failure: a process that shall end must not hang.
 const CLEARING: Duration = Duration::from_secs(5);
-
-/// Longest look for damage in an archive whose rows were refused.
-const SECOND_LOOK: Duration = Duration::from_secs(60);
 
 /// Loads a dump and makes it live.
 ///
@@ -52,8 +49,7 @@ pub async fn load(
         Ok(report) => report,
         Err(failure) => {
             load.clear_stage(failure.kind() == Kind::Cancelled).await;
-            let failure = load.pinned.vanished(named_rights(failure));
-            return Err(load.or_damaged(failure).await);
+            return Err(load.pinned.vanished(named_rights(failure)));
         }
     };
     report.seconds = started.elapsed().as_secs_f64();
@@ -161,26 +157,6 @@ impl<'a> Opened<'a> {
             Ok(Ok(_)) => tracing::info!("dropped the stage of the failed load"),
             Ok(Err(error)) => tracing::warn!(%error, "the stage stays until the next load"),
             Err(_) => tracing::warn!("the stage stays until the next load: the server is slow"),
-        }
-    }
-
-    /// Bad data out of a damaged archive is not the fault of whoever made the dump.
-    async fn or_damaged(&self, failure: Failure) -> Failure {
-        let Source::Path(path) = &self.pinned.source else {
-            return failure;
-        };
-        // What the reader found damaged or cut off says so itself.
-        let told = failure.to_string().contains("fetch it again");
-        if failure.kind() != Kind::BadData || told {
-            return failure;
-        }
-        let path = path.clone();
-        let looking = tokio::task::spawn_blocking(move || pilotfish_dump::damaged(&path));
-        match tokio::time::timeout(SECOND_LOOK, looking).await {
-            Ok(Ok(Some(file))) => failure.context(format!(
-                "decompress {file}: the stream is damaged; fetch it again"
-            )),
-            _ => failure,
         }
     }
 
@@ -305,7 +281,9 @@ impl<'a> Opened<'a> {
             self.notes.push(note);
         }
         let plan = plan::decide(self.target.as_mut(), live, summary, self.options).await?;
-        checks::renames(live, &plan, self.options)?;
+        let previous = self.target.previous().await.context("read the ledger")?;
+        let before_last = previous.map_or(0, |previous| previous.kept.len());
+        checks::renames(live, &plan, before_last, self.options)?;
         Ok(plan)
     }
 
@@ -346,7 +324,9 @@ impl<'a> Opened<'a> {
         let threads = self.options.threads;
         let mut pipeline =
             Pipeline::open(stage, router, threads, self.progress, self.cancel).await?;
-        pipeline.read(&mut feed).await?;
+        if let Err(refused) = pipeline.read(&mut feed).await {
+            return Err(second_look::at_damage(&self.pinned.source, refused, self.cancel).await);
+        }
         // The verdict before the keys: an error of the reader looks like the end of the items.
         let summary = feed.finish().await?;
         checks::identity(&self.pinned, &summary, self.options)?;

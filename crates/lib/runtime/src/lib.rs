@@ -24,13 +24,9 @@ mod variables;
 pub use admin::Ready;
 pub use args::{CommonArgs, LogFormat, OutputFormat};
 pub use environment::Environment;
-/// A time such as `250ms`, `90s`, `1h30m` or `2d`, for clap's `value_parser`. A bare number is refused: its unit
-/// would be a guess.
-pub use humantime::parse_duration;
-
 pub use gate::{bearer_only, read_token};
 pub use life::{Tool, main};
 pub use page::escape_html;
 pub use process::Process;
 pub use progress::{Progress, Unit};
-pub use quantity::parse_bytes;
+pub use quantity::{parse_bytes, parse_duration};

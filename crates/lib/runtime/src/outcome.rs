@@ -1,11 +1,13 @@
 //! How a process ended, told to everyone who asked: log, result file, termination message, exit code.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use pilotfish_failure::{Failure, Kind};
 use serde_json::{Map, Value, json};
+use tempfile::NamedTempFile;
 
 use crate::environment::{Environment, TERMINATION_LOG};
 use crate::log::Log;
@@ -71,41 +73,48 @@ pub(crate) fn log(log: &Log, outcome: Result<(), &Failure>, result: Option<&Valu
 
 /// Whether [`write_result_file`] will find a place to write to.
 pub(crate) fn check_result_file(path: &Path) -> Result<(), Failure> {
-    let probe = || {
-        if path.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        let temporary = temporary(path)?;
-        File::create(&temporary)?;
-        fs::remove_file(&temporary)
+    let check = match fs::metadata(path) {
+        Ok(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(there) if there.is_file() => OpenOptions::new().write(true).open(path).map(drop),
+        // A pipe or a device: opening it may wait for its reader.
+        Ok(_) => Ok(()),
+        Err(_) => draft(path).map(drop),
     };
-    probe().map_err(|error| {
+    check.map_err(|error| {
         Failure::from(error).context(format!("write --result-file {}", path.display()))
     })
 }
 
-/// The file that becomes the result file once it is whole.
-fn temporary(path: &Path) -> io::Result<PathBuf> {
-    let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
-    let mut temporary = std::ffi::OsString::from(".");
-    temporary.push(name);
-    temporary.push(format!(".{}.tmp", std::process::id()));
-    Ok(path.with_file_name(temporary))
+/// A file beside `path` that goes away unless it takes its place.
+fn draft(path: &Path) -> io::Result<NamedTempFile> {
+    path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    tempfile::Builder::new()
+        .prefix(".result-")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder.unwrap_or_else(|| Path::new(".")))
 }
 
-/// Writes the result file so that a reader sees a whole document or none.
+/// Writes the result file so that a reader sees a whole document or none; in place where it cannot be replaced: a
+/// pipe, a device, a file that is a mount, or one in a folder that is not ours.
 pub(crate) fn write_result_file(path: &Path, document: &Map<String, Value>) -> io::Result<()> {
-    let temporary = temporary(path)?;
-    let write = || {
-        let mut file = File::create(&temporary)?;
-        file.write_all(Value::Object(document.clone()).to_string().as_bytes())?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
+    let text = format!("{}\n", Value::Object(document.clone()));
+    let replaceable = fs::metadata(path).is_ok_and(|there| there.is_file());
+    if !replaceable && path.exists() {
+        return fs::write(path, text);
+    }
+    let replace = || {
+        let mut file = draft(path)?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(path).map(drop).map_err(|error| error.error)
     };
-    write().inspect_err(|_| {
-        let _ = fs::remove_file(&temporary);
-    })
+    match replace() {
+        Err(_) if replaceable => fs::write(path, text),
+        written => written,
+    }
 }
 
 /// Leaves the failure where `kubectl describe pod` shows it. Not being able to is no failure.

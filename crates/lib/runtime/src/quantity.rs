@@ -1,4 +1,9 @@
-//! Sizes as people write them.
+//! Times and sizes as people write them.
+
+use std::time::Duration;
+
+/// Clocks and timers take no more than some centuries.
+const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
 
 // Kubernetes quantities and the IEC and SI spellings of the same powers.
 const BYTE_UNITS: [(&str, u64); 20] = [
@@ -23,6 +28,18 @@ const BYTE_UNITS: [(&str, u64); 20] = [
     ("Ti", 1 << 40),
     ("TiB", 1 << 40),
 ];
+
+/// Reads a time such as `250ms`, `90s`, `1h30m` or `2d`, ten years at most; for clap's `value_parser`.
+///
+/// # Errors
+/// A sentence that says how to write it, for a number without unit (it would be a guess) and anything else.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if time <= LONGEST => Ok(time),
+        Ok(_) => Err("write a time of ten years at most".to_owned()),
+        Err(why) => Err(why.to_string()),
+    }
+}
 
 /// Reads a size in bytes such as `4096`, `64MiB`, `1GB` or a Kubernetes quantity (`512Mi`); for
 /// clap's `value_parser`.
@@ -52,6 +69,15 @@ fn leading_number(text: &str) -> Option<(u64, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_has_a_unit_and_an_end() {
+        assert_eq!(parse_duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
+        for text in ["", "30", "s", "5 parsecs", "-5s", "300000000000y", "11y"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn sizes_follow_kubernetes_and_iec() {

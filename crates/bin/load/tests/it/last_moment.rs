@@ -1,5 +1,6 @@
 //! The last moment of a swap or a rollback: what others commit, hold and keep while it waits for it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use pilotfish_harness::{PATIENCE, Running, Server, ServerKind, World, eventually, tool};
@@ -60,20 +61,24 @@ fn swap_of(server: &Server, words: &[&str]) -> Running {
     swap
 }
 
+/// The second release is live, a row came into `app.a` right before, and its loader was killed behind the RENAME.
+fn killed_behind_its_rename(server: &Server, second: &Path) {
+    let writer = Holder::begin(server, "INSERT INTO app.a VALUES (7777, 1, 'by hand')");
+    let killed = swap_of(server, &[&second.display().to_string(), "--into=app"]);
+    writer.commit();
+    let swapped = || (release_no(server) == "2").then_some(());
+    eventually("the swap", PATIENCE, swapped);
+    killed.signal("KILL");
+    assert_eq!(killed.wait().signal, Some(9));
+}
+
 #[test]
 fn a_row_committed_while_a_swap_waited_is_told_by_the_next_run_after_a_kill() {
     let world = World::new();
     let server = Server::start(ServerKind::MySql97, &world, &[]);
     let (first, second) = two_releases(&world, &server);
     let _ = load(&server).arg(&first).arg("--into=app").run().success();
-    let writer = Holder::begin(&server, "INSERT INTO app.a VALUES (7777, 1, 'by hand')");
-    let second_path = second.display().to_string();
-    let killed = swap_of(&server, &[&second_path, "--into=app"]);
-    writer.commit();
-    let swapped = || (release_no(&server) == "2").then_some(());
-    eventually("the swap", PATIENCE, swapped);
-    killed.signal("KILL");
-    assert_eq!(killed.wait().signal, Some(9));
+    killed_behind_its_rename(&server, &second);
     let next = load(&server)
         .arg(&second)
         .args(["--into=app", "--retry-for=10s"])
@@ -85,6 +90,26 @@ fn a_row_committed_while_a_swap_waited_is_told_by_the_next_run_after_a_kill() {
     // It is said once.
     let again = load(&server).arg(&second).arg("--into=app").run().success();
     assert!(!again.stderr.contains("somebody wrote"), "{again}");
+}
+
+#[test]
+fn the_run_that_tells_of_a_row_does_not_drop_it() {
+    let world = World::new();
+    let server = Server::start(ServerKind::MySql97, &world, &[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    killed_behind_its_rename(&server, &second);
+    let other = load(&server)
+        .arg(&first)
+        .args(["--into=app", "--retry-for=10s"])
+        .run()
+        .success();
+    assert!(other.stderr.contains("pilotfish_gone_app"), "{other}");
+    assert_eq!(release_no(&server), "1");
+    let kept = server.sql("SELECT note FROM pilotfish_gone_app.a WHERE id = 7777");
+    assert_eq!(kept.trim(), "by hand");
+    let _ = load(&server).arg(&second).arg("--into=app").run().success();
+    assert_eq!(server.sql("SHOW DATABASES LIKE 'pilotfish\\_gone%'"), "");
 }
 
 /// MySQL waits a second for a lock, so that the RENAME of a loader that stands still goes on.

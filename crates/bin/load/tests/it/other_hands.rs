@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::process::Command;
 
-use pilotfish_harness::{PATIENCE, Server, World, eventually, tool};
+use pilotfish_harness::{PATIENCE, Server, ServerKind, World, eventually, tool};
 
 use crate::{Holder, load, mariadb, release_no, rollback, two_releases};
 
@@ -147,6 +147,26 @@ fn a_foreign_key_of_others_is_not_left_behind_by_a_rollback() {
     server.sql("DROP TABLE app_other.child");
     let _ = rollback(&server).success();
     assert_eq!(release_no(&server), "1");
+}
+
+#[test]
+fn a_foreign_key_of_a_database_without_rights_is_not_left_behind() {
+    for kind in [ServerKind::MariaDb1011, ServerKind::MySql97] {
+        let world = World::new();
+        let server = Server::start(kind, &world, &[]);
+        let (first, second) = two_releases(&world, &server);
+        let _ = load(&server).arg(&first).arg("--into=app").run().success();
+        server.sql(
+            "CREATE DATABASE `crm-1`; USE `crm-1`;
+             CREATE TABLE `child$` (id INT, FOREIGN KEY (id) REFERENCES app.a (id))",
+        );
+        let done = load(&server).arg(&second).arg("--into=app").run();
+        let _ = done.fails_with(78, "crm-1.child$");
+        assert_eq!(release_no(&server), "1");
+        server.sql("DROP DATABASE `crm-1`");
+        let _ = load(&server).arg(&second).arg("--into=app").run().success();
+        assert_eq!(release_no(&server), "2");
+    }
 }
 
 #[test]

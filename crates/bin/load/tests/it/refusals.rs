@@ -87,7 +87,7 @@ fn wrong_password_and_absent_server_have_their_codes() {
         .args(["--port", &port])
         .env("PILOTFISH_PASSWORD", "wrong")
         .run()
-        .fails_with(77, "correct user and password");
+        .fails_with(77, "look at the account");
     let _ = base()
         .args(["--port=1", "--retry-for=0s"])
         .env("PILOTFISH_PASSWORD", "x")

@@ -116,7 +116,7 @@ fn many(world: &World, tables: usize, changed: usize, release: usize) -> PathBuf
             "CREATE TABLE `t{number}` (id INT PRIMARY KEY, release_no INT, KEY r (release_no));\nINSERT INTO `t{number}` VALUES (1,{release}),(2,{release});"
         );
     }
-    world.write(&format!("{release}.sql"), text)
+    world.write(format!("{release}.sql"), text)
 }
 
 /// As many as there are, in one RENAME where nobody reads yet; over live tables, as many as are allowed.

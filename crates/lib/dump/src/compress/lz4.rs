@@ -69,10 +69,8 @@ impl<R: Read> Read for Frames<R> {
 
 /// lz4_flex writes its reasons as Rust writes an enum.
 fn in_words(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {
-            io::Error::new(error.kind(), "a block or checksum of LZ4 is wrong")
-        }
-        _ => error,
+    if super::is_damage(&error) {
+        return io::Error::new(error.kind(), "a block or checksum of LZ4 is wrong");
     }
+    error
 }

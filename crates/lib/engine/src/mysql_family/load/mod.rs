@@ -114,6 +114,7 @@ impl Load for Family {
         self.refuse_replica().await?;
         let mut conn = self.session(None).await?;
         let flavour = flavour(&mut conn).await?;
+        refuse_other_case(&mut conn, &options.database).await?;
         conn.disconnect().await?;
         let names = Names::of(&options.database);
         let access = Access {
@@ -161,6 +162,18 @@ impl Family {
         }
         Ok(())
     }
+}
+
+/// A server that stores names in lower case answers by them: nothing here would find `App` again.
+async fn refuse_other_case(conn: &mut Conn, database: &str) -> Result<(), Error> {
+    let lower = database.to_lowercase();
+    let stored: Option<u8> = conn.query_first("SELECT @@lower_case_table_names").await?;
+    if stored != Some(1) || lower == database {
+        return Ok(());
+    }
+    Err(Error::Config(format!(
+        "the server stores names in lower case (lower_case_table_names=1): load into {lower}, not {database}"
+    )))
 }
 
 async fn flavour(conn: &mut Conn) -> Result<Flavour, Error> {

@@ -21,6 +21,9 @@ use crate::mysql_family::ask::Ask as _;
 /// # Errors
 /// As the server gives them, with the object's name.
 pub(super) async fn rehearse(target: &mut MysqlTarget, plan: &SwapPlan) -> Result<(), Error> {
+    if plan.objects.is_empty() {
+        return Ok(());
+    }
     may_create_programs(target, plan).await?;
     let staging = target.access.names.staging.clone();
     target

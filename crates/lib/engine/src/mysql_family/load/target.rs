@@ -32,6 +32,9 @@ pub(super) struct MysqlTarget {
     pub(super) conn: Conn,
     /// `None` for those who only look.
     lock: Option<Lock>,
+    /// Rows of others were found in the release that the next swap takes out of the way: they stay until the
+    /// load after it.
+    spare_gone: bool,
 }
 
 impl MysqlTarget {
@@ -43,7 +46,12 @@ impl MysqlTarget {
             lock = Some(Lock::take(&mut conn, &access.names).await?);
             ledger::prepare(&mut conn).await?;
         }
-        Ok(Self { access, conn, lock })
+        Ok(Self {
+            access,
+            conn,
+            lock,
+            spare_gone: false,
+        })
     }
 
     /// The marker of the live release, whole.
@@ -100,7 +108,15 @@ impl Target for MysqlTarget {
         if let Some(note) = &note
             && (note.turn_back.is_none() || !self.access.options.overwrite_modified)
         {
-            did.extend(unproven::decide(self, note).await?.notes());
+            let decided = unproven::decide(self, note).await?;
+            self.spare_gone = !decided.written.is_empty() && !decided.turned_back;
+            did.extend(decided.notes());
+            if self.spare_gone {
+                did.push(format!(
+                    "a swap that follows at once leaves that release in {} until the load after it",
+                    names.gone
+                ));
+            }
         }
         let left = ledger::exists(&mut self.conn, &names, Marker::Next).await?;
         if self.drop_schema(&names.staging).await? || left {
@@ -281,8 +297,10 @@ impl Target for MysqlTarget {
         let names = self.access.names.clone();
         unproven::leave(self, Marker::Live, None).await?;
         self.drop_schema(&names.staging).await?;
-        self.drop_schema(&names.gone).await?;
-        ledger::drop(&mut self.conn, &names, Marker::Gone).await?;
+        if !self.spare_gone {
+            self.drop_schema(&names.gone).await?;
+            ledger::drop(&mut self.conn, &names, Marker::Gone).await?;
+        }
         if !keep_previous {
             // The marker first: half a schema is no release to go back to.
             ledger::drop(&mut self.conn, &names, Marker::Previous).await?;

@@ -27,6 +27,11 @@ pub(super) async fn closure(
         ))
         .await?;
     let database = names.live.clone();
+    let ours = [
+        names.live.clone(),
+        names.staging.clone(),
+        names.previous.clone(),
+    ];
     let mut edges: Vec<(String, String)> = staged.to_vec();
     let mut outside = Vec::new();
     for (child_schema, child, parent_schema, parent) in rows {
@@ -39,6 +44,11 @@ pub(super) async fn closure(
             outside.push((format!("{child_schema}.{child}"), parent));
         }
     }
+    for (schema, child, parent) in into(target, &database).await? {
+        if !ours.contains(&schema) {
+            outside.push((format!("{schema}.{child}"), parent));
+        }
+    }
     let set = grown(changed, release, &edges);
     if let Some((child, parent)) = outside.into_iter().find(|(_, parent)| set.contains(parent)) {
         return Err(Error::Config(format!(
@@ -47,6 +57,46 @@ pub(super) async fn closure(
         )));
     }
     Ok(set)
+}
+
+/// Foreign keys into a schema: schema and table that have them, and the table they lead to. `information_schema` shows
+/// those of tables that the account has rights on; InnoDB's own list shows all, to those who have PROCESS.
+pub(super) async fn into(
+    target: &mut MysqlTarget,
+    schema: &str,
+) -> Result<Vec<(String, String, String)>, Error> {
+    // MariaDB lists names as its files are called, MySQL as they are.
+    let (list, name) = if target.access.flavour.mariadb {
+        let name = |part: String| {
+            format!("CONVERT(CONVERT(CAST({part} AS BINARY) USING filename) USING utf8mb4)")
+        };
+        ("INNODB_SYS_FOREIGN", name as fn(String) -> String)
+    } else {
+        (
+            "INNODB_FOREIGN",
+            std::convert::identity as fn(String) -> String,
+        )
+    };
+    let before = |column: &str| name(format!("SUBSTRING_INDEX({column}, '/', 1)"));
+    let behind = |column: &str| name(format!("SUBSTRING({column}, LOCATE('/', {column}) + 1)"));
+    let keys = format!(
+        "SELECT {}, {}, {} FROM information_schema.{list} WHERE {} = {}",
+        before("for_name"),
+        behind("for_name"),
+        behind("ref_name"),
+        before("ref_name"),
+        literal(schema)
+    );
+    match target.conn.query(keys).await.map_err(Error::from) {
+        Err(Error::Denied(why)) => {
+            tracing::debug!(
+                why,
+                "foreign keys of tables without rights on them are not seen"
+            );
+            Ok(Vec::new())
+        }
+        keys => keys,
+    }
 }
 
 /// `changed`, and what the edges (child, parent) tie to it within the release.

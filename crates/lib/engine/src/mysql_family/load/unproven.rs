@@ -16,7 +16,7 @@ use super::ledger::{self, Content};
 use super::names::{Marker, literal};
 use super::patience::Limit;
 use super::target::MysqlTarget;
-use super::{proof, rejected, swap, triggers};
+use super::{proof, rejected, swap, ties, triggers};
 use crate::Error;
 use crate::load::{Release, Target as _};
 use crate::mysql_family::ask::Ask as _;
@@ -195,6 +195,10 @@ async fn written_to(
 
 /// Tables elsewhere with a foreign key into `schema`.
 async fn tied_to(target: &mut MysqlTarget, schema: &str) -> Result<BTreeSet<String>, Error> {
+    let elsewhere = ties::into(target, schema).await?.into_iter();
+    let elsewhere = elsewhere.filter(|(theirs, ..)| theirs != schema);
+    let elsewhere = elsewhere.map(|(theirs, child, _)| format!("{theirs}.{child}"));
+    let mut tied: BTreeSet<String> = elsewhere.collect();
     let schema = literal(schema);
     let tables: Vec<String> = target
         .conn
@@ -204,7 +208,8 @@ async fn tied_to(target: &mut MysqlTarget, schema: &str) -> Result<BTreeSet<Stri
              constraint_schema <> {schema}"
         ))
         .await?;
-    Ok(tables.into_iter().collect())
+    tied.extend(tables);
+    Ok(tied)
 }
 
 fn still_open(table: &str, error: Error) -> Error {
