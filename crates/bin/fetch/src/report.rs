@@ -79,7 +79,7 @@ impl Report {
                     release,
                     sha256,
                     since,
-                    "nothing new: the volume has what the source has"
+                    "nothing new: the volume has this release already"
                 );
             }
             Outcome::Fallback => {

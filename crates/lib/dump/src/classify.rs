@@ -252,7 +252,14 @@ fn routine(kind: RoutineKind, mut phrase: Phrase<'_>) -> Option<Class> {
 
 fn alter(mut phrase: Phrase<'_>) -> Option<Class> {
     while phrase.any_word(&["ONLINE", "OFFLINE", "IGNORE"]).is_some() {}
-    match phrase.any_word(&["TABLE", "DATABASE", "SCHEMA", "USER", "INSTANCE", "SERVER"])? {
+    let kinds = [
+        "TABLE", "DATABASE", "SCHEMA", "USER", "INSTANCE", "SERVER", "SEQUENCE",
+    ];
+    match phrase.any_word(&kinds)? {
+        "SEQUENCE" => {
+            phrase.if_exists();
+            Some(Class::SetSequence(phrase.name()?))
+        }
         "TABLE" => {
             phrase.if_exists();
             let name = phrase.name()?;

@@ -183,24 +183,28 @@ pub(crate) fn renames(
     .with_hint("load them part by part with --only, or raise --max-renames where readers can wait"))
 }
 
-/// No table lost more rows than allowed.
+/// The dump, or what is chosen of it, has something to load.
+pub(crate) fn nothing_left(live: &Release, plan: &Plan, summary: &Summary) -> Result<(), Failure> {
+    if !plan.release().is_empty() || (live.tables.is_empty() && !summary.objects.is_empty()) {
+        return Ok(());
+    }
+    let message = match live.tables.len() {
+        0 if summary.tables.is_empty() => "the dump makes no table and no view".to_owned(),
+        0 => "--only and --skip leave no table of the dump".to_owned(),
+        live => format!("the dump has no table at all, and {live} are live"),
+    };
+    Err(Failure::new(Kind::BadData, message).with_hint(
+        "look whether the account that dumped may read the tables, and at --only and --skip",
+    ))
+}
+
+/// No table lost more rows than allowed; `rows` are those that the dump brings for it, where they are known.
 pub(crate) fn shrink(
     live: &Release,
     plan: &Plan,
-    staged: &Staged,
     options: &Options,
+    rows: impl Fn(&str) -> Option<u64>,
 ) -> Result<(), Failure> {
-    let none_left = plan.release().is_empty() && !live.tables.is_empty();
-    if none_left {
-        return Err(Failure::new(
-            Kind::BadData,
-            format!(
-                "the dump has no table at all, and {} are live",
-                live.tables.len()
-            ),
-        )
-        .with_hint("look whether the account that dumped may read the tables"));
-    }
     let Some(percent) = options.max_shrink else {
         return Ok(());
     };
@@ -218,18 +222,16 @@ pub(crate) fn shrink(
     {
         return refuse(format!("the table {table} vanished from the dump"));
     }
-    for (table, completed) in &staged.tables {
-        let Some(before) = live.tables.get(table).map(|record| record.rows) else {
+    for table in &plan.load {
+        let before = live.tables.get(table).map(|record| record.rows);
+        let (Some(before), Some(now)) = (before, rows(table)) else {
             continue;
         };
         #[expect(clippy::cast_precision_loss, reason = "a percentage")]
-        let least = before as f64 * (1.0 - percent / 100.0);
-        #[expect(clippy::cast_precision_loss, reason = "a percentage")]
-        let now = completed.rows as f64;
-        if now < least {
+        let too_few = (now as f64) < before as f64 * (1.0 - percent / 100.0);
+        if too_few {
             return refuse(format!(
-                "the table {table} went from {before} to {} rows",
-                completed.rows
+                "the table {table} went from {before} to {now} rows"
             ));
         }
     }

@@ -48,6 +48,7 @@ pub async fn rollback(
         )
         .with_hint("look at `load status`: it would be that one that is rolled back"));
     }
+    refuse_no_way(target.as_mut()).await?;
     if !overwrite_modified {
         refuse_lost_writes(target.as_mut()).await?;
     }
@@ -75,6 +76,24 @@ pub async fn rollback(
         seconds: started.elapsed().as_secs_f64(),
         notes,
     })
+}
+
+/// A release that was loaded once more, where its tables were gone, has replaced nothing.
+async fn refuse_no_way(target: &mut dyn Target) -> Result<(), Failure> {
+    let live = target.live().await.context("read the ledger")?;
+    let previous = target.previous().await.context("read the ledger")?;
+    match (live, previous) {
+        (Some(live), Some(previous))
+            if previous.kept.is_empty() && previous.release.digest == live.digest =>
+        {
+            Err(Failure::new(
+                Kind::Config,
+                "there is nothing to go back to: the live release took the place of tables that were gone",
+            )
+            .with_hint("load the dump of the release that you want"))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn live_digest(engine: &dyn Engine, database: &str) -> Result<Option<String>, Failure> {

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::Progress;
+use crate::items::Router;
 
 /// Items read ahead; each is at most one chunk of rows.
 const AHEAD: usize = 1;
@@ -105,10 +106,11 @@ impl Feed {
     }
 }
 
-/// Reads a dump to its end for its summary only.
+/// Reads a dump to its end for its summary, and refuses what a load of it would.
 pub(crate) async fn survey(
     source: &Source,
     options: Options,
+    router: Router,
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> Result<Summary, Failure> {
@@ -117,7 +119,11 @@ pub(crate) async fn survey(
         let mut reader = Reader::open(&source, options)?;
         let read = reader.read_bytes();
         progress.expect(reader.total_bytes(), None);
-        while reader.next()?.is_some() {
+        while let Some(item) = reader.next()? {
+            match item {
+                Item::Statement(statement) => drop(router.route(&statement)?),
+                Item::Rows(rows) => drop(router.rows(&rows)?),
+            }
             if cancel.is_cancelled() {
                 return Err(Failure::new(
                     Kind::Cancelled,

@@ -53,7 +53,8 @@ impl Opened<'_> {
         let (Some(digest), Some(live)) = (&ledger.dump, &ledger.live) else {
             return Ok(None);
         };
-        if *digest != live.digest {
+        // Who may overrule others wants what is live looked at, row by row.
+        if *digest != live.digest || self.options.overwrite_modified {
             return Ok(None);
         }
         checks::wanted(self.options, &ledger.read)?;

@@ -113,14 +113,7 @@ impl Router {
                 self.table(name, at, Action::AlterTable(name.name.clone()))
             }
             Class::DropTable { names } => self.drop_tables(names, at),
-            Class::CreateSequence(name) | Class::SetSequence(name) => {
-                self.own(name, at)?;
-                let sequences = self.selection.sequences.as_ref();
-                if sequences.is_some_and(|sequences| !sequences.contains(&name.name)) {
-                    return Ok(Action::Leave);
-                }
-                Ok(Action::Sequence(name.name.clone()))
-            }
+            Class::CreateSequence(name) | Class::SetSequence(name) => self.sequence(name, at),
             Class::CreateView {
                 placeholder: true, ..
             }
@@ -138,7 +131,7 @@ impl Router {
             Class::DropRoutine { kind, name } => {
                 dropped(routine(*kind), std::slice::from_ref(name))
             }
-            Class::DropSequence { names } => Ok(Action::DropSequences(self.own_names(names, at)?)),
+            Class::DropSequence { names } => self.drop_sequences(names, at),
             Class::ServerState => {
                 tracing::debug!(position = %at, "leaves out a statement about the state of the dump's server");
                 Ok(Action::Leave)
@@ -178,6 +171,25 @@ impl Router {
         })
     }
 
+    fn sequence(&self, name: &Name, at: &Position) -> Result<Action, Failure> {
+        self.own(name, at)?;
+        Ok(if self.takes_sequence(&name.name) {
+            Action::Sequence(name.name.clone())
+        } else {
+            Action::Leave
+        })
+    }
+
+    /// One that stays as it is does so without a stage, too.
+    fn drop_sequences(&self, names: &[Name], at: &Position) -> Result<Action, Failure> {
+        let names = self.own_names(names, at)?;
+        Ok(if names.iter().all(|name| self.takes_sequence(name)) {
+            Action::DropSequences(names)
+        } else {
+            Action::Leave
+        })
+    }
+
     fn own_names(&self, names: &[Name], at: &Position) -> Result<Vec<String>, Failure> {
         names
             .iter()
@@ -191,6 +203,11 @@ impl Router {
             .as_ref()
             .is_none_or(|only| only.contains(table))
             && !self.selection.skip.contains(table)
+    }
+
+    fn takes_sequence(&self, name: &str) -> bool {
+        let chosen = self.selection.sequences.as_ref();
+        chosen.is_none_or(|chosen| chosen.contains(name))
     }
 
     fn own(&self, name: &Name, at: &Position) -> Result<(), Failure> {

@@ -50,6 +50,7 @@ pub(crate) fn look(pinned: &Pinned, ignored: &[String]) -> Result<Option<String>
     if left_out.is_empty() {
         return Ok(None);
     }
+    refuse_tab(&left_out, folder)?;
     Ok(Some(format!(
         "not read: {}; of a folder the .sql files are loaded, plain or compressed, not those in its folders",
         list(&left_out)
@@ -75,6 +76,25 @@ fn unread(manifest: &Manifest, folder: &Path) -> Result<Vec<String>, Failure> {
     .with_hint(
         "publish them beside the others, in no folder, as .sql, .sql.gz, .sql.zst, .sql.xz, .sql.bz2 or .sql.lz4",
     ))
+}
+
+/// A dump by `--tab` has its rows in files of their own, which only the client's import reads.
+fn refuse_tab(left_out: &[String], folder: &Path) -> Result<(), Failure> {
+    let of_table = |name: &&String| {
+        let table = name.strip_suffix(".txt");
+        table.is_some_and(|table| folder.join(format!("{table}.sql")).is_file())
+    };
+    match left_out.iter().find(of_table) {
+        None => Ok(()),
+        Some(rows) => Err(Failure::new(
+            Kind::BadData,
+            format!(
+                "{}: {rows} has the rows of a dump made with --tab, which a load does not read",
+                folder.display()
+            ),
+        )
+        .with_hint("dump without --tab")),
+    }
 }
 
 fn is_harmless(name: &str) -> bool {

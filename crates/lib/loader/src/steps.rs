@@ -267,12 +267,27 @@ impl<'a> Opened<'a> {
         let summary = survey(
             &self.pinned.source,
             self.dump_options.clone(),
+            self.router(self.selection()),
             self.progress,
             self.cancel,
         )
         .await?;
         checks::identity(&self.pinned, &summary, self.options)?;
         Ok(Some(summary))
+    }
+
+    /// What the user chose; the plan may take less.
+    fn selection(&self) -> Selection {
+        Selection {
+            only: (!self.options.only.is_empty()).then(|| self.options.only.clone()),
+            skip: self.options.skip.clone(),
+            sequences: None,
+        }
+    }
+
+    fn router(&self, selection: Selection) -> Router {
+        let own = self.dump_database.as_ref().unwrap_or(&self.database);
+        Router::new(own.clone(), selection)
     }
 
     async fn plan(&mut self, live: &Release, summary: &Summary) -> Result<Plan, Failure> {
@@ -306,17 +321,9 @@ impl<'a> Opened<'a> {
                 skip: BTreeSet::new(),
                 sequences: Some(plan.load.clone()),
             },
-            None => Selection {
-                only: (!self.options.only.is_empty()).then(|| self.options.only.clone()),
-                skip: self.options.skip.clone(),
-                sequences: None,
-            },
+            None => self.selection(),
         };
-        let own = self
-            .dump_database
-            .clone()
-            .unwrap_or_else(|| self.database.clone());
-        let router = Router::new(own, selection);
+        let router = self.router(selection);
         let mut feed = self
             .feed
             .take()
@@ -367,7 +374,6 @@ impl<'a> Opened<'a> {
                 format!("the dump has rows for {table} but no such table at its end"),
             ));
         }
-        checks::shrink(live, plan, staged, self.options)?;
         if self.options.swap == SwapMode::Rename {
             let rows = |table: &str| staged.tables.get(table).map(|table| table.rows);
             self.judge(live, plan, summary, rows)?;
@@ -377,7 +383,7 @@ impl<'a> Opened<'a> {
         checks::assertions(stage, &unchanged, self.options).await
     }
 
-    /// Refuses a dump without a row, and one that nothing proves and that has less than what is live.
+    /// Refuses a dump that has too little, and one that nothing proves and that has less than what is live.
     fn judge(
         &mut self,
         live: &Release,
@@ -385,7 +391,9 @@ impl<'a> Opened<'a> {
         summary: &Summary,
         rows: impl Fn(&str) -> Option<u64>,
     ) -> Result<(), Failure> {
+        checks::nothing_left(live, plan, summary)?;
         checks::no_row_at_all(live, plan, summary, self.options, &rows)?;
+        checks::shrink(live, plan, self.options, &rows)?;
         let pinned = &self.pinned;
         if let Some(note) = whole::judge(pinned, live, plan, summary, self.options, rows)? {
             tracing::warn!(note, "unproven");

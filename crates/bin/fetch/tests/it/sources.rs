@@ -55,7 +55,7 @@ fn the_log_names_the_source_in_a_field_and_its_words_stay_the_same() {
     let url = format!("file://{}", path.display());
     fetch(&world, &url).run().success();
     let again = fetch(&world, &url).run().success();
-    let line = "nothing new: the volume has what the source has";
+    let line = "nothing new: the volume has this release already";
     assert_eq!(logged(&again.stderr, line)["source"], url);
     fs::remove_file(&path).unwrap();
     let away = fetch(&world, &url).run().success();

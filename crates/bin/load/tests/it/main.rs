@@ -14,6 +14,7 @@ mod grants;
 mod hard_cases;
 mod last_moment;
 mod lost;
+mod no_false_success;
 mod other_hands;
 mod portable;
 mod readers;

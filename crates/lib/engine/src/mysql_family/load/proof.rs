@@ -23,10 +23,40 @@ pub(super) async fn of(
     let row: Option<(String, Option<u64>)> = conn
         .query_first(format!("CHECKSUM TABLE {}", qualified(schema, table)))
         .await?;
-    match row.and_then(|(_, checksum)| checksum) {
-        Some(checksum) => Ok(Some(format!("checksum {checksum}"))),
-        None => refuse_locked(conn, schema, table).await.map(|()| None),
+    let Some(checksum) = row.and_then(|(_, checksum)| checksum) else {
+        return refuse_locked(conn, schema, table).await.map(|()| None);
+    };
+    let lengths = lengths(conn, schema, table).await?;
+    Ok(Some(format!("checksum {checksum}{lengths}")))
+}
+
+/// CHECKSUM TABLE joins values of varying length (`mysql_checksum_table` in both servers): it does not see text that
+/// moves from the end of one column to the beginning of the next. Their lengths tell, in tables with more than one.
+async fn lengths(conn: &mut Conn, schema: &str, table: &str) -> Result<String, Error> {
+    const JOINED: &str = "'varchar', 'varbinary', 'tinytext', 'text', 'mediumtext', 'longtext', 'tinyblob', 'blob', \
+        'mediumblob', 'longblob', 'json', 'bit', 'vector', 'geometry', 'point', 'linestring', 'polygon', 'multipoint', \
+        'multilinestring', 'multipolygon', 'geometrycollection', 'geomcollection'";
+    let columns: Vec<String> = conn
+        .query(format!(
+            "SELECT column_name FROM information_schema.columns WHERE table_schema = {} AND table_name = {} \
+             AND data_type IN ({JOINED}) ORDER BY ordinal_position",
+            literal(schema),
+            literal(table)
+        ))
+        .await?;
+    if columns.len() < 2 {
+        return Ok(String::new());
     }
+    let length = |column: &String| format!("COALESCE(LENGTH({}), 'N')", quote(column));
+    let lengths: Vec<String> = columns.iter().map(length).collect();
+    let sum: Option<String> = conn
+        .query_first(format!(
+            "SELECT CAST(COALESCE(SUM(CRC32(CONCAT_WS(',', {}))), 0) AS CHAR) FROM {}",
+            lengths.join(", "),
+            qualified(schema, table)
+        ))
+        .await?;
+    Ok(format!(" lengths {}", sum.unwrap_or_default()))
 }
 
 /// CHECKSUM TABLE says NULL of a table that it cannot look into, and why in a warning (both servers): that

@@ -239,7 +239,12 @@ impl Stage for MysqlStage {
     ) -> Result<Option<String>, Error> {
         let staged = self.tables().await?;
         let seen_through = unchanged.difference(&staged).collect();
-        assertion::ask(&self.access, &self.lock, &self.schema, sql, seen_through).await
+        // The live database by its name would answer for the release of before.
+        let mode = objects::mode(self.access.flavour, &SessionState::default());
+        let live = &self.access.names.live;
+        let sql = objects::requalify(sql.as_bytes(), mode, live, &self.schema);
+        let sql = String::from_utf8_lossy(&sql);
+        assertion::ask(&self.access, &self.lock, &self.schema, &sql, seen_through).await
     }
 
     fn row_path(&self) -> String {

@@ -41,7 +41,12 @@ pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result
     }
     let before = target.live_content().await?.unwrap_or_default();
     refuse_foreign_objects(target, &before, plan).await?;
-    let there = objects_of(target).await?;
+    // Whoever changed a view or a routine by hand left no trace: they are made again.
+    let there = if target.access.options.overwrite_modified {
+        Objects::default()
+    } else {
+        objects_of(target).await?
+    };
     let mut next = next_release(target, &before, plan, &there);
     if straight {
         next.todo.extend(drops(target, plan));
