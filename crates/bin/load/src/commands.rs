@@ -189,6 +189,8 @@ fn plan_text(report: &Report) -> String {
 const fn state(status: &Status) -> &'static str {
     if status.rewriting {
         "being rewritten"
+    } else if status.missing > 0 {
+        "tables gone"
     } else if status.finishing {
         "finishing"
     } else {

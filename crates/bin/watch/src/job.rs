@@ -53,12 +53,13 @@ impl Job {
         Ok(engine.as_ref())
     }
 
-    /// What is live, by database; with `--into`, in that one.
+    /// What is live and whole, by database; with `--into`, in that one.
     pub(crate) async fn ledger(&self) -> Result<Vec<Status>, Failure> {
         let mut ledger = pilotfish_loader::status(self.engine().await?).await?;
         let into = self.options.into.as_ref();
         ledger.retain(|status| {
-            !status.rewriting && into.is_none_or(|database| *database == status.database)
+            let whole = !status.rewriting && status.missing == 0;
+            whole && into.is_none_or(|database| *database == status.database)
         });
         Ok(ledger)
     }

@@ -11,7 +11,7 @@ pub(crate) const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Tokens behind the first one that must be whole in a head that is cut.
 const DECIDING: usize = 3;
 
-/// Bytes among which text has no NUL.
+/// Bytes among which text has no control characters.
 const EARLY: usize = 16;
 
 /// What it is and what to do about it; `None` where it may be SQL. `head` is [`HEAD`] bytes, fewer if the file is
@@ -31,7 +31,11 @@ pub(crate) fn no_sql(head: &[u8], mode: Mode) -> Option<&'static str> {
             "this is an archive of pg_dump, for a PostgreSQL server, not for this one"
         }
         _ if is_tar(head) => "this is a tar archive: unpack it first, fetch does",
-        _ if head.iter().take(EARLY).any(|byte| *byte == 0) => {
+        _ if head
+            .iter()
+            .take(EARLY)
+            .any(|byte| matches!(byte, 0..=8 | 14..=31)) =>
+        {
             "this is a binary file: give a dump as SQL text, as mysqldump and mariadb-dump write it"
         }
         _ if text.starts_with(b"<") => {

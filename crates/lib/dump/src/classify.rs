@@ -273,10 +273,17 @@ fn alter(mut phrase: Phrase<'_>) -> Option<Class> {
                 keys_switch,
             })
         }
+        "DATABASE" | "SCHEMA" if is_nameless(&phrase) => Some(Class::ServerState),
         "DATABASE" | "SCHEMA" => Some(Class::AlterDatabase(phrase.identifier()?)),
         "USER" => Some(Class::Account),
         _ => Some(Class::ServerState),
     }
+}
+
+/// `ALTER DATABASE CHARACTER SET ..`: the database that is in use.
+fn is_nameless(phrase: &Phrase<'_>) -> bool {
+    let options = ["CHARACTER", "CHARSET", "COLLATE", "DEFAULT"];
+    options.iter().any(|option| phrase.at_word(option))
 }
 
 fn drop(mut phrase: Phrase<'_>) -> Option<Class> {

@@ -155,6 +155,9 @@ pub struct Status {
     pub rejected_contents: Vec<String>,
     /// Number of tables.
     pub tables: u64,
+    /// How many of them somebody dropped.
+    #[serde(default)]
+    pub missing: u64,
 }
 
 /// One locked live database.

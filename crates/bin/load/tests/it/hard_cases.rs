@@ -177,6 +177,11 @@ fn a_table_that_somebody_dropped_comes_back() {
     let (first, second) = two_releases(&world, &server);
     let _ = load(&server).arg(&first).arg("--into=app").run().success();
     server.sql("DROP TABLE app.same");
+    let status = tool!("load")
+        .args(["status", "--url", &server.url()])
+        .run()
+        .success();
+    assert!(status.stdout.contains("tables gone"), "{status}");
     let _ = load(&server).arg(&first).arg("--into=app").run().success();
     assert_eq!(server.sql("SELECT COUNT(*) FROM app.same").trim(), "2");
     server.sql("DROP TABLE app.same");

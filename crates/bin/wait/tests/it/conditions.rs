@@ -196,3 +196,40 @@ fn a_release_is_awaited_until_it_is_live_and_finished() {
         "is live in app, not in other",
     );
 }
+
+#[test]
+fn a_release_whose_tables_are_gone_is_not_live() {
+    let world = World::new();
+    let server = server(&world, &[]);
+    server.sql(&format!(
+        "CREATE DATABASE pilotfish; USE pilotfish; \
+         CREATE TABLE rejected (db VARCHAR(64), digest CHAR(64), contents CHAR(64)); \
+         CREATE TABLE live_app (kind VARCHAR(16), seq INT, name TEXT, detail LONGTEXT, body BLOB); \
+         INSERT INTO live_app VALUES ('release', 0, '', \
+           '{{\"database\":\"app\",\"digest\":\"{DIGEST}\",\"since\":1700000000}}', ''), \
+           ('table', 0, 'a', '{{}}', ''), ('table', 1, 'b', '{{}}', ''); \
+         CREATE DATABASE app; CREATE TABLE app.a (id INT); CREATE TABLE app.b (id INT)"
+    ));
+    ready(&server, &["--release", DIGEST]);
+    server.sql("DROP TABLE app.b");
+    lacks(&server, &["--release", DIGEST], "is not live");
+    server.sql("DROP DATABASE app");
+    lacks(&server, &["--release", DIGEST], "is not live");
+    // Who may read the ledger and nothing else sees no table, which says nothing.
+    server.sql(
+        "CREATE USER reader@'127.0.0.1' IDENTIFIED BY 'x'; GRANT SELECT ON pilotfish.* TO reader@'127.0.0.1'",
+    );
+    let port = server.port().to_string();
+    let seen = wait()
+        .args([
+            "--host=127.0.0.1",
+            "--port",
+            &port,
+            "--user=reader",
+            "--release",
+            DIGEST,
+        ])
+        .env("PILOTFISH_PASSWORD", "x")
+        .run();
+    let _ = seen.success();
+}

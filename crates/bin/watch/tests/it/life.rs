@@ -270,3 +270,23 @@ fn a_server_that_refuses_the_account_is_told_everywhere_and_no_secret_is() {
         assert!(!text.contains("hunter2"), "{text}");
     }
 }
+
+#[test]
+fn tables_that_somebody_drops_come_back() {
+    let bench = Bench::new();
+    let _ = bench.publish(1);
+    let watch = Watch::start(bench.watch());
+    watch.is_ready();
+    let rows = || bench.server.sql("SELECT COUNT(*) FROM app.t");
+    for gone in ["DROP TABLE app.t", "DROP DATABASE app"] {
+        bench.server.sql(gone);
+        eventually("the table is back", PATIENCE, || {
+            let there = bench
+                .server
+                .sql("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = 'app'");
+            (there.trim() == "1").then_some(())
+        });
+        watch.is_ready();
+        assert_eq!(rows().trim(), "500", "{gone}");
+    }
+}

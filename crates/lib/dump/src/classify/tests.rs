@@ -262,6 +262,14 @@ fn databases() {
         Class::DropDatabase("a".into())
     );
     assert_eq!(
+        class("ALTER DATABASE DEFAULT CHARACTER SET utf8mb4"),
+        Class::ServerState
+    );
+    assert_eq!(
+        class("ALTER SEQUENCE s RESTART 77"),
+        Class::SetSequence(Name::bare("s"))
+    );
+    assert_eq!(
         class("ALTER DATABASE `a` CHARACTER SET utf8mb4"),
         Class::AlterDatabase("a".into())
     );

@@ -119,7 +119,7 @@ impl Probe for Family {
         };
         let whole = ledger
             .into_iter()
-            .filter(|status| !status.rewriting && !status.digest.is_empty());
+            .filter(|status| !status.rewriting && status.missing == 0 && !status.digest.is_empty());
         Ok(whole.map(release).collect())
     }
 }

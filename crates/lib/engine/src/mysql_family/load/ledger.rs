@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::names::{LEDGER, Marker, Names, literal};
 use super::rejected;
 use crate::Error;
-use crate::load::{Release, SessionState, Status, TableRecord};
+use crate::load::{Release, SessionState, TableRecord};
 use crate::mysql_family::ask::Ask as _;
 
 /// Rows of a marker in one INSERT.
@@ -85,17 +85,18 @@ impl Content {
     }
 }
 
+/// What a marker says of its release before all else.
 #[derive(Debug, Serialize, Deserialize)]
-struct Head {
-    database: String,
-    digest: String,
+pub(super) struct Head {
+    pub(super) database: String,
+    pub(super) digest: String,
     #[serde(default)]
-    contents: String,
-    since: u64,
+    pub(super) contents: String,
+    pub(super) since: u64,
     #[serde(default)]
     unlogged: bool,
     #[serde(default)]
-    rewriting: bool,
+    pub(super) rewriting: bool,
 }
 
 impl Head {
@@ -344,61 +345,6 @@ pub(super) async fn done(conn: &mut Conn, names: &Names, key: &str) -> Result<()
     )
     .await?;
     Ok(())
-}
-
-/// Every database of the ledger; empty on a server that never saw a load.
-pub(crate) async fn status(conn: &mut Conn) -> Result<Vec<Status>, Error> {
-    let markers: Vec<String> = conn
-        .query(format!(
-            "SELECT table_name FROM information_schema.tables WHERE table_schema = '{LEDGER}' \
-             AND LEFT(table_name, 5) = '{}' ORDER BY table_name",
-            Marker::Live.prefix()
-        ))
-        .await?;
-    let mut list = Vec::new();
-    for marker in markers {
-        let table = super::names::qualified(LEDGER, &marker);
-        let head: Option<String> = conn
-            .query_first(format!("SELECT detail FROM {table} WHERE kind = 'release'"))
-            .await?;
-        let Some(head) = head else { continue };
-        let head: Head = parse(&head)?;
-        let counts: Option<(u64, u64)> = conn
-            .query_first(format!("SELECT COALESCE(SUM(kind = 'table'), 0), COALESCE(SUM(kind = 'todo' OR (kind = 'unproven' AND name = 'rollback')), 0) FROM {table}"))
-            .await?;
-        let (tables, todo) = counts.unwrap_or_default();
-        let names = Names::of(&head.database);
-        let previous = previous_digest(conn, &names).await?;
-        let rejected = rejected::list(conn, &head.database).await?;
-        let (rejected, rejected_contents) = rejected.into_iter().unzip();
-        list.push(Status {
-            database: head.database,
-            digest: head.digest,
-            contents: head.contents,
-            since: head.since,
-            rewriting: head.rewriting,
-            finishing: todo > 0,
-            previous,
-            rejected,
-            rejected_contents,
-            tables,
-        });
-    }
-    Ok(list)
-}
-
-async fn previous_digest(conn: &mut Conn, names: &Names) -> Result<Option<String>, Error> {
-    if !exists(conn, names, Marker::Previous).await? {
-        return Ok(None);
-    }
-    let head: Option<String> = conn
-        .query_first(format!(
-            "SELECT detail FROM {} WHERE kind = 'release'",
-            names.marker(Marker::Previous)
-        ))
-        .await?;
-    head.map(|head| parse::<Head>(&head).map(|head| head.digest))
-        .transpose()
 }
 
 /// Unix seconds.

@@ -32,6 +32,7 @@ mod schema;
 mod sequences;
 mod session;
 mod stage;
+mod status;
 mod stream;
 mod swap;
 mod tables;
@@ -53,7 +54,7 @@ use crate::load::{History, Load, Status, Target, TargetOptions};
 use crate::{Error, Settings};
 use names::Names;
 
-pub(super) use ledger::status;
+pub(super) use status::status;
 
 /// What our own statements are written for, whatever the server's default; and a load may take long between
 /// two statements of one connection: seconds before the server gives up.
