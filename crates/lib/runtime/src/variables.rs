@@ -4,7 +4,7 @@
 //! tool: what another tool knows is no misspelling. `tests/tidy` holds the list to the flags.
 
 /// One line per variable, in the order of the alphabet.
-pub(crate) const FAMILY: [&str; 85] = [
+pub(crate) const FAMILY: [&str; 87] = [
     "PILOTFISH_ADOPT",
     "PILOTFISH_ALLOW_NON_TRANSACTIONAL",
     "PILOTFISH_ALLOW_ORPHANS",
@@ -44,6 +44,7 @@ pub(crate) const FAMILY: [&str; 85] = [
     "PILOTFISH_MAX_EXPANSION",
     "PILOTFISH_MAX_FAILURES",
     "PILOTFISH_MAX_LAG",
+    "PILOTFISH_MAX_RENAMES",
     "PILOTFISH_MAX_SHRINK",
     "PILOTFISH_NAME",
     "PILOTFISH_NOTIFY",
@@ -76,6 +77,7 @@ pub(crate) const FAMILY: [&str; 85] = [
     "PILOTFISH_SKIP",
     "PILOTFISH_SOCKET",
     "PILOTFISH_STDOUT",
+    "PILOTFISH_STRICT",
     "PILOTFISH_SWAP",
     "PILOTFISH_SWAP_TIMEOUT",
     "PILOTFISH_TABLE",
