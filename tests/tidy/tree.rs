@@ -147,6 +147,16 @@ fn every_promise_names_tests_that_exist() {
     assert_none("a promise without a test is a wish", &complaints);
 }
 
+#[test]
+fn the_readme_shows_the_grants_that_the_tests_run_with() {
+    let grants = text(Path::new("tests/fixtures/grants/mysql_family.sql")).unwrap_or_default();
+    let readme = text(Path::new("README.md")).unwrap_or_default();
+    assert!(
+        !grants.is_empty() && readme.contains(&grants),
+        "copy them into README.md"
+    );
+}
+
 /// Whether a source has a test of that name: a function with the attribute of a test right above it.
 fn has_test(text: &str, name: &str) -> bool {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
