@@ -396,5 +396,5 @@ fn nothing_to_read_is_an_error() {
         Err(Error::Empty { .. })
     ));
     let zip = read_text(b"PK\x03\x04rest", &Options::new(MARIA)).unwrap_err();
-    assert!(matches!(zip, Error::Refused { .. }), "{zip}");
+    assert!(matches!(zip, Error::NoSql { .. }), "{zip}");
 }
