@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use mysql_async::{Conn, Row};
+use pilotfish_sql::mysql::{self, Mode, TokenKind, quote};
 
 use super::Access;
 use super::lock::Lock;
@@ -20,8 +21,7 @@ pub(super) async fn ask(
     seen_through: BTreeSet<&String>,
 ) -> Result<Option<String>, Error> {
     let mut conn = access.connect().await?;
-    conn.query_drop(format!("USE {}", pilotfish_sql::mysql::quote(schema)))
-        .await?;
+    conn.query_drop(format!("USE {}", quote(schema))).await?;
     for table in &seen_through {
         lock.held(&mut conn).await?;
         let (view, live) = (
@@ -46,10 +46,55 @@ pub(super) async fn ask(
     Ok((!is_true(value)).then(|| shown(value)))
 }
 
+/// Tables of the live database by its name would answer for the release of before; functions are there only.
+pub(super) fn on_the_stage(sql: &str, mode: Mode, live: &str, schema: &str) -> String {
+    let tokens: Vec<_> = mysql::tokens(sql.as_bytes(), mode)
+        .filter(|token| token.kind != TokenKind::Comment)
+        .collect();
+    let is = |at: usize, byte: u8| {
+        tokens
+            .get(at)
+            .is_some_and(|token| token.is_punctuation(byte))
+    };
+    let mut moved = String::new();
+    let mut copied = 0;
+    for (at, token) in tokens.iter().enumerate() {
+        let first = is(at + 1, b'.') && !(at > 0 && is(at - 1, b'.'));
+        if first && !is(at + 3, b'(') && token.name().as_deref() == Some(live) {
+            moved.push_str(&sql[copied..token.start]);
+            moved.push_str(&quote(schema));
+            copied = token.end();
+        }
+    }
+    moved.push_str(&sql[copied..]);
+    moved
+}
+
 /// Whatever it calls: rows of live tables are within its reach.
 async fn read_only(conn: &mut Conn, sql: &str) -> Result<Result<Option<Row>, Error>, Error> {
     conn.query_drop("START TRANSACTION READ ONLY").await?;
     let answer = conn.query_first(sql).await.map_err(Error::from);
     conn.query_drop("ROLLBACK").await?;
     Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use pilotfish_sql::Flavour;
+
+    use super::*;
+
+    #[test]
+    fn tables_of_the_live_database_are_those_of_the_stage() {
+        let mode = Mode::new(Flavour {
+            mariadb: true,
+            version: 101_119,
+        });
+        let moved = |sql| on_the_stage(sql, mode, "app", "next");
+        assert_eq!(
+            moved("SELECT COUNT(*) > 'app.b' FROM app.b JOIN `app`.`c` ON app.b.id = other.app.id"),
+            "SELECT COUNT(*) > 'app.b' FROM `next`.b JOIN `next`.`c` ON `next`.b.id = other.app.id"
+        );
+        assert_eq!(moved("SELECT app.f(1)"), "SELECT app.f(1)");
+    }
 }

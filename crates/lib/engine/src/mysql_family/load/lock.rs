@@ -47,11 +47,23 @@ impl Lock {
     /// # Errors
     /// `Locked` when another loader was quicker.
     pub(super) async fn take_over(&self, conn: &mut Conn, names: &Names) -> Result<Self, Error> {
-        // It may be gone already: taking the lock tells.
-        if let Err(error) = conn.query_drop(format!("KILL {}", self.holder)).await {
+        // After a restart of the server the number may be a stranger's.
+        if self.is_held(conn).await?
+            && let Err(error) = conn.query_drop(format!("KILL {}", self.holder)).await
+        {
             tracing::debug!(%error, "the session of before is not ended");
         }
         Self::take(conn, names).await
+    }
+
+    async fn is_held(&self, conn: &mut Conn) -> Result<bool, Error> {
+        let held: Option<Option<bool>> = conn
+            .query_first(format!(
+                "SELECT IS_USED_LOCK({}) = {}",
+                self.name, self.holder
+            ))
+            .await?;
+        Ok(held.flatten() == Some(true))
     }
 
     /// Asked before each write to the stage: whoever ended the control session may have started another
@@ -60,13 +72,7 @@ impl Lock {
     /// # Errors
     /// `Locked` when the control session is gone.
     pub(super) async fn held(&self, conn: &mut Conn) -> Result<(), Error> {
-        let held: Option<Option<bool>> = conn
-            .query_first(format!(
-                "SELECT IS_USED_LOCK({}) = {}",
-                self.name, self.holder
-            ))
-            .await?;
-        if held.flatten() == Some(true) {
+        if self.is_held(conn).await? {
             return Ok(());
         }
         Err(Error::Locked(format!(

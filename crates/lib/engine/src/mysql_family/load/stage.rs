@@ -239,11 +239,8 @@ impl Stage for MysqlStage {
     ) -> Result<Option<String>, Error> {
         let staged = self.tables().await?;
         let seen_through = unchanged.difference(&staged).collect();
-        // The live database by its name would answer for the release of before.
         let mode = objects::mode(self.access.flavour, &SessionState::default());
-        let live = &self.access.names.live;
-        let sql = objects::requalify(sql.as_bytes(), mode, live, &self.schema);
-        let sql = String::from_utf8_lossy(&sql);
+        let sql = assertion::on_the_stage(sql, mode, &self.access.names.live, &self.schema);
         assertion::ask(&self.access, &self.lock, &self.schema, &sql, seen_through).await
     }
 
