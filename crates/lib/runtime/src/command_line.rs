@@ -97,7 +97,11 @@ fn prepare(
     let mut after = Vec::new();
     after.extend(command.get_after_help().map(ToString::to_string));
     after.push("Each flag can be set by its variable; flags win over variables.".to_owned());
-    if !everything {
+    if everything {
+        after.push(format!(
+            "{program} install DIR puts a copy of this program into DIR, for kubectl exec in another container"
+        ));
+    } else {
         after.push(format!("Rarer flags: {program} --{HELP_ALL}"));
     }
     let command = decorate(command, environment, everything)

@@ -12,6 +12,7 @@ mod args;
 mod command_line;
 mod environment;
 mod gate;
+mod install;
 mod life;
 mod log;
 mod outcome;

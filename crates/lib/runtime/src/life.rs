@@ -1,8 +1,10 @@
 //! From the first word of the command line to the exit code.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::panic::PanicHookInfo;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,6 +19,7 @@ use tracing::{error, info, warn};
 use crate::args::{CommonArgs, OutputFormat};
 use crate::command_line::{self, Parsed, Request};
 use crate::environment::Environment;
+use crate::install;
 use crate::log::Log;
 use crate::outcome;
 use crate::process::{Process, lock};
@@ -56,7 +59,10 @@ pub fn main<T: Tool>() -> ExitCode {
     // First of all: as PID 1 the kernel drops every signal that comes before its handler.
     let ground = Ground::prepare();
     let environment = Environment::read();
-    let words = std::env::args_os().collect();
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if let Some(folder) = install::wanted(&words) {
+        return installed(folder, T::NAME, &environment);
+    }
     let parsed = match command_line::parse::<T::Args>(T::NAME, words, &environment) {
         Request::Show(text) => {
             // Nobody to tell when standard output is closed.
@@ -80,6 +86,22 @@ pub fn main<T: Tool>() -> ExitCode {
     match configure::<T>(parsed, &environment) {
         Ok(config) => run::<T>(config, ground, &end, &panics),
         Err(mistakes) => end.refuse(T::NAME, &mistakes),
+    }
+}
+
+/// Answers `install DIR` with the place of the copy.
+fn installed(folder: &Path, tool: &str, environment: &Environment) -> ExitCode {
+    let log = Log::start(&CommonArgs::default());
+    match install::into(folder, &format!("pilotfish-{tool}")) {
+        Ok(place) => {
+            let _ = writeln!(io::stdout(), "{}", place.display());
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            outcome::log(&log, Err(&failure), None);
+            outcome::write_termination_message(environment, &failure);
+            ExitCode::from(failure.kind().exit_code())
+        }
     }
 }
 

@@ -200,6 +200,31 @@ fn a_result_file_that_cannot_be_replaced_is_written_in_place() {
 }
 
 #[test]
+fn it_installs_itself() {
+    let folder = temporary("install");
+    let shared = folder.join("shared/bin");
+    let output = specimen(&["install", shared.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let place = String::from_utf8(output.stdout).unwrap();
+    let copy = Command::new(place.trim())
+        .arg("--version")
+        .output()
+        .unwrap();
+    assert!(copy.status.success(), "{}", stderr(&copy));
+    assert_eq!(fs::read_dir(&shared).unwrap().count(), 1, "leftovers");
+    let file = folder.join("file");
+    fs::write(&file, "").unwrap();
+    let output = specimen(&["install", file.to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert_ne!(output.status.code(), Some(0));
+    assert!(stderr(&output).contains("install "), "{}", stderr(&output));
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
 fn all_mistakes_are_reported_at_once_and_nothing_starts() {
     let folder = temporary("mistakes");
     let result = folder.join("return.json");
