@@ -171,8 +171,9 @@ pub(crate) fn renames(
     if options.swap == SwapMode::None || nothing_live {
         return Ok(());
     }
-    let moved = plan.load.union(&plan.retire).count() + before_last;
-    if moved <= options.max_renames {
+    let leaving = plan.load.union(&plan.retire).count();
+    let moved = leaving + before_last;
+    if leaving == 0 || moved <= options.max_renames {
         return Ok(());
     }
     let most = options.max_renames;

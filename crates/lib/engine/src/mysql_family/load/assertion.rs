@@ -48,26 +48,23 @@ pub(super) async fn ask(
 
 /// Tables of the live database by its name would answer for the release of before; functions are there only.
 pub(super) fn on_the_stage(sql: &str, mode: Mode, live: &str, schema: &str) -> String {
-    let tokens: Vec<_> = mysql::tokens(sql.as_bytes(), mode)
+    let moved = mysql::requalify(sql.as_bytes(), mode, live, schema);
+    let moved = String::from_utf8_lossy(&moved);
+    let tokens: Vec<_> = mysql::tokens(moved.as_bytes(), mode)
         .filter(|token| token.kind != TokenKind::Comment)
         .collect();
-    let is = |at: usize, byte: u8| {
-        tokens
-            .get(at)
-            .is_some_and(|token| token.is_punctuation(byte))
-    };
-    let mut moved = String::new();
+    let mut text = String::new();
     let mut copied = 0;
-    for (at, token) in tokens.iter().enumerate() {
-        let first = is(at + 1, b'.') && !(at > 0 && is(at - 1, b'.'));
-        if first && !is(at + 3, b'(') && token.name().as_deref() == Some(live) {
-            moved.push_str(&sql[copied..token.start]);
-            moved.push_str(&quote(schema));
-            copied = token.end();
+    for called in tokens.windows(4) {
+        let is_call = called[1].is_punctuation(b'.') && called[3].is_punctuation(b'(');
+        if is_call && called[0].name().as_deref() == Some(schema) {
+            text.push_str(&moved[copied..called[0].start]);
+            text.push_str(&quote(live));
+            copied = called[0].end();
         }
     }
-    moved.push_str(&sql[copied..]);
-    moved
+    text.push_str(&moved[copied..]);
+    text
 }
 
 /// Whatever it calls: rows of live tables are within its reach.
@@ -92,9 +89,12 @@ mod tests {
         });
         let moved = |sql| on_the_stage(sql, mode, "app", "next");
         assert_eq!(
-            moved("SELECT COUNT(*) > 'app.b' FROM app.b JOIN `app`.`c` ON app.b.id = other.app.id"),
-            "SELECT COUNT(*) > 'app.b' FROM `next`.b JOIN `next`.`c` ON `next`.b.id = other.app.id"
+            moved("SELECT COUNT(*) > 'app.b' FROM app.b JOIN `app`.`c` ON app.b.id = 1"),
+            "SELECT COUNT(*) > 'app.b' FROM `next`.b JOIN `next`.`c` ON `next`.b.id = 1"
         );
-        assert_eq!(moved("SELECT app.f(1)"), "SELECT app.f(1)");
+        assert_eq!(moved("SELECT app.f(1)"), "SELECT `app`.f(1)");
+        // A table that is called as its database.
+        let own = "SELECT COUNT(app.id) FROM app";
+        assert_eq!(moved(own), own);
     }
 }
