@@ -145,6 +145,12 @@ mod tests {
         super::fuzz(far.as_bytes());
         let at_the_limit = format!("USE {}\n;\u{1}\u{1}\u{0}\u{3}", "x".repeat(70));
         super::fuzz(at_the_limit.as_bytes());
+        // The head of an INSERT that never ends hides a client command from those who read by pieces.
+        let head = format!(
+            "INSERT INTO t \\'({}';\u{1}\u{1}\u{0}\u{1}",
+            "=".repeat(400)
+        );
+        super::fuzz(head.as_bytes());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::digest;
 use crate::frame::{Ending, View};
 use crate::insert::{Beginning, Head, beginning};
 use crate::phrase::{asks, running};
-use crate::script::{Script, Shared, excerpt};
+use crate::script::{BEYOND, Script, Shared, excerpt};
 use crate::session::refuse_looking_back;
 use crate::single::refuse_several_in_tail;
 use crate::walk::{Asking, Chunk, Meaning, Order, Walk, Walked};
@@ -68,9 +68,12 @@ impl Script {
                     self.know(head, shared)
                 }
                 Beginning::Rows(_) | Beginning::Other => return Ok(false),
-                Beginning::NeedMore => {
-                    return self.fill_within("a statement", shared).map(|()| true);
+                // A head beyond the limit begins no rows, however much of it is in memory: whoever
+                // reads whole statements says what is wrong with it.
+                Beginning::NeedMore if data.len() > shared.options.statement_limit + BEYOND => {
+                    return Ok(false);
                 }
+                Beginning::NeedMore => return self.fill().map(|()| true),
             },
         };
         let at = self.window.position(0);

@@ -21,7 +21,7 @@ use crate::window::Window;
 use crate::{Class, Error, Existing, Item, Options, Position, Statement, compress};
 
 /// What is not decided with this much in memory beyond the limit of a statement is longer than that.
-const BEYOND: usize = 4 * LOOKAHEAD;
+pub(crate) const BEYOND: usize = 4 * LOOKAHEAD;
 
 /// What all files of a dump share.
 pub(crate) struct Shared {
