@@ -14,6 +14,7 @@ mod fetch;
 mod figures;
 mod large;
 mod load;
+mod pod;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use pilotfish_harness::ServerKind;
@@ -46,6 +47,15 @@ enum Name {
         /// Size of the dump in GB; the server needs about 0.7 of it on disk
         #[arg(long, default_value_t = 20)]
         gigabytes: u64,
+    },
+    /// A pod from apply to Ready: the sidecars against a dump in initdb.d, on the cluster of KUBECONFIG
+    Pod {
+        /// TPC-H scale factor: 0.1 is 100 MB
+        #[arg(long, default_value = "0.1")]
+        scale: String,
+        /// Runs of each, alternating
+        #[arg(long, default_value_t = 2)]
+        rounds: usize,
     },
     /// A zstd object from S3: `fetch` against `curl | zstd -d | sha256sum`
     Fetch {
@@ -80,6 +90,7 @@ fn main() {
         } => {
             load::run(ServerKind::MySql97, "mysql", &scale, rounds);
         }
+        Name::Pod { scale, rounds } => pod::run(&scale, rounds),
         Name::Large { gigabytes } => large::run(gigabytes),
         Name::Fetch { megabytes, rounds } => fetch::run(megabytes, rounds),
     }

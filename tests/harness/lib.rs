@@ -15,6 +15,7 @@
 )]
 
 mod browser;
+pub mod cluster;
 mod eventually;
 pub mod every_object;
 mod help;

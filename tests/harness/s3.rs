@@ -15,12 +15,22 @@ const REGION: &str = "us-east-1";
 /// An S3 server with one account, living in a world.
 #[derive(Debug)]
 pub struct S3 {
-    _child: Child,
+    _child: Option<Child>,
     _ports: Vec<Port>,
     endpoint: String,
 }
 
 impl S3 {
+    /// A server that somebody else started, with the account of [`S3::env`].
+    #[must_use]
+    pub fn at(endpoint: &str) -> Self {
+        Self {
+            _child: None,
+            _ports: Vec::new(),
+            endpoint: endpoint.to_owned(),
+        }
+    }
+
     /// Starts the server and waits until it accepts signed requests.
     ///
     /// # Panics
@@ -83,7 +93,7 @@ impl S3 {
                 .then_some(())
         });
         Self {
-            _child: child,
+            _child: Some(child),
             _ports: ports,
             endpoint,
         }

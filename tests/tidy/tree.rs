@@ -149,7 +149,7 @@ fn every_promise_names_tests_that_exist() {
 
 #[test]
 fn the_readme_shows_the_grants_that_the_tests_run_with() {
-    let grants = text(Path::new("tests/fixtures/grants/mysql_family.sql")).unwrap_or_default();
+    let grants = text(Path::new("manifests/account/grants.sql")).unwrap_or_default();
     let readme = text(Path::new("README.md")).unwrap_or_default();
     assert!(
         !grants.is_empty() && readme.contains(&grants),

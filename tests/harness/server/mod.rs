@@ -15,7 +15,7 @@ use crate::eventually::eventually;
 use crate::process::Child;
 use crate::world::{Port, World};
 
-/// The account's name and password; its rights are in `tests/fixtures/grants/mysql_family.sql`.
+/// The account's name and password; its rights are in `manifests/account/grants.sql`.
 const ACCOUNT: &str = "pilotfish";
 const PASSWORD: &str = "secret";
 

@@ -14,7 +14,7 @@ use crate::leftovers;
 use crate::process::Child;
 use crate::world::{cache_dir, lock};
 
-const GRANTS: &str = include_str!("../../fixtures/grants/mysql_family.sql");
+const GRANTS: &str = include_str!("../../../manifests/account/grants.sql");
 /// Changes with the steps below, so that an older template is not used.
 const RECIPE: u32 = 1;
 

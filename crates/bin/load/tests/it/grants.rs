@@ -31,7 +31,7 @@ fn releases(world: &World, server: &Server) -> [std::path::PathBuf; 2] {
     [first, second]
 }
 
-const GRANTS: &str = include_str!("../../../../../tests/fixtures/grants/mysql_family.sql");
+const GRANTS: &str = include_str!("../../../../../manifests/account/grants.sql");
 
 /// Every right the account has on this server: what, and on what.
 fn grants(kind: ServerKind) -> Vec<(String, String)> {

@@ -1,0 +1,63 @@
+#!/bin/sh
+# manifests.sh VENV: what the real kubectl makes of every example fits the Kubernetes schemas, what must be
+# refused is refused, and the alert rules do what their tests say. `./x check` calls it.
+set -eu
+cd "$(dirname "$0")/.."
+validate=$1/bin/kubernetes-validate
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+fail() {
+    printf 'manifests: %s\n' "$*" >&2
+    exit 1
+}
+
+# Every folder of the examples that is a kustomization by itself.
+rendered=0
+for file in examples/*/*/kustomization.yaml tests/story/overlays/*/kustomization.yaml; do
+    folder=$(dirname "$file")
+    kubectl kustomize "$folder" >"$work/rendered.yaml" || fail "kubectl kustomize $folder"
+    # The Prometheus Operator's kinds have their schemas in its CRDs, not in Kubernetes.
+    awk -v RS='---\n' -v ORS='---\n' '!/apiVersion: monitoring.coreos.com/' "$work/rendered.yaml" >"$work/plain.yaml"
+    "$validate" --strict --version 1.34 "$work/plain.yaml" >"$work/said" 2>&1 || {
+        cat "$work/said" >&2
+        fail "$folder does not fit the schemas"
+    }
+    rendered=$((rendered + 1))
+done
+[ "$rendered" -gt 5 ] || fail "only $rendered examples found"
+
+# A database container of another name, and none with it: the build fails, nothing is added without an image.
+for component in manifests/*/; do
+    component=$(basename "$component")
+    grep -q 'containers/0/name' "manifests/$component/kustomization.yaml" || continue
+    mkdir -p "$work/wrong"
+    cat >"$work/wrong/kustomization.yaml" <<YAML
+resources: [workload.yaml]
+components: [$(realpath --relative-to "$work/wrong" "manifests/$component")]
+YAML
+    for kind in StatefulSet Deployment; do
+        cat >"$work/wrong/workload.yaml" <<YAML
+apiVersion: apps/v1
+kind: $kind
+metadata: {name: db}
+spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: mysql, image: mariadb}]}}}
+YAML
+        ! kubectl kustomize "$work/wrong" >/dev/null 2>"$work/said" || fail "$component patches a container that is not called db"
+        grep -q 'containers/0/name' "$work/said" || fail "$component fails for another reason: $(cat "$work/said")"
+        sed -i 's/name: mysql/name: db/' "$work/wrong/workload.yaml"
+        kubectl kustomize "$work/wrong" >"$work/right.yaml" || fail "$component and a $kind with a container db"
+    done
+done
+
+# The order of init containers is what strategic merge makes of the patches: it must be this one.
+order=$(kubectl kustomize examples/dump-reload/base | awk '/^      initContainers:/ { on = 1 } /^      [a-z]/ && !/initContainers/ { on = 0 } on && /^        name:/ { printf "%s ", $2 }')
+[ "$order" = "install-load fetch-first fetch watch " ] || fail "init containers come as: $order"
+
+if [ -f manifests/alerts/rules.yaml ]; then
+    sed -n '/^spec:/,$ s/^  //p' manifests/alerts/rules.yaml >"$work/rules.yaml"
+    promtool check rules "$work/rules.yaml" >/dev/null
+    cp tests/alerts/*.yaml "$work/"
+    (cd "$work" && promtool test rules tests.yaml)
+fi
+echo "manifests.rendered $rendered count"

@@ -1,0 +1,71 @@
+#!/bin/sh
+# build.sh CACHE KUBECTL: stand-ins for official images, under the official names, where no registry can be
+# reached. The servers are Debian's, from the trees that `./x setup` made; prometheus is Debian's, weed and
+# kubectl are the ones on this machine. Each is made once per content.
+set -eu
+cd "$(dirname "$0")"
+cache=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# image NAME CHANGE...: from $work/tree.
+image() {
+    name=$1
+    shift
+    tar -C "$work/tree" --sort=name --numeric-owner -cf "$work/image.tar" .
+    rm -rf "$work/tree"
+    podman import -q "$@" "$work/image.tar" "$name" >/dev/null
+    rm "$work/image.tar"
+    echo "$name"
+}
+
+# known NAME FILE...: whether the image is there, made from just these files.
+known() {
+    name=$1
+    shift
+    label=$(cat build.sh "$@" | sha256sum | cut -c1-16)
+    [ "$(podman image inspect --format '{{index .Config.Labels "pilotfish.stand-in"}}' "$name" 2>/dev/null)" = "$label" ]
+}
+
+user() {
+    echo 'mysql:x:999:999::/var/lib/mysql:/bin/bash' >>"$work/tree/etc/passwd"
+    echo 'mysql:x:999:' >>"$work/tree/etc/group"
+}
+
+server() { # server NAME ROOTFS
+    if known "$1" entrypoint.sh docker.cnf "$2/var/lib/dpkg/status"; then echo "$1" && return; fi
+    mkdir -p "$work/tree"
+    tar -C "$2" --exclude=./usr/share/doc --exclude=./usr/share/man --exclude=./usr/share/locale \
+        --exclude=./var/cache --exclude=./var/lib/apt --exclude=./dev --exclude=./proc --exclude=./sys -cf - . |
+        tar -C "$work/tree" -xf -
+    mkdir -p "$work/tree/docker-entrypoint-initdb.d" "$work/tree/var/lib/mysql" "$work/tree/run/mysqld" \
+        "$work/tree/var/lib/mysql-files" "$work/tree/dev" "$work/tree/proc" "$work/tree/sys"
+    user
+    cp entrypoint.sh "$work/tree/usr/local/bin/docker-entrypoint.sh"
+    chmod 0755 "$work/tree/usr/local/bin/docker-entrypoint.sh"
+    cp docker.cnf "$work/tree/etc/docker.cnf"
+    chown -R 999:999 "$work/tree/var/lib/mysql" "$work/tree/run/mysqld" "$work/tree/var/lib/mysql-files"
+    image "$1" --change 'ENTRYPOINT ["docker-entrypoint.sh"]' --change "CMD $3" \
+        --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
+        --change "LABEL pilotfish.stand-in=$label"
+}
+
+# program NAME FILE ENTRYPOINT: one program with the libraries it wants, from this machine.
+program() {
+    path=$(readlink -f "$2")
+    if known "$1" "$path"; then echo "$1" && return; fi
+    mkdir -p "$work/tree/usr/bin" "$work/tree/tmp" "$work/tree/etc"
+    chmod 1777 "$work/tree/tmp"
+    cp "$path" "$work/tree/usr/bin/$3"
+    for library in $(ldd "$path" 2>/dev/null | grep -o '/[^ ]*'); do
+        mkdir -p "$work/tree$(dirname "$library")"
+        cp -L "$library" "$work/tree$library"
+    done
+    image "$1" --change "ENTRYPOINT [\"/usr/bin/$3\"]" --change 'ENV PATH=/usr/bin' --change "LABEL pilotfish.stand-in=$label"
+}
+
+server docker.io/library/mariadb:11.8 "$cache/rootfs-mariadb-11.8" '["mariadbd"]'
+server docker.io/library/mysql:9.7 "$cache/rootfs-mysql-9.7" '["mysqld"]'
+program docker.io/chrislusf/seaweedfs:4.48 "$cache/seaweedfs-4.48/weed" weed
+program docker.io/prom/prometheus:v3.6.0 "$(command -v prometheus)" prometheus
+program registry.k8s.io/kubectl:v1.34.0 "$2" kubectl

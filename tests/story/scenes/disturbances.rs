@@ -1,0 +1,127 @@
+//! What a cluster does to pods: buckets go away, pods and containers end at the wrong moment. Nobody lends a hand.
+
+use std::time::Instant;
+
+use crate::dumps;
+use crate::prometheus;
+use crate::reader::Seen;
+use crate::stage::{PODS, Stage, WATCH};
+use pilotfish_harness::cluster::bucket;
+use pilotfish_harness::cluster::{Outcome, PATIENCE, until};
+
+/// Enough rows that a pod can be deleted while they are loaded.
+const MANY: u32 = 600_000;
+
+/// The bucket is away and a pod is deleted: it comes back with the data it has.
+pub(crate) fn bucket_away(stage: &Stage) -> Outcome<()> {
+    let version = stage.version(PODS[0])?;
+    bucket::reachable(&stage.cluster, false)?;
+    let seconds = delete_and_await(stage, PODS[0], &[])?;
+    if stage.version(PODS[0])? != version {
+        return Err(format!("{} came back with another version", PODS[0]));
+    }
+    stage.say(
+        "db",
+        &format!(
+            "without a bucket {} is back with v{version} after {seconds:.1} s",
+            PODS[0]
+        ),
+    );
+    prometheus::wait_firing(stage, "PilotfishDumpStale")?;
+    stage.say("alert", "PilotfishDumpStale fires");
+    bucket::reachable(&stage.cluster, true)?;
+    prometheus::wait_quiet(stage, &[])?;
+    stage.say("alert", "the bucket is back: nothing fires");
+    Ok(())
+}
+
+/// A pod is deleted in the middle of a load.
+pub(crate) fn deleted_mid_load(stage: &Stage) -> Outcome<()> {
+    let (old, new) = publish_many(stage)?;
+    wait_loading(stage, PODS[1])?;
+    let rows = stage
+        .cluster
+        .metric(PODS[1], WATCH, "pilotfish_watch_load_rows")?;
+    let seconds = delete_and_await(stage, PODS[1], &["--grace-period=2"])?;
+    stage.say(
+        "db",
+        &format!(
+            "{} deleted with {rows} rows staged; ready again after {seconds:.1} s",
+            PODS[1]
+        ),
+    );
+    wait_old_then_new(stage, old, new)
+}
+
+/// The server's container ends in the middle of a load, and then the one of `watch`.
+pub(crate) fn containers_restarted(stage: &Stage) -> Outcome<()> {
+    let (old, new) = publish_many(stage)?;
+    wait_loading(stage, PODS[0])?;
+    let before = stage.restarts(PODS[0], "db")?;
+    // As PID 1 it has a handler for SIGTERM only.
+    let _ = stage.cluster.exec(PODS[0], "db", &["bash", "-c", "kill 1"]);
+    until(
+        "the server's container to be started again",
+        PATIENCE,
+        || Ok((stage.restarts(PODS[0], "db")? > before).then_some(())),
+    )?;
+    stage.say(
+        "db",
+        "the server's container ended in the middle of a load, and was started again",
+    );
+    wait_old_then_new(stage, old, new)?;
+    stage.wait_ready().map(drop)
+}
+
+/// Publishes a release that takes its time; the versions before and after it.
+fn publish_many(stage: &Stage) -> Outcome<(u32, u32)> {
+    let old = stage.version(PODS[0])?;
+    let new = old + 1;
+    bucket::put(
+        &stage.cluster,
+        &format!("v{new}.sql.gz"),
+        &dumps::dump(new, MANY),
+    )?;
+    Ok((old, new))
+}
+
+fn wait_loading(stage: &Stage, pod: &str) -> Outcome<()> {
+    until(&format!("{pod} to load"), PATIENCE, || {
+        let rows = stage
+            .cluster
+            .metric(pod, WATCH, "pilotfish_watch_load_rows")?;
+        Ok((rows > 0.0).then_some(()))
+    })
+}
+
+/// Every answer is the old version or the new one, and in the end it is the new one.
+fn wait_old_then_new(stage: &Stage, old: u32, new: u32) -> Outcome<()> {
+    for pod in PODS {
+        until(&format!("v{new} in {pod}"), PATIENCE, || {
+            match stage.version(pod)? {
+                version if version == new => Ok(Some(())),
+                version if version == old => Ok(None),
+                other => Err(format!("{pod} holds v{other}")),
+            }
+        })?;
+    }
+    stage.say(
+        "db",
+        &format!("v{old} until it was v{new}, in both pods, without a hand"),
+    );
+    Seen::now(stage).map(drop)
+}
+
+/// Deletes a pod and waits until its successor is ready; the seconds it took.
+fn delete_and_await(stage: &Stage, pod: &str, words: &[&str]) -> Outcome<f64> {
+    let uid = stage.pod(pod)?["metadata"]["uid"].clone();
+    let start = Instant::now();
+    let mut args = vec!["delete", "pod", pod, "--wait=false"];
+    args.extend(words);
+    stage.cluster.kubectl(&args)?;
+    until(&format!("{pod} to be ready again"), PATIENCE, || {
+        let another = stage.pod(pod)?["metadata"]["uid"] != uid;
+        Ok((another && stage.cluster.is_ready(pod)?).then_some(()))
+    })?;
+    Ok(start.elapsed().as_secs_f64())
+}

@@ -1,0 +1,61 @@
+//! Two pods start, first beside a dump that cannot be loaded: ready only when the data is there.
+
+use crate::dumps;
+use crate::reader::Seen;
+use crate::stage::{PODS, Stage, WATCH};
+use pilotfish_harness::cluster::bucket;
+use pilotfish_harness::cluster::{Outcome, PATIENCE, until};
+
+pub(crate) fn act(stage: &Stage) -> Outcome<()> {
+    stage.make_secrets()?;
+    bucket::start(&stage.cluster)?;
+    bucket::put(&stage.cluster, "v0.sql.gz", &dumps::truncated(0, 2000))?;
+    stage
+        .cluster
+        .apply_folder(&stage.prop("overlays").join(stage.engine))?;
+    stage.cluster.apply_folder(&stage.example("reader"))?;
+    stage.say(
+        "apply",
+        "two database pods and a reader; the bucket holds a truncated dump",
+    );
+    for pod in PODS {
+        refuses_the_truncated_one(stage, pod)?;
+    }
+    bucket::put(&stage.cluster, "v1.sql.gz", &dumps::dump(1, 20_000))?;
+    stage.say("publish", "v1");
+    let seconds = stage.wait_ready()?;
+    for pod in PODS {
+        if stage.version(pod)? != 1 {
+            return Err(format!("{pod} is ready without its data"));
+        }
+    }
+    stage.say(
+        "db",
+        &format!("both pods are ready with v1, {seconds:.1} s after it"),
+    );
+    stage.cluster.wait_available("reader")?;
+    until("the reader's first counts", PATIENCE, || {
+        Ok(Seen::now(stage).ok())
+    })?;
+    Seen::since(Seen::default(), stage)?.must_be_flawless(stage)
+}
+
+fn refuses_the_truncated_one(stage: &Stage, pod: &str) -> Outcome<()> {
+    // Through the API server: a page that says 503 is an error whose text holds the page.
+    let why = until(
+        &format!("{pod} to refuse the truncated dump"),
+        PATIENCE,
+        || match stage.cluster.page(pod, WATCH, "/readyz") {
+            Ok(_) => Err(format!("{pod} says it is ready")),
+            Err(said) if said.contains("trailer") || said.contains("Dump completed") => {
+                Ok(Some(said))
+            }
+            Err(said) => Err(said),
+        },
+    )?;
+    if stage.cluster.is_ready(pod)? {
+        return Err(format!("{pod} is ready without a release"));
+    }
+    stage.say(pod, &format!("not ready: {}", why.trim()));
+    Ok(())
+}

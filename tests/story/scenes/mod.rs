@@ -1,0 +1,37 @@
+//! The scenes, in the order of the story. Each prints what was seen and fails where a promise was not kept.
+
+mod disturbances;
+mod first_start;
+mod new_release;
+mod operations;
+mod pod_facts;
+
+use crate::stage::Stage;
+use pilotfish_harness::cluster::Outcome;
+
+type Scene = (&'static str, fn(&Stage) -> Outcome<()>);
+
+/// Every scene begins with both pods ready, and leaves them so.
+const SCENES: &[Scene] = &[
+    ("new-release", new_release::arrives),
+    ("refused", new_release::is_refused),
+    ("rollback", new_release::is_rolled_back),
+    ("pod-facts", pod_facts::act),
+    ("password-rotated", operations::password_rotated),
+    ("upgraded-in-place", operations::upgraded_in_place),
+    ("bucket-away", disturbances::bucket_away),
+    ("deleted-mid-load", disturbances::deleted_mid_load),
+    ("containers-restarted", disturbances::containers_restarted),
+];
+
+/// Acts the first start, and then each scene whose name holds `only`.
+pub(crate) fn act(stage: &Stage, only: Option<&str>) -> Outcome<()> {
+    first_start::act(stage)?;
+    for (name, act) in SCENES {
+        if only.is_none_or(|only| name.contains(only)) {
+            stage.say("SCENE", name);
+            act(stage).map_err(|why| format!("{name}: {why}"))?;
+        }
+    }
+    Ok(())
+}

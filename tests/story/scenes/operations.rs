@@ -1,0 +1,90 @@
+//! What people do to it: rotate a password, upgrade the sidecars.
+
+use crate::dumps;
+use crate::reader::Seen;
+use crate::stage::{PODS, Stage};
+use pilotfish_harness::cluster::bucket;
+use pilotfish_harness::cluster::{Outcome, PATIENCE, condition, until};
+
+/// The Secret changes, the shipped Job runs ALTER USER, nothing restarts, the next load works.
+pub(crate) fn password_rotated(stage: &Stage) -> Outcome<()> {
+    let before = Seen::now(stage)?;
+    let restarts = all_restarts(stage)?;
+    let patch = r#"{"stringData": {"password": "the 'next' \\one"}}"#;
+    stage
+        .cluster
+        .kubectl(&["patch", "secret", "pilotfish", "-p", patch])?;
+    stage
+        .cluster
+        .apply_folder(&stage.example("rotate-password"))?;
+    until("the rotation's Job", PATIENCE, || {
+        let job = stage.cluster.object("job/rotate-password")?;
+        Ok(condition(&job, "Complete").then_some(()))
+    })?;
+    let said =
+        stage
+            .cluster
+            .kubectl(&["logs", "--selector=job-name=rotate-password", "--tail=5"])?;
+    let done = said.matches("has the new password").count();
+    if done != PODS.len() {
+        return Err(format!("the password was changed in {done} pods: {said}"));
+    }
+    stage.say(
+        "rotate",
+        "the Job gave the account its new password in both pods",
+    );
+    publish_next(stage)?;
+    if all_restarts(stage)? != restarts {
+        return Err("containers restarted at the rotation".to_owned());
+    }
+    stage.say(
+        "watch",
+        "loads with the new password; no container was restarted",
+    );
+    Seen::since(before, stage)?.must_be_flawless(stage)
+}
+
+/// The image of a sidecar is patched in place: that container restarts, the server does not.
+pub(crate) fn upgraded_in_place(stage: &Stage) -> Outcome<()> {
+    let before = Seen::now(stage)?;
+    for pod in PODS {
+        let (db, watch) = (stage.restarts(pod, "db")?, stage.restarts(pod, "watch")?);
+        stage.cluster.kubectl(&[
+            "set",
+            "image",
+            &format!("pod/{pod}"),
+            "watch=pilotfish-watch:next",
+        ])?;
+        until(&format!("the next watch in {pod}"), PATIENCE, || {
+            Ok(
+                (stage.restarts(pod, "watch")? > watch && stage.cluster.is_ready(pod)?)
+                    .then_some(()),
+            )
+        })?;
+        if stage.restarts(pod, "db")? != db {
+            return Err(format!("the server of {pod} was restarted"));
+        }
+    }
+    stage.say(
+        "upgrade",
+        "watch has another image in both pods; the servers went on",
+    );
+    publish_next(stage)?;
+    Seen::since(before, stage)?.must_be_flawless(stage)
+}
+
+fn publish_next(stage: &Stage) -> Outcome<()> {
+    let next = stage.version(PODS[0])? + 1;
+    bucket::put(
+        &stage.cluster,
+        &format!("v{next}.sql.gz"),
+        &dumps::dump(next, 20_000),
+    )?;
+    stage.wait_version(next).map(drop)
+}
+
+fn all_restarts(stage: &Stage) -> Outcome<Vec<u64>> {
+    PODS.iter()
+        .flat_map(|pod| ["db", "watch", "fetch"].map(|container| stage.restarts(pod, container)))
+        .collect()
+}

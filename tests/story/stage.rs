@@ -1,0 +1,130 @@
+//! The scene before the story begins: secrets, bucket, two database pods, a reader.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use pilotfish_harness::cluster::{Cluster, Outcome, PATIENCE, until};
+use serde_json::Value;
+
+/// The database pods: each has its own server and its own volume of dumps.
+pub(crate) const PODS: [&str; 2] = ["db-0", "db-1"];
+/// Ports of the sidecars.
+pub(crate) const WATCH: u16 = 9808;
+/// What the scenes act on.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) cluster: Cluster,
+    pub(crate) engine: &'static str,
+    repository: PathBuf,
+    start: Instant,
+}
+
+impl Stage {
+    pub(crate) fn new(cluster: Cluster, engine: &'static str, repository: PathBuf) -> Self {
+        Self {
+            cluster,
+            engine,
+            repository,
+            start: Instant::now(),
+        }
+    }
+
+    /// One line of the account.
+    pub(crate) fn say(&self, who: &str, what: &str) {
+        println!(
+            "{:7.1} s  {who:<9} {what}",
+            self.start.elapsed().as_secs_f64()
+        );
+    }
+
+    /// A folder of the example.
+    pub(crate) fn example(&self, name: &str) -> PathBuf {
+        self.repository.join("examples/dump-reload").join(name)
+    }
+
+    /// A folder of the story's own.
+    pub(crate) fn prop(&self, name: &str) -> PathBuf {
+        self.repository.join("tests/story").join(name)
+    }
+
+    /// The Secrets, as the example's README makes them.
+    pub(crate) fn make_secrets(&self) -> Outcome<()> {
+        let secret = |name, literals| self.cluster.secret(name, literals);
+        secret(
+            "db",
+            &["root-password=the root's", "reader-password=reader's"],
+        )?;
+        secret(
+            "pilotfish",
+            &["password=it's \\a secret", "token=the-token"],
+        )?;
+        secret("pilotfish-wait", &["password=reader's"])
+    }
+
+    pub(crate) fn pod(&self, name: &str) -> Outcome<Value> {
+        self.cluster.object(&format!("pod/{name}"))
+    }
+
+    /// Waits until both pods are ready; the seconds it took.
+    pub(crate) fn wait_ready(&self) -> Outcome<f64> {
+        let start = Instant::now();
+        for pod in PODS {
+            until(&format!("{pod} to be ready"), PATIENCE, || {
+                Ok(self.cluster.is_ready(pod)?.then_some(()))
+            })?;
+        }
+        Ok(start.elapsed().as_secs_f64())
+    }
+
+    /// The version of the dump that is live in a pod, asked of its server by the stock client.
+    pub(crate) fn version(&self, pod: &str) -> Outcome<u32> {
+        let client = if self.engine == "mysql" {
+            "mysql"
+        } else {
+            "mariadb"
+        };
+        let ask = format!(
+            "MYSQL_PWD=$(cat /run/secrets/db/root-password) {client} --no-defaults --protocol=tcp -h127.0.0.1 -uroot -N -B \
+             -e 'SELECT CONCAT(MIN(v), MAX(v) - MIN(v)) FROM (SELECT version AS v FROM app.drugs UNION ALL SELECT version FROM app.makers) AS t'"
+        );
+        let answer = self.cluster.exec(pod, "db", &["bash", "-c", &ask])?;
+        let answer = answer.trim();
+        // The last digit is the distance of versions in the tables: 0, or a mix.
+        match answer.strip_suffix('0').map(str::parse) {
+            Some(Ok(version)) => Ok(version),
+            _ => Err(format!("{pod} holds a mix or nothing: {answer:?}")),
+        }
+    }
+
+    /// Waits until both pods hold a version; the seconds until the last one did.
+    pub(crate) fn wait_version(&self, version: u32) -> Outcome<f64> {
+        let start = Instant::now();
+        for pod in PODS {
+            until(&format!("version {version} in {pod}"), PATIENCE, || {
+                Ok((self.version(pod)? == version).then_some(()))
+            })?;
+        }
+        Ok(start.elapsed().as_secs_f64())
+    }
+
+    /// Runs the installed `pilotfish-load` inside the stock container.
+    pub(crate) fn load(&self, pod: &str, words: &[&str]) -> Outcome<String> {
+        let mut command = vec!["/pilotfish/pilotfish-load"];
+        command.extend(words);
+        self.cluster.exec(pod, "db", &command)
+    }
+
+    /// How often a container of a pod was started again.
+    pub(crate) fn restarts(&self, pod: &str, container: &str) -> Outcome<u64> {
+        let pod = self.pod(pod)?;
+        let statuses = ["containerStatuses", "initContainerStatuses"]
+            .iter()
+            .filter_map(|kind| pod["status"][kind].as_array())
+            .flatten();
+        let mut found = statuses.filter(|status| status["name"] == container);
+        found
+            .next()
+            .and_then(|status| status["restartCount"].as_u64())
+            .ok_or_else(|| format!("no status of container {container}"))
+    }
+}
