@@ -54,10 +54,5 @@ done
 order=$(kubectl kustomize examples/dump-reload/base | awk '/^      initContainers:/ { on = 1 } /^      [a-z]/ && !/initContainers/ { on = 0 } on && /^        name:/ { printf "%s ", $2 }')
 [ "$order" = "install-load fetch-first fetch watch " ] || fail "init containers come as: $order"
 
-if [ -f manifests/alerts/rules.yaml ]; then
-    sed -n '/^spec:/,$ s/^  //p' manifests/alerts/rules.yaml >"$work/rules.yaml"
-    promtool check rules "$work/rules.yaml" >/dev/null
-    cp tests/alerts/*.yaml "$work/"
-    (cd "$work" && promtool test rules tests.yaml)
-fi
+tests/alerts/check.sh
 echo "manifests.rendered $rendered count"

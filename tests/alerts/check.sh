@@ -51,12 +51,6 @@ done
 cp tests/alerts/*-test.yaml "$folder"
 (cd "$folder" && promtool test rules ./*-test.yaml)
 
-# The configuration of the plain Prometheus, with the rules where they are now. Debian builds promtool without
-# Kubernetes: there, all but the discovery is checked.
+# The configuration of the plain Prometheus, with the rules where they are now.
 sed "s#/etc/prometheus/alerts#$folder/alerts#" examples/dump-reload/prometheus/prometheus.yaml >"$folder/prometheus.yaml"
-if promtool check config "$folder/prometheus.yaml" 2>&1 | grep -q 'kubernetes_sd_configs not found'; then
-    echo "tests/alerts: this promtool knows no kubernetes_sd_configs: checking the rest of prometheus.yaml" >&2
-    sed -i '/kubernetes_sd_configs:/,/relabel_configs:/{/relabel_configs:/!d}' "$folder/prometheus.yaml"
-fi
 promtool check config "$folder/prometheus.yaml"
-kubectl kustomize examples/dump-reload/prometheus >"$folder/plain.yaml"

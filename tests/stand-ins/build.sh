@@ -67,5 +67,5 @@ program() {
 server docker.io/library/mariadb:11.8 "$cache/rootfs-mariadb-11.8" '["mariadbd"]'
 server docker.io/library/mysql:9.7 "$cache/rootfs-mysql-9.7" '["mysqld"]'
 program docker.io/chrislusf/seaweedfs:4.48 "$cache/seaweedfs-4.48/weed" weed
-program docker.io/prom/prometheus:v3.6.0 "$(command -v prometheus)" prometheus
+program docker.io/prom/prometheus:v3.13.5 "$(command -v prometheus)" prometheus
 program registry.k8s.io/kubectl:v1.34.0 "$2" kubectl

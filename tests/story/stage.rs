@@ -42,6 +42,11 @@ impl Stage {
         self.repository.join("examples/dump-reload").join(name)
     }
 
+    /// A file of the repository.
+    pub(crate) fn file(&self, path: &str) -> PathBuf {
+        self.repository.join(path)
+    }
+
     /// A folder of the story's own.
     pub(crate) fn prop(&self, name: &str) -> PathBuf {
         self.repository.join("tests/story").join(name)

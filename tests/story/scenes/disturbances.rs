@@ -27,11 +27,11 @@ pub(crate) fn bucket_away(stage: &Stage) -> Outcome<()> {
             PODS[0]
         ),
     );
-    prometheus::wait_firing(stage, "PilotfishDumpStale")?;
-    stage.say("alert", "PilotfishDumpStale fires");
+    prometheus::wait_firing(stage, "PilotfishSourceStale")?;
+    stage.say("alert", "PilotfishSourceStale fires");
     bucket::reachable(&stage.cluster, true)?;
-    prometheus::wait_quiet(stage, &[])?;
-    stage.say("alert", "the bucket is back: nothing fires");
+    prometheus::wait_ended(stage, "PilotfishSourceStale")?;
+    stage.say("alert", "the bucket is back: it ends");
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Two pods start, first beside a dump that cannot be loaded: ready only when the data is there.
 
 use crate::dumps;
+use crate::prometheus;
 use crate::reader::Seen;
 use crate::stage::{PODS, Stage, WATCH};
 use pilotfish_harness::cluster::bucket;
@@ -34,6 +35,16 @@ pub(crate) fn act(stage: &Stage) -> Outcome<()> {
         &format!("both pods are ready with v1, {seconds:.1} s after it"),
     );
     stage.cluster.wait_available("reader")?;
+    prometheus::start(stage)?;
+    let targets = PODS.len() * 2;
+    until("Prometheus to scrape all sidecars", PATIENCE, || {
+        let up = prometheus::targets_up(stage)?;
+        Ok((up == targets).then_some(()))
+    })?;
+    stage.say(
+        "prometheus",
+        &format!("scrapes {targets} of {targets} sidecars"),
+    );
     until("the reader's first counts", PATIENCE, || {
         Ok(Seen::now(stage).ok())
     })?;

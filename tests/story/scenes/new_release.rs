@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::dumps;
+use crate::prometheus;
 use crate::reader::Seen;
 use crate::stage::{PODS, Stage, WATCH};
 use pilotfish_harness::cluster::bucket;
@@ -50,9 +51,11 @@ pub(crate) fn is_refused(stage: &Stage) -> Outcome<()> {
         "watch",
         "the truncated v3 is refused by both; v2 stays live, the pods stay ready",
     );
+    prometheus::wait_firing(stage, "PilotfishLoadRefused")?;
     Seen::since(before, stage)?.must_be_flawless(stage)?;
     bucket::put(&stage.cluster, "v4.sql.gz", &dumps::dump(4, 20_000))?;
     let seconds = stage.wait_version(4)?;
+    prometheus::wait_ended(stage, "PilotfishLoadRefused")?;
     stage.say("db", &format!("v4 heals it within {seconds:.1} s"));
     Ok(())
 }
@@ -63,10 +66,16 @@ pub(crate) fn is_rolled_back(stage: &Stage) -> Outcome<()> {
     let was = stage.version(PODS[0])?;
     bucket::put(&stage.cluster, "v5.sql.gz", &dumps::dump(5, 20_000))?;
     stage.wait_version(5)?;
-    for pod in PODS {
-        stage.load(pod, &["rollback"])?;
-    }
+    stage.load(PODS[0], &["rollback"])?;
+    prometheus::wait_firing(stage, "PilotfishReleasesDiffer")?;
+    stage.say(
+        "alert",
+        "PilotfishReleasesDiffer fires: one pod was rolled back",
+    );
+    stage.load(PODS[1], &["rollback"])?;
     stage.wait_version(was)?;
+    prometheus::wait_firing(stage, "PilotfishReleaseRolledBack")?;
+    prometheus::wait_ended(stage, "PilotfishReleasesDiffer")?;
     // Several looks of fetch and watch.
     std::thread::sleep(Duration::from_secs(12));
     for pod in PODS {
