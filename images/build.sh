@@ -30,9 +30,11 @@ programs() {
     say "static programs for $triple"
     rustup target add "$triple" >&2
     # shellcheck disable=SC2046,SC2086 # lists of words
-    cargo build --locked --release --target "$triple" $(printf -- '-p pilotfish-%s ' $tools)
+    cargo build --locked --release --target "$triple" -p pilotfish $(printf -- '-p pilotfish-%s ' $tools)
+    cp "$target/$triple/release/pilotfish" "$context/all/"
     for tool in $tools; do
         cp "$target/$triple/release/pilotfish-$tool" "$context/bin/"
+        ln -s pilotfish "$context/all/pilotfish-$tool"
     done
 }
 
@@ -40,13 +42,14 @@ programs() {
 bills_of_materials() {
     [ -x "$cache/cargo-cyclonedx-$cyclonedx/bin/cargo-cyclonedx" ] ||
         cargo install --locked --version "$cyclonedx" --root "$cache/cargo-cyclonedx-$cyclonedx" cargo-cyclonedx
+    # It leaves one beside each crate of the workspace.
+    "$cache/cargo-cyclonedx-$cyclonedx/bin/cargo-cyclonedx" cyclonedx -q --format json --target "$triple" \
+        --override-filename bill.cdx
+    mv images/all/bill.cdx.json "$context/sbom/pilotfish.cdx.json"
     for tool in $tools; do
-        "$cache/cargo-cyclonedx-$cyclonedx/bin/cargo-cyclonedx" cyclonedx -q --format json --target "$triple" \
-            --manifest-path "crates/bin/$tool/Cargo.toml" --override-filename "pilotfish-$tool.cdx"
-        mv "crates/bin/$tool/pilotfish-$tool.cdx.json" "$context/sbom/"
+        mv "crates/bin/$tool/bill.cdx.json" "$context/sbom/pilotfish-$tool.cdx.json"
     done
-    # It leaves one beside each crate that a program is made of.
-    find crates tests -name '*.cdx.json' -delete
+    find crates tests images -name bill.cdx.json -delete
 }
 
 # Mozilla's roots as the distribution packages them, without what an administrator added to this machine.
@@ -96,7 +99,7 @@ aarch64) platform=arm64 ;;
 esac
 context=$target/images
 rm -rf "$context"
-mkdir -p "$context/bin" "$context/etc/ssl/certs" "$context/sbom"
+mkdir -p "$context/bin" "$context/all" "$context/etc/ssl/certs" "$context/sbom"
 reproducible
 programs
 bills_of_materials

@@ -13,11 +13,14 @@ value_of() { # value_of NAME: of the variable, or of the file that NAME_FILE nam
 }
 
 client=$(command -v mariadb || command -v mysql)
+# Loopback; and a password of the environment is none to the MariaDB client, which would say so each time.
+quiet=()
+[ "${client##*/}" = mysql ] || quiet=(--skip-ssl-verify-server-cert)
 root=$(value_of MARIADB_ROOT_PASSWORD)
 [ -n "$root" ] || root=$(value_of MYSQL_ROOT_PASSWORD)
 
 sql() { # sql USER PASSWORD: standard input, over the route that only a ready server has
-    MYSQL_PWD=$2 "$client" --no-defaults --protocol=tcp --host=127.0.0.1 --user="$1"
+    MYSQL_PWD=$2 "$client" --no-defaults "${quiet[@]}" --protocol=tcp --host=127.0.0.1 --user="$1"
 }
 
 for ((second = 0; second < patience; second++)); do

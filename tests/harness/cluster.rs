@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What went wrong, in words for a person.
 pub type Outcome<T> = Result<T, String>;
@@ -27,9 +27,12 @@ impl Cluster {
         let cluster = Self {
             namespace: namespace.to_owned(),
         };
-        cluster.apply(&format!(
-            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {namespace}, labels: {{pod-security.kubernetes.io/enforce: restricted}}}}}}"
-        ))?;
+        let labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
+        let object = json!({
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": namespace, "labels": labels},
+        });
+        cluster.apply(&object.to_string())?;
         Ok(cluster)
     }
 

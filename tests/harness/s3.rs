@@ -88,9 +88,7 @@ impl S3 {
         let endpoint = format!("http://127.0.0.1:{}", ports[3]);
         eventually("the S3 server to answer", Duration::from_secs(120), || {
             child.assert_alive();
-            curl(&endpoint, &["-X", "PUT"], "ready")
-                .is_ok()
-                .then_some(())
+            answers(&endpoint).then_some(())
         });
         Self {
             _child: Some(child),
@@ -113,6 +111,12 @@ impl S3 {
             ("AWS_SECRET_ACCESS_KEY", SECRET),
             ("AWS_REGION", REGION),
         ]
+    }
+
+    /// Whether it accepts signed requests.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        answers(&self.endpoint)
     }
 
     /// Makes a bucket; one that exists is fine.
@@ -163,6 +167,10 @@ impl S3 {
     fn try_request(&self, args: &[&str], path: &str) -> Result<String, String> {
         curl(&self.endpoint, args, path)
     }
+}
+
+fn answers(endpoint: &str) -> bool {
+    curl(endpoint, &["-X", "PUT"], "ready").is_ok()
 }
 
 fn curl(endpoint: &str, args: &[&str], path: &str) -> Result<String, String> {

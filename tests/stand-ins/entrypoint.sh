@@ -56,9 +56,14 @@ set_accounts() {
     password=${password//\'/\'\'}
     host=$(setting ROOT_HOST)
     host=${host:-%}
+    # mysqld makes no other accounts; mariadb-install-db does.
+    [ "$engine" = mysql ] || docker_process_sql <<SQL
+DELETE FROM mysql.global_priv WHERE User IN ('', 'root') AND Host != 'localhost';
+FLUSH PRIVILEGES;
+SQL
     docker_process_sql <<SQL
 ALTER USER 'root'@'localhost' IDENTIFIED BY '$password';
-CREATE USER IF NOT EXISTS 'root'@'$host' IDENTIFIED BY '$password';
+CREATE USER 'root'@'$host' IDENTIFIED BY '$password';
 GRANT ALL ON *.* TO 'root'@'$host' WITH GRANT OPTION;
 SQL
     root_password_set=$root_password

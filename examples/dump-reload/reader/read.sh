@@ -17,7 +17,7 @@ report() {
 
 while :; do
     coproc client { exec mariadb --no-defaults --protocol=tcp --host="$HOST" --user=reader \
-        --connect-timeout=5 --skip-reconnect --batch --skip-column-names --unbuffered app 2>&1; }
+        --skip-ssl-verify-server-cert --connect-timeout=5 --skip-reconnect --batch --skip-column-names --unbuffered app 2>&1; }
     # shellcheck disable=SC2154 # coproc sets it
     in=${client[1]} out=${client[0]} process=$client_PID
     version=0

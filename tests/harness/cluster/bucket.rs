@@ -2,9 +2,9 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
-use super::{Cluster, Outcome};
+use super::{Cluster, Outcome, PATIENCE, until};
 use crate::s3::S3;
 
 /// Name of the bucket.
@@ -24,7 +24,11 @@ pub fn start(cluster: &Cluster) -> Outcome<()> {
         ],
     )?;
     cluster.apply(MANIFEST)?;
-    cluster.wait_available("bucket")
+    cluster.wait_available("bucket")?;
+    until("the bucket to accept signed requests", PATIENCE, || {
+        let forwarded = Forwarded::to_bucket(cluster)?;
+        Ok(S3::at(&forwarded.endpoint).answers().then_some(()))
+    })
 }
 
 /// Stores an object under the prefix that the pods look at.
@@ -54,6 +58,8 @@ pub fn reachable(cluster: &Cluster, yes: bool) -> Outcome<()> {
 #[derive(Debug)]
 struct Forwarded {
     kubectl: Child,
+    /// It ends when nobody reads what it says.
+    _said: BufReader<ChildStdout>,
     endpoint: String,
 }
 
@@ -66,14 +72,15 @@ impl Forwarded {
             .stderr(Stdio::inherit())
             .spawn()
             .map_err(|error| format!("run kubectl: {error}"))?;
+        let stdout = kubectl.stdout.take().ok_or("kubectl has no output")?;
+        let mut said = BufReader::new(stdout);
         let mut line = String::new();
-        if let Some(stdout) = kubectl.stdout.take() {
-            let _ = BufReader::new(stdout).read_line(&mut line);
-        }
+        let _ = said.read_line(&mut line);
         // Forwarding from 127.0.0.1:34567 -> 8333
         let address = line.split_whitespace().nth(2).unwrap_or_default();
         let forwarded = Self {
             kubectl,
+            _said: said,
             endpoint: format!("http://{address}"),
         };
         if address.is_empty() {

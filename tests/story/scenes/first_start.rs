@@ -52,21 +52,17 @@ pub(crate) fn act(stage: &Stage) -> Outcome<()> {
 }
 
 fn refuses_the_truncated_one(stage: &Stage, pod: &str) -> Outcome<()> {
-    // Through the API server: a page that says 503 is an error whose text holds the page.
-    let why = until(
+    until(
         &format!("{pod} to refuse the truncated dump"),
         PATIENCE,
-        || match stage.cluster.page(pod, WATCH, "/readyz") {
-            Ok(_) => Err(format!("{pod} says it is ready")),
-            Err(said) if said.contains("trailer") || said.contains("Dump completed") => {
-                Ok(Some(said))
-            }
-            Err(said) => Err(said),
+        || {
+            let page = stage.cluster.page(pod, WATCH, "/")?;
+            Ok(page.contains("the dump is cut off").then_some(()))
         },
     )?;
     if stage.cluster.is_ready(pod)? {
         return Err(format!("{pod} is ready without a release"));
     }
-    stage.say(pod, &format!("not ready: {}", why.trim()));
+    stage.say(pod, "not ready: its page says that the dump is cut off");
     Ok(())
 }

@@ -127,9 +127,13 @@ fn ends_at_sigterm_as_pid_1(stage: &Stage) -> Outcome<()> {
 
 /// The Service's name is not there yet, and others are called as our variables are.
 fn no_name_yet_and_service_links(stage: &Stage) -> Outcome<()> {
-    stage.cluster.apply(
-        "{apiVersion: v1, kind: Service, metadata: {name: pilotfish-wait}, spec: {ports: [{port: 1}]}}",
-    )?;
+    let service = |name: &str, spec: Value| {
+        let metadata = json!({"name": name});
+        let object =
+            json!({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec});
+        stage.cluster.apply(&object.to_string())
+    };
+    service("pilotfish-wait", json!({"ports": [{"port": 1}]}))?;
     let pod = OneShot {
         name: "no-name-yet",
         args: &[
@@ -143,8 +147,9 @@ fn no_name_yet_and_service_links(stage: &Stage) -> Outcome<()> {
     };
     pod.start(stage)?;
     std::thread::sleep(Duration::from_secs(4));
-    stage.cluster.apply(
-        "{apiVersion: v1, kind: Service, metadata: {name: db-later}, spec: {selector: {app: db}, ports: [{port: 3306}]}}",
+    service(
+        "db-later",
+        json!({"selector": {"app": "db"}, "ports": [{"port": 3306}]}),
     )?;
     let end = pod.end(stage)?;
     expect(&end, 0, "")?;

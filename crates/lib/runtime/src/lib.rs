@@ -26,7 +26,7 @@ pub use admin::Ready;
 pub use args::{CommonArgs, LogFormat, OutputFormat};
 pub use environment::Environment;
 pub use gate::{bearer_only, read_token};
-pub use life::{Tool, main};
+pub use life::{Tool, main, no_tool};
 pub use page::escape_html;
 pub use process::Process;
 pub use progress::{Progress, Unit};

@@ -89,6 +89,16 @@ pub fn main<T: Tool>() -> ExitCode {
     }
 }
 
+/// The end of a program that is several tools and was called by the name of none of them.
+pub fn no_tool(tools: &[&str]) -> ExitCode {
+    let _ = writeln!(
+        io::stderr(),
+        "error: this is several tools; call {}",
+        tools.join(", ")
+    );
+    ExitCode::from(Kind::Usage.exit_code())
+}
+
 /// Answers `install DIR` with the place of the copy.
 fn installed(folder: &Path, tool: &str, environment: &Environment) -> ExitCode {
     let log = Log::start(&CommonArgs::default());
