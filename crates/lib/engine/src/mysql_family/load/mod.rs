@@ -31,6 +31,7 @@ mod rights;
 mod schema;
 mod sequences;
 mod session;
+mod spared;
 mod stage;
 mod status;
 mod stream;

@@ -13,6 +13,7 @@ use super::names_taken::{
     Objects, drop_aside, objects_of, refuse_foreign_objects, step_aside, views_in_the_way,
 };
 use super::patience::{Limit, patiently};
+use super::spared::{self, Spared};
 use super::target::MysqlTarget;
 use super::unproven::{self, Note};
 use super::{atomic, journal, rehearsal, rights, sequences, triggers};
@@ -135,6 +136,8 @@ async fn change_markers(
     }
     renames.push((names.marker(Marker::Next), names.marker(Marker::Live)));
     ledger::stamp(&mut target.conn, &names, Marker::Next, &next.release).await?;
+    let spared = spared::read(target).await?;
+    spared::write(target, Marker::Next, spared).await?;
     switch(target, before, &BTreeSet::new(), &renames, patience).await
 }
 
@@ -149,7 +152,8 @@ async fn change_tables(
     let names = target.access.names.clone();
     let moved = moved(plan);
     write_next(target, next).await?;
-    let mut renames = make_room(target, &names).await?;
+    let spared = spared::read(target).await?;
+    let mut renames = make_room(target, &names, spared).await?;
     let outgoing = outgoing(target, &moved).await?;
     refuse_foreign_tables(&outgoing, before, plan)?;
     adopt(target, &names, &outgoing).await?;
@@ -170,9 +174,18 @@ async fn change_tables(
     let note = Note {
         unlogged: next.release.unlogged,
         turn_back: None,
+        repair: false,
     };
     unproven::leave(target, Marker::Next, Some(&note)).await?;
-    switch(target, before, &moved, &renames, plan.patience).await
+    spared::write(target, Marker::Next, spared.after_swap()).await?;
+    switch(target, before, &moved, &renames, plan.patience).await?;
+    if spared.previous {
+        tracing::warn!(
+            schema = names.kept,
+            "rows that others wrote before the swap before this one wait there until the load after this one"
+        );
+    }
+    Ok(())
 }
 
 /// The live tables that are replaced or retired, and those that come.
@@ -247,6 +260,7 @@ async fn wait_for_a_moment(
 async fn make_room(
     target: &mut MysqlTarget,
     names: &Names,
+    spared: Spared,
 ) -> Result<Vec<(String, String)>, Error> {
     target.drop_schema(&names.gone).await?;
     ledger::drop(&mut target.conn, names, Marker::Gone).await?;
@@ -257,7 +271,14 @@ async fn make_room(
         .await?
         .into_keys()
         .collect();
-    let mut renames = moves(&old, &names.previous, &names.gone);
+    let place = if spared.previous {
+        target.drop_schema(&names.kept).await?;
+        target.create_schema(&names.kept).await?;
+        &names.kept
+    } else {
+        &names.gone
+    };
+    let mut renames = moves(&old, &names.previous, place);
     if ledger::exists(&mut target.conn, names, Marker::Previous).await? {
         renames.push((names.marker(Marker::Previous), names.marker(Marker::Gone)));
     }
@@ -280,6 +301,7 @@ async fn adopt(
 /// Before a load without swap: the ledger no longer claims that the live release is whole.
 pub(super) async fn begin_rewriting(target: &mut MysqlTarget) -> Result<(), Error> {
     let names = target.access.names.clone();
+    let spared = spared::keep_previous(target).await?;
     // The marker first: the tables it speaks of are about to be no release any more.
     ledger::drop(&mut target.conn, &names, Marker::Previous).await?;
     target.drop_schema(&names.previous).await?;
@@ -296,6 +318,7 @@ pub(super) async fn begin_rewriting(target: &mut MysqlTarget) -> Result<(), Erro
     }
     ledger::create(&mut target.conn, &names, Marker::Next).await?;
     ledger::write(&mut target.conn, &names, Marker::Next, &content).await?;
+    spared::write(target, Marker::Next, spared).await?;
     let (live, gone) = (names.marker(Marker::Live), names.marker(Marker::Gone));
     let next = names.marker(Marker::Next);
     ledger::drop(&mut target.conn, &names, Marker::Gone).await?;

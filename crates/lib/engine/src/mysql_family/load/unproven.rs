@@ -31,6 +31,9 @@ pub(super) struct Note {
     pub(super) unlogged: bool,
     /// How it is turned back: a rollback. A load stands, whatever was written.
     pub(super) turn_back: Option<TurnBack>,
+    /// The live release was loaded once more: what it replaced is no previous release, and waits in `Names::kept`.
+    #[serde(default)]
+    pub(super) repair: bool,
 }
 
 /// What brings the release again that a rollback undid.
