@@ -184,9 +184,17 @@ pub(crate) fn renames(
     .with_hint("load them part by part with --only, or raise --max-renames where readers can wait"))
 }
 
-/// The dump, or what is chosen of it, has something to load.
-pub(crate) fn nothing_left(live: &Release, plan: &Plan, summary: &Summary) -> Result<(), Failure> {
-    if !plan.release().is_empty() || (live.tables.is_empty() && !summary.objects.is_empty()) {
+/// The dump, or what is chosen of it, has something to load. A part of a dump brings its tables and their triggers,
+/// so that views are a release of their own in a whole dump only.
+pub(crate) fn nothing_left(
+    live: &Release,
+    plan: &Plan,
+    summary: &Summary,
+    options: &Options,
+) -> Result<(), Failure> {
+    let objects_alone =
+        live.tables.is_empty() && options.selects_all() && !summary.objects.is_empty();
+    if !plan.release().is_empty() || objects_alone {
         return Ok(());
     }
     let message = match live.tables.len() {

@@ -391,7 +391,7 @@ impl<'a> Opened<'a> {
         summary: &Summary,
         rows: impl Fn(&str) -> Option<u64>,
     ) -> Result<(), Failure> {
-        checks::nothing_left(live, plan, summary)?;
+        checks::nothing_left(live, plan, summary, self.options)?;
         checks::no_row_at_all(live, plan, summary, self.options, &rows)?;
         checks::shrink(live, plan, self.options, &rows)?;
         let pinned = &self.pinned;

@@ -146,3 +146,23 @@ fn tables_that_were_gone_are_nothing_to_go_back_to() {
         "0"
     );
 }
+
+#[test]
+fn a_choice_of_no_table_is_no_release() {
+    let (world, server) = mariadb(&[]);
+    let text =
+        "CREATE TABLE t (id INT);\nINSERT INTO t VALUES (1);\nCREATE VIEW v AS SELECT id FROM t;\n";
+    let dump = world.write("dump.sql", format!("{text}{TRAILER}"));
+    for more in [&[][..], &["--dry-run"]] {
+        let done = load(&server).arg(&dump).args(["--into=app", "--skip=t"]);
+        let _ = done.args(more).run().fails_with(65, "leave no table");
+    }
+    assert_eq!(server.sql("SHOW TABLES FROM pilotfish LIKE 'live%'"), "");
+    // Views alone are a release, where all of it is meant.
+    let views = world.write(
+        "views.sql",
+        format!("CREATE VIEW v AS SELECT 1 AS id;\n{TRAILER}"),
+    );
+    let _ = load(&server).arg(&views).arg("--into=app").run().success();
+    assert_eq!(server.sql("SELECT id FROM app.v").trim(), "1");
+}
