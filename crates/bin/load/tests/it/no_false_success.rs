@@ -134,17 +134,28 @@ fn a_dump_that_brings_nothing_is_no_release() {
 fn tables_that_were_gone_are_nothing_to_go_back_to() {
     let (world, server) = mariadb(&[]);
     let (first, second) = two_releases(&world, &server);
-    for dump in [&first, &second] {
-        let _ = load(&server).arg(dump).arg("--into=app").run().success();
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    for _ in 0..2 {
+        server.sql("DROP DATABASE app");
+        let _ = load(&server).arg(&first).arg("--into=app").run().success();
+        let _ = rollback(&server).fails_with(78, "no previous release");
     }
+    // The release before the one that was loaded once more is.
+    let _ = load(&server).arg(&second).arg("--into=app").run().success();
     server.sql("DROP DATABASE app");
     let _ = load(&server).arg(&second).arg("--into=app").run().success();
-    let _ = rollback(&server).fails_with(78, "nothing to go back to");
     assert_eq!(release_no(&server), "2");
-    assert_eq!(
-        server.sql("SELECT COUNT(*) FROM pilotfish.rejected").trim(),
-        "0"
+    let _ = rollback(&server).success();
+    assert_eq!(release_no(&server), "1");
+    assert_eq!(server.sql("SELECT COUNT(*) FROM app.same").trim(), "2");
+    // An older version left the live release as its own previous one.
+    let _ = load(&server).arg(&second).arg("--into=app").run();
+    server.sql(
+        "CREATE TABLE pilotfish.prev_app LIKE pilotfish.live_app; INSERT INTO pilotfish.prev_app SELECT * FROM pilotfish.live_app; \
+         CREATE DATABASE pilotfish_prev_app; CREATE TABLE pilotfish_prev_app.a LIKE app.a",
     );
+    let _ = rollback(&server).fails_with(78, "nothing to go back to");
+    assert_eq!(release_no(&server), "1");
 }
 
 #[test]

@@ -32,6 +32,14 @@ impl Spared {
             kept: self.previous,
         }
     }
+
+    /// After a swap that left the previous release where it is; what it replaced is still to be proven.
+    pub(super) const fn after_repair(self) -> Self {
+        Self {
+            kept: false,
+            ..self
+        }
+    }
 }
 
 /// What the live marker remembers; nothing where there is none.

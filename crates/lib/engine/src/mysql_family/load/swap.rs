@@ -153,13 +153,17 @@ async fn change_tables(
     let moved = moved(plan);
     write_next(target, next).await?;
     let spared = spared::read(target).await?;
-    let mut renames = make_room(target, &names, spared).await?;
+    // The live release once more replaces no release: the one before it stays the way back.
+    let repair = before.release.is(&next.release);
+    let mut renames = make_room(target, &names, spared, repair).await?;
     let outgoing = outgoing(target, &moved).await?;
     refuse_foreign_tables(&outgoing, before, plan)?;
     adopt(target, &names, &outgoing).await?;
     renames.extend(step_aside(aside, &names.live));
-    // What a load without swap left half-written is nothing to go back to.
-    let (schema, marker) = if before.release.rewriting {
+    let (schema, marker) = if repair {
+        (&names.kept, Marker::Gone)
+    } else if before.release.rewriting {
+        // What a load without swap left half-written is nothing to go back to.
         (&names.gone, Marker::Gone)
     } else {
         (&names.previous, Marker::Previous)
@@ -174,12 +178,17 @@ async fn change_tables(
     let note = Note {
         unlogged: next.release.unlogged,
         turn_back: None,
-        repair: false,
+        repair,
     };
     unproven::leave(target, Marker::Next, Some(&note)).await?;
-    spared::write(target, Marker::Next, spared.after_swap()).await?;
+    let after = if repair {
+        spared.after_repair()
+    } else {
+        spared.after_swap()
+    };
+    spared::write(target, Marker::Next, after).await?;
     switch(target, before, &moved, &renames, plan.patience).await?;
-    if spared.previous {
+    if after.kept {
         tracing::warn!(
             schema = names.kept,
             "rows that others wrote before the swap before this one wait there until the load after this one"
@@ -261,19 +270,26 @@ async fn make_room(
     target: &mut MysqlTarget,
     names: &Names,
     spared: Spared,
+    repair: bool,
 ) -> Result<Vec<(String, String)>, Error> {
     target.drop_schema(&names.gone).await?;
     ledger::drop(&mut target.conn, names, Marker::Gone).await?;
     target.create_schema(&names.gone).await?;
     target.create_schema(&names.previous).await?;
+    // Rows that an earlier swap left there have waited through a load by now.
+    if repair || spared.previous {
+        target.drop_schema(&names.kept).await?;
+        target.create_schema(&names.kept).await?;
+    }
+    if repair {
+        return Ok(Vec::new());
+    }
     let old: BTreeSet<String> = target
         .tables_of(&names.previous)
         .await?
         .into_keys()
         .collect();
     let place = if spared.previous {
-        target.drop_schema(&names.kept).await?;
-        target.create_schema(&names.kept).await?;
         &names.kept
     } else {
         &names.gone

@@ -56,18 +56,23 @@ pub(super) struct Decision {
     pub(super) written_between: BTreeSet<String>,
     /// Tables of others whose foreign keys went along with a replaced table.
     pub(super) tied: BTreeSet<String>,
+    /// Where replaced tables are, in words.
+    place: String,
 }
 
 impl Decision {
     /// For people; empty where nobody was at work.
     pub(super) fn notes(&self) -> Vec<String> {
         let right_before = |table| {
-            let then = if self.turned_back {
-                "the rollback: it was turned back"
-            } else {
-                "the swap: those rows are in the previous release"
-            };
-            format!("somebody wrote to {table} before {then}")
+            if self.turned_back {
+                return format!(
+                    "somebody wrote to {table} before the rollback: it was turned back"
+                );
+            }
+            format!(
+                "somebody wrote to {table} before the swap: those rows are in {}",
+                self.place
+            )
         };
         let between = |table| {
             format!(
@@ -76,8 +81,8 @@ impl Decision {
         };
         let tied = |table| {
             format!(
-                "somebody made a foreign key of {table} right before the swap: it points at the previous release, \
-                 make it again"
+                "somebody made a foreign key of {table} right before the swap: it points into {}, make it again",
+                self.place
             )
         };
         let notes = self.written.iter().map(right_before);
@@ -134,11 +139,18 @@ pub(super) async fn left(target: &mut MysqlTarget) -> Result<Option<Note>, Error
 pub(super) async fn decide(target: &mut MysqlTarget, note: &Note) -> Result<Decision, Error> {
     let names = target.access.names.clone();
     let Some(way) = &note.turn_back else {
-        let before = release_of(target, Marker::Previous).await?;
-        let written = written_to(target, &names.previous, &before).await?;
+        let (schema, marker, place) = if note.repair {
+            let place = format!("{} until the next swap", names.kept);
+            (&names.kept, Marker::Gone, place)
+        } else {
+            let place = "the previous release".to_owned();
+            (&names.previous, Marker::Previous, place)
+        };
+        let before = release_of(target, marker).await?;
         return Ok(Decision {
-            written,
-            tied: tied_to(target, &names.previous).await?,
+            written: written_to(target, schema, &before).await?,
+            tied: tied_to(target, schema).await?,
+            place,
             ..Decision::default()
         });
     };
@@ -158,7 +170,7 @@ pub(super) async fn decide(target: &mut MysqlTarget, note: &Note) -> Result<Deci
         written,
         turned_back: true,
         written_between: written_to(target, &names.previous, &then).await?,
-        tied: BTreeSet::new(),
+        ..Decision::default()
     })
 }
 
