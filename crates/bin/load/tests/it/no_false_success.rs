@@ -177,3 +177,36 @@ fn a_choice_of_no_table_is_no_release() {
     let _ = load(&server).arg(&views).arg("--into=app").run().success();
     assert_eq!(server.sql("SELECT id FROM app.v").trim(), "1");
 }
+
+/// The proofs of an older version have no lengths.
+#[test]
+fn a_table_with_an_older_proof_was_not_written_to() {
+    for kind in [ServerKind::MariaDb1011, ServerKind::MySql97] {
+        let world = World::new();
+        let server = Server::start(kind, &world, &[]);
+        let dump = |name: &str, row: &str| {
+            let table = "CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(9), b VARCHAR(9));\n";
+            world.write(
+                name,
+                format!("{table}INSERT INTO t VALUES {row};\n{TRAILER}"),
+            )
+        };
+        let (first, second) = (dump("1.sql", "(1,'ab','c')"), dump("2.sql", "(1,'x','y')"));
+        let run = |dump: &std::path::Path| load(&server).arg(dump).arg("--into=app").run();
+        let as_before = "UPDATE pilotfish.live_app SET detail = \
+             REPLACE(detail, SUBSTRING_INDEX(SUBSTRING(detail, LOCATE(' lengths ', detail)), '\"', 1), '') \
+             WHERE kind = 'table' AND detail LIKE '% lengths %'";
+        let _ = run(&first).success();
+        server.sql(as_before);
+        let record = server.sql("SELECT detail FROM pilotfish.live_app WHERE kind = 'table'");
+        assert!(
+            record.contains("checksum") && !record.contains("lengths"),
+            "{record}"
+        );
+        let done = run(&second).success();
+        assert!(!done.stderr.contains("somebody wrote"), "{done}");
+        server.sql(as_before);
+        server.sql("UPDATE app.t SET a = 'z'");
+        let _ = run(&first).fails_with(78, "written to");
+    }
+}

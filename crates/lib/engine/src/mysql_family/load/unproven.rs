@@ -201,7 +201,7 @@ async fn written_to(
             continue;
         };
         let found = proof::of(&mut target.conn, schema, &table, mariadb).await?;
-        if found.as_ref() != Some(loaded) {
+        if !proof::holds(loaded, found.as_deref()) {
             written.insert(table);
         }
     }
