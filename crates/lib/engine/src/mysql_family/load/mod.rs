@@ -73,7 +73,13 @@ struct Access {
 
 impl Access {
     async fn connect(&self) -> Result<Conn, Error> {
-        let mut statements = vec![SETUP.to_owned()];
+        // Limits for the questions of applications: a look at every row of a big table takes as long as it takes.
+        let limit = if self.flavour.mariadb {
+            "max_statement_time"
+        } else {
+            "max_execution_time"
+        };
+        let mut statements = vec![format!("{SETUP}, SESSION {limit}=0")];
         if self.options.no_binlog {
             statements.push("SET SESSION sql_log_bin=0".to_owned());
         }
