@@ -186,8 +186,11 @@ pub trait Target: Send + Sync {
     /// Forgives the rejected release that has this name.
     async fn forgive(&mut self, digest: &str) -> Result<(), Error>;
     /// Whether an assertion is a SELECT that the server understands; tables that are not there yet are no
-    /// error.
-    async fn parse(&mut self, sql: &str) -> Result<(), Error>;
+    /// error. `coming` are the keys (`view v`) of what follows the swap, as far as that is known.
+    ///
+    /// # Errors
+    /// `Config` when it would not ask the release to come: by a stored function, or a view.
+    async fn parse(&mut self, sql: &str, coming: &BTreeSet<String>) -> Result<(), Error>;
     /// Recorded tables and objects (`view v`) that are not there any more; cheap.
     async fn missing(&mut self, live: &Release) -> Result<BTreeSet<String>, Error>;
     /// Of these live tables: which somebody else made, which were written to since the load.

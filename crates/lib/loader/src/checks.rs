@@ -247,14 +247,21 @@ pub(crate) fn shrink(
     Ok(())
 }
 
-/// A slip in an assertion shows before hours of loading, not after.
-pub(crate) async fn parses(target: &mut dyn Target, sql: &str) -> Result<(), Failure> {
-    let parsed = target.parse(sql).await;
-    let doing = format!("read --check {sql}");
-    parsed.map_err(|error| match error.kind() {
-        Kind::BadData => Failure::new(Kind::Config, format!("{doing}: {error}")),
-        _ => Failure::from(error).context(doing),
-    })
+/// A slip in an assertion shows before hours of loading, not after; `coming` follows the swap.
+pub(crate) async fn parse(
+    target: &mut dyn Target,
+    coming: &BTreeSet<String>,
+    options: &Options,
+) -> Result<(), Failure> {
+    for sql in &options.checks {
+        let parsed = target.parse(sql, coming).await;
+        let doing = format!("read --check {sql}");
+        parsed.map_err(|error| match error.kind() {
+            Kind::BadData => Failure::new(Kind::Config, format!("{doing}: {error}")),
+            _ => Failure::from(error).context(doing),
+        })?;
+    }
+    Ok(())
 }
 
 /// What the user asserts with `--check`.

@@ -90,7 +90,15 @@ fn an_assertion_can_change_nothing() {
         .arg(&second)
         .args(["--into=app", "--check", "SELECT app.emptied()"])
         .run();
+    let _ = done.fails_with(78, "stored function");
+    // The session could not write either.
+    server.sql("CREATE DATABASE app_other; CREATE SEQUENCE app_other.s");
+    let done = load(&server)
+        .arg(&second)
+        .args(["--into=app", "--check", "SELECT NEXTVAL(app_other.s)"])
+        .run();
     let _ = done.fails_with(65, "READ ONLY");
+    assert_eq!(server.sql("SELECT NEXTVAL(app_other.s)").trim(), "1");
     assert_eq!(server.sql("SELECT COUNT(*) FROM app.same").trim(), "2");
     assert_eq!(release_no(&server), "1");
 }

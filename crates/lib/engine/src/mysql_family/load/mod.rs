@@ -68,6 +68,8 @@ struct Access {
     settings: Settings,
     flavour: Flavour,
     names: Names,
+    /// The server takes names of databases and tables in any case.
+    any_case: bool,
     options: TargetOptions,
 }
 
@@ -91,6 +93,16 @@ impl Access {
             },
         )
         .await
+    }
+
+    /// Whether two names are one to the server.
+    fn is_same(&self, one: &str, other: &str) -> bool {
+        one == other || self.any_case && one.to_lowercase() == other.to_lowercase()
+    }
+
+    /// Whether a name is that of the live database.
+    fn is_live(&self, name: &str) -> bool {
+        self.is_same(name, &self.names.live)
     }
 
     /// The name the dump uses for the live database.
@@ -122,13 +134,14 @@ impl Load for Family {
         self.refuse_replica().await?;
         let mut conn = self.session(None).await?;
         let flavour = flavour(&mut conn).await?;
-        refuse_other_case(&mut conn, &options.database).await?;
+        let any_case = any_case(&mut conn, &options.database).await?;
         conn.disconnect().await?;
         let names = Names::of(&options.database);
         let access = Access {
             settings: self.settings.clone(),
             flavour,
             names,
+            any_case,
             options,
         };
         Ok(Box::new(target::MysqlTarget::open(access).await?))
@@ -172,12 +185,13 @@ impl Family {
     }
 }
 
-/// A server that stores names in lower case answers by them: nothing here would find `App` again.
-async fn refuse_other_case(conn: &mut Conn, database: &str) -> Result<(), Error> {
+/// Whether the server takes names in any case. One that stores them in lower case answers by them: nothing here
+/// would find `App` again.
+async fn any_case(conn: &mut Conn, database: &str) -> Result<bool, Error> {
     let lower = database.to_lowercase();
     let stored: Option<u8> = conn.query_first("SELECT @@lower_case_table_names").await?;
     if stored != Some(1) || lower == database {
-        return Ok(());
+        return Ok(stored != Some(0));
     }
     Err(Error::Config(format!(
         "the server stores names in lower case (lower_case_table_names=1): load into {lower}, not {database}"

@@ -12,9 +12,11 @@ use super::names_taken::objects_of;
 use super::patience::Limit;
 use super::stage::MysqlStage;
 use super::unproven::Note;
-use super::{Access, journal, objects, proof, rejected, spared, swap, ties, unproven, way_back};
+use super::{
+    Access, assertion, journal, objects, proof, rejected, spared, swap, ties, unproven, way_back,
+};
 use crate::Error;
-use crate::load::{Drift, Previous, Release, SessionState, Stage, SwapMode, SwapPlan, Target};
+use crate::load::{Drift, Previous, Release, Stage, SwapMode, SwapPlan, Target};
 use crate::mysql_family::ask::Ask as _;
 
 /// What the control session works under, whatever the server's defaults are.
@@ -193,14 +195,14 @@ impl Target for MysqlTarget {
         rejected::forgive(&mut self.conn, &self.access.names.live, digest).await
     }
 
-    async fn parse(&mut self, sql: &str) -> Result<(), Error> {
-        let mode = objects::mode(self.access.flavour, &SessionState::default());
-        let verb = objects::first_word(sql.as_bytes(), mode);
+    async fn parse(&mut self, sql: &str, coming: &BTreeSet<String>) -> Result<(), Error> {
+        let verb = objects::first_word(sql.as_bytes(), assertion::mode(&self.access));
         if !ASSERTIONS.contains(&verb.as_str()) {
             return Err(Error::Config(format!(
                 "an assertion looks and changes nothing: it begins with SELECT, not {verb}"
             )));
         }
+        assertion::refuse_detours(&self.access, sql, coming)?;
         // A variable: MySQL's PREPARE takes no expression, such as a literal with a backslash is here.
         let text = format!("SET @assertion = {}", literal(sql));
         self.conn.query_drop(text).await?;
