@@ -340,3 +340,35 @@ fn a_table_that_somebody_holds_was_not_written_to() {
     let _ = load(&server).arg(&second).arg("--into=app").run().success();
     assert_eq!(release_no(&server), "2");
 }
+
+#[test]
+fn a_foreign_key_within_a_database_of_another_case_is_none_of_ours() {
+    for kind in [ServerKind::MariaDb1011, ServerKind::MySql97] {
+        let world = World::new();
+        let server = Server::start(kind, &world, &[]);
+        let (first, second) = two_releases(&world, &server);
+        server.sql(
+            "CREATE DATABASE `App`; USE `App`; CREATE TABLE a (id INT PRIMARY KEY);
+             CREATE TABLE child (id INT, FOREIGN KEY (id) REFERENCES a (id))",
+        );
+        let _ = load(&server).arg(&first).arg("--into=app").run().success();
+        let _ = load(&server).arg(&second).arg("--into=app").run().success();
+        assert_eq!(release_no(&server), "2");
+        let _ = rollback(&server).success();
+        assert_eq!(release_no(&server), "1");
+        server.sql("USE `App`; CREATE TABLE ours (id INT, FOREIGN KEY (id) REFERENCES app.a (id))");
+        let other = load(&server)
+            .arg(&second)
+            .args(["--into=app", "--max-shrink=100"]);
+        let _ = other.run().fails_with(65, "rolled back");
+        let _ = tool!("load")
+            .args(["resume", "--url", &server.url()])
+            .run()
+            .success();
+        let _ = load(&server)
+            .arg(&second)
+            .arg("--into=app")
+            .run()
+            .fails_with(78, "App.ours");
+    }
+}

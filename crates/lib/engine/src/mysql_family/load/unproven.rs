@@ -219,8 +219,9 @@ async fn tied_to(target: &mut MysqlTarget, schema: &str) -> Result<BTreeSet<Stri
         .conn
         .query(format!(
             "SELECT CONCAT(constraint_schema, '.', table_name) FROM \
-             information_schema.referential_constraints WHERE unique_constraint_schema = {schema} AND \
-             constraint_schema <> {schema}"
+             information_schema.referential_constraints WHERE \
+             CAST(unique_constraint_schema AS BINARY) = CAST({schema} AS BINARY) AND \
+             CAST(constraint_schema AS BINARY) <> CAST({schema} AS BINARY)"
         ))
         .await?;
     tied.extend(tables);
