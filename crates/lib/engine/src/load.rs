@@ -233,6 +233,8 @@ pub struct Previous {
     pub release: Release,
     /// Its tables that were swapped out; the others are live still.
     pub kept: BTreeSet<String>,
+    /// The statement by which a person drops those tables, and the way back with them.
+    pub given_up_by: String,
 }
 
 /// Live tables that are not what the ledger says.

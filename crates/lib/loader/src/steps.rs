@@ -299,7 +299,13 @@ impl<'a> Opened<'a> {
         checks::parse(target, &coming, self.options).await?;
         let plan = plan::decide(target, live, summary, self.options).await?;
         let previous = self.target.previous().await.context("read the ledger")?;
-        let before_last = previous.map_or(0, |previous| previous.kept.len());
+        // The live release once more leaves the one before where it is.
+        let again = live.is(&Release {
+            digest: self.digest(summary),
+            contents: self.contents(summary),
+            ..Release::default()
+        });
+        let before_last = previous.as_ref().filter(|_| !again);
         checks::renames(live, &plan, before_last, self.options)?;
         Ok(plan)
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use mysql_async::Conn;
+use pilotfish_sql::mysql::quote;
 
 use super::ledger::{self, Content};
 use super::lock::Lock;
@@ -179,6 +180,7 @@ impl Target for MysqlTarget {
         Ok(Some(Previous {
             release: content.release,
             kept: kept.into_keys().collect(),
+            given_up_by: format!("DROP DATABASE {}", quote(&names.previous)),
         }))
     }
 
