@@ -210,3 +210,38 @@ fn a_table_with_an_older_proof_was_not_written_to() {
         let _ = run(&first).fails_with(78, "written to");
     }
 }
+
+#[test]
+fn of_several_names_in_one_drop_those_that_stay_stay() {
+    let (world, server) = mariadb(&[]);
+    let dump = |name: &str, start: u32| {
+        let text = format!(
+            "DROP SEQUENCE IF EXISTS a, b;\nCREATE SEQUENCE a START WITH {start};\nCREATE SEQUENCE b START WITH 5;\n\
+             DROP TABLE IF EXISTS t, u;\nCREATE TABLE t (id INT PRIMARY KEY);\nINSERT INTO t VALUES ({start});\n\
+             CREATE TABLE IF NOT EXISTS u (id INT PRIMARY KEY);\nINSERT INTO u VALUES (1);\n{TRAILER}"
+        );
+        world.write(name, text)
+    };
+    let _ = load(&server)
+        .arg(dump("1.sql", 10))
+        .arg("--into=app")
+        .run()
+        .success();
+    assert_eq!(server.sql("SELECT NEXTVAL(app.b)").trim(), "5");
+    for (start, swap) in [(20, "--swap=none"), (30, "--swap=rename")] {
+        let next = dump(&format!("{start}.sql"), start);
+        let _ = load(&server)
+            .arg(next)
+            .args(["--into=app", swap])
+            .run()
+            .success();
+        assert_eq!(
+            server.sql("SELECT id FROM app.t; SELECT NEXTVAL(app.a)"),
+            format!("{start}\n{start}\n")
+        );
+    }
+    assert_eq!(
+        server.sql("SELECT id FROM app.u; SELECT NEXTVAL(app.b) > 5"),
+        "1\n1\n"
+    );
+}
