@@ -6,7 +6,7 @@ use std::process::Command;
 
 use pilotfish_harness::{PATIENCE, Server, ServerKind, World, eventually, tool};
 
-use crate::{Holder, load, mariadb, release_no, rollback, two_releases};
+use crate::{Holder, dump, load, mariadb, release_no, rollback, two_releases};
 
 #[test]
 fn a_release_that_cannot_be_finished_is_no_success_however_often_it_is_loaded() {
@@ -370,5 +370,58 @@ fn a_foreign_key_within_a_database_of_another_case_is_none_of_ours() {
             .arg("--into=app")
             .run()
             .fails_with(78, "App.ours");
+    }
+}
+
+#[test]
+fn who_may_overrule_others_touches_nothing_that_is_as_it_was_loaded() {
+    for (kind, args) in [
+        (ServerKind::MariaDb1011, &["--event-scheduler=ON"][..]),
+        (
+            ServerKind::MySql97,
+            &["--log-bin-trust-function-creators=1"],
+        ),
+    ] {
+        let world = World::new();
+        let server = Server::start(kind, &world, args);
+        server.sql(
+            "CREATE DATABASE app; USE app; CREATE TABLE t (id INT PRIMARY KEY, v INT); INSERT INTO t VALUES (1, 1);
+             CREATE VIEW w AS SELECT t.id, t.v + 1 AS more FROM t;
+             CREATE FUNCTION f() RETURNS INT DETERMINISTIC RETURN 1;
+             CREATE PROCEDURE p(x INT) SELECT v + x FROM t;
+             CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW SET NEW.v = NEW.v + f();
+             CREATE EVENT e ON SCHEDULE EVERY 1 DAY STARTS '2020-01-01 00:00:00' DO DELETE FROM t WHERE id = 0",
+        );
+        let whole = dump(&world, &server, "app", "whole.sql");
+        server.sql("DROP DATABASE app");
+        let run = |more: &[&str]| load(&server).arg(&whole).arg("--into=app").args(more).run();
+        let _ = run(&[]).success();
+        let made = || {
+            server.sql(
+                "SELECT created FROM information_schema.routines WHERE routine_schema = 'app' UNION ALL \
+                 SELECT created FROM information_schema.triggers WHERE trigger_schema = 'app' UNION ALL \
+                 SELECT created FROM information_schema.events WHERE event_schema = 'app'",
+            )
+        };
+        let before = made();
+        assert_eq!(before.lines().count(), 4);
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        let _ = run(&["--overwrite-modified"]).success();
+        assert_eq!(made(), before, "they were made again");
+        // One that somebody changed is.
+        server.sql(
+            "CREATE USER 'maker'@'localhost'; GRANT ALL ON app.* TO 'maker'@'localhost';
+             USE app; DROP FUNCTION f; DROP VIEW w;
+             CREATE DEFINER='maker'@'localhost' FUNCTION f() RETURNS INT DETERMINISTIC RETURN 2;
+             CREATE DEFINER='maker'@'localhost' VIEW w AS SELECT t.id, t.v + 2 AS more FROM t",
+        );
+        let _ = run(&["--overwrite-modified"]).success();
+        assert_eq!(
+            server.sql("USE app; SELECT f(), more FROM w").trim(),
+            "1\t2"
+        );
+        let after = made();
+        assert_eq!(after.lines().skip(1).count(), 3);
+        assert_ne!(after, before);
     }
 }

@@ -17,6 +17,7 @@ mod insert;
 mod journal;
 mod keys;
 mod ledger;
+mod likeness;
 mod lock;
 mod names;
 mod names_taken;

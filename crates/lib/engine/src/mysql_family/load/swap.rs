@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::follow_up::{entries, follow, kept_objects};
 use super::ledger::{self, Content, Entry};
+use super::likeness::{self, Rehearsed};
 use super::names::{Marker, Names, qualified};
 use super::names_taken::{
     Objects, drop_aside, objects_of, refuse_foreign_objects, step_aside, views_in_the_way,
@@ -36,15 +37,16 @@ const RESTORING: Duration = Duration::from_secs(5);
 /// Makes the staged release live; whether somebody wrote to what it replaced is still to be proven.
 pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result<(), Error> {
     let straight = target.access.options.swap == SwapMode::None;
+    let mut rehearsed = Rehearsed::new();
     if !straight {
         atomic::refuse_halves(target, plan).await?;
-        rehearsal::rehearse(target, plan).await?;
+        rehearsed = rehearsal::rehearse(target, plan).await?;
     }
     let before = target.live_content().await?.unwrap_or_default();
     refuse_foreign_objects(target, &before, plan).await?;
-    // Whoever changed a view or a routine by hand left no trace: they are made again.
+    // Whoever changed a view or a routine by hand left no trace in the books.
     let there = if target.access.options.overwrite_modified {
-        Objects::default()
+        likeness::unchanged(target, &plan.objects, &rehearsed).await?
     } else {
         objects_of(target).await?
     };
