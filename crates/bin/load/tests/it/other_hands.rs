@@ -425,3 +425,32 @@ fn who_may_overrule_others_touches_nothing_that_is_as_it_was_loaded() {
         assert_ne!(after, before);
     }
 }
+
+/// An older version wrote the name as it was given.
+#[test]
+fn a_ledger_in_another_case_is_taken_over() {
+    let (world, server) = mariadb(&["--lower-case-table-names=1"]);
+    let (first, second) = two_releases(&world, &server);
+    let run = |dump: &std::path::Path| load(&server).arg(dump).arg("--into=app").run();
+    let verb = |words: &[&str]| {
+        let tool = tool!("load").args(words).args(["--into=app", "--url"]);
+        tool.arg(server.url()).run()
+    };
+    let as_given = || {
+        server.sql(
+            "UPDATE pilotfish.live_app SET detail = REPLACE(detail, '\"app\"', '\"App\"') WHERE kind = 'release';
+             UPDATE pilotfish.rejected SET db = 'App'",
+        )
+    };
+    let _ = run(&first).success();
+    let _ = run(&second).success();
+    as_given();
+    let _ = verb(&["rollback"]).success();
+    assert_eq!(release_no(&server), "1");
+    as_given();
+    let _ = run(&second).fails_with(65, "rolled back");
+    as_given();
+    let _ = verb(&["resume"]).success();
+    let _ = run(&second).success();
+    assert_eq!(release_no(&server), "2");
+}

@@ -150,7 +150,12 @@ impl Load for Family {
 
     async fn status(&self) -> Result<Vec<Status>, Error> {
         let mut conn = self.session(None).await?;
-        let status = status(&mut conn).await?;
+        let mut status = status(&mut conn).await?;
+        if case_of_names(&mut conn).await? == LOWER_CASE {
+            for database in &mut status {
+                database.database = database.database.to_lowercase();
+            }
+        }
         conn.disconnect().await?;
         Ok(status)
     }
@@ -190,13 +195,21 @@ impl Family {
 /// would find `App` again.
 async fn any_case(conn: &mut Conn, database: &str) -> Result<bool, Error> {
     let lower = database.to_lowercase();
-    let stored: Option<u8> = conn.query_first("SELECT @@lower_case_table_names").await?;
-    if stored != Some(1) || lower == database {
-        return Ok(stored != Some(0));
+    let stored = case_of_names(conn).await?;
+    if stored != LOWER_CASE || lower == database {
+        return Ok(stored != 0);
     }
     Err(Error::Config(format!(
         "the server stores names in lower case (lower_case_table_names=1): load into {lower}, not {database}"
     )))
+}
+
+/// `lower_case_table_names`: names are stored in lower case.
+const LOWER_CASE: u8 = 1;
+
+async fn case_of_names(conn: &mut Conn) -> Result<u8, Error> {
+    let stored: Option<u8> = conn.query_first("SELECT @@lower_case_table_names").await?;
+    Ok(stored.unwrap_or_default())
 }
 
 async fn flavour(conn: &mut Conn) -> Result<Flavour, Error> {

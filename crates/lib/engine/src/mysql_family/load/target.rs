@@ -46,6 +46,9 @@ impl MysqlTarget {
         if !access.options.look_only {
             lock = Some(Lock::take(&mut conn, &access.names).await?);
             ledger::prepare(&mut conn).await?;
+            if access.any_case {
+                ledger::take_over(&mut conn, &access.names).await?;
+            }
         }
         Ok(Self { access, conn, lock })
     }
