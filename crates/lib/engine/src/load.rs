@@ -115,6 +115,15 @@ pub struct Release {
     pub objects: BTreeMap<String, String>,
 }
 
+impl Release {
+    /// Whether both say the same, by either name.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        let same = |a: &str, b: &str| !a.is_empty() && a == b;
+        same(&self.digest, &other.digest) || same(&self.contents, &other.contents)
+    }
+}
+
 /// One table of a release.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableRecord {
@@ -177,8 +186,11 @@ pub trait Target: Send + Sync {
     /// Forgives the rejected release that has this name.
     async fn forgive(&mut self, digest: &str) -> Result<(), Error>;
     /// Whether an assertion is a SELECT that the server understands; tables that are not there yet are no
-    /// error.
-    async fn parse(&mut self, sql: &str) -> Result<(), Error>;
+    /// error. `coming` are the keys (`view v`) of what follows the swap, as far as that is known.
+    ///
+    /// # Errors
+    /// `Config` when it would not ask the release to come: by a stored function, or a view.
+    async fn parse(&mut self, sql: &str, coming: &BTreeSet<String>) -> Result<(), Error>;
     /// Recorded tables and objects (`view v`) that are not there any more; cheap.
     async fn missing(&mut self, live: &Release) -> Result<BTreeSet<String>, Error>;
     /// Of these live tables: which somebody else made, which were written to since the load.
@@ -221,6 +233,8 @@ pub struct Previous {
     pub release: Release,
     /// Its tables that were swapped out; the others are live still.
     pub kept: BTreeSet<String>,
+    /// The statement by which a person drops those tables, and the way back with them.
+    pub given_up_by: String,
 }
 
 /// Live tables that are not what the ledger says.

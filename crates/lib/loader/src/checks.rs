@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pilotfish_dump::{Source, Summary};
-use pilotfish_engine::load::{Release, Stage, Target};
+use pilotfish_engine::load::{Previous, Release, Stage, Target};
 use pilotfish_failure::{Classify as _, Context as _, Failure, Kind};
 
 use crate::pipeline::Staged;
@@ -159,12 +159,12 @@ pub(crate) fn no_row_at_all(
 
 /// Readers wait until the RENAME is over, which takes MySQL some milliseconds for each table, and MariaDB the square of
 /// that: it looks through all its locks for each (`MDL_context::find_ticket`; measured, see `docs/guarantees.md`).
-/// `before_last` tables of the release before the live one leave in the same statement. Where nothing is live yet
+/// The tables of the release before the live one, `before_last`, leave in the same statement. Where nothing is live yet
 /// nobody waits.
 pub(crate) fn renames(
     live: &Release,
     plan: &Plan,
-    before_last: usize,
+    before_last: Option<&Previous>,
     options: &Options,
 ) -> Result<(), Failure> {
     let nothing_live = live.tables.is_empty() && !options.adopt;
@@ -172,21 +172,41 @@ pub(crate) fn renames(
         return Ok(());
     }
     let leaving = plan.load.union(&plan.retire).count();
-    let moved = leaving + before_last;
+    let old = before_last.map_or(0, |previous| previous.kept.len());
+    let moved = leaving + old;
     if leaving == 0 || moved <= options.max_renames {
         return Ok(());
     }
     let most = options.max_renames;
-    Err(Failure::new(
-        Kind::Config,
-        format!("the swap would move {moved} tables in one RENAME, more than --max-renames {most}: readers would wait for minutes"),
-    )
-    .with_hint("load them part by part with --only, or raise --max-renames where readers can wait"))
+    let refused = |which: &str| {
+        let what = format!(
+            "the swap would move {moved} tables in one RENAME{which}, more than --max-renames {most}: readers would wait for minutes"
+        );
+        Failure::new(Kind::Config, what)
+    };
+    if let Some(previous) = before_last.filter(|_| leaving <= most) {
+        let which = format!(", {old} of them of the release before the live one");
+        return Err(refused(&which).with_hint(format!(
+            "`{}` gives up the way back to it, or raise --max-renames where readers can wait",
+            previous.given_up_by
+        )));
+    }
+    Err(refused("").with_hint(
+        "load them part by part with --only, or raise --max-renames where readers can wait",
+    ))
 }
 
-/// The dump, or what is chosen of it, has something to load.
-pub(crate) fn nothing_left(live: &Release, plan: &Plan, summary: &Summary) -> Result<(), Failure> {
-    if !plan.release().is_empty() || (live.tables.is_empty() && !summary.objects.is_empty()) {
+/// The dump, or what is chosen of it, has something to load. A part of a dump brings its tables and their triggers,
+/// so that views are a release of their own in a whole dump only.
+pub(crate) fn nothing_left(
+    live: &Release,
+    plan: &Plan,
+    summary: &Summary,
+    options: &Options,
+) -> Result<(), Failure> {
+    let objects_alone =
+        live.tables.is_empty() && options.selects_all() && !summary.objects.is_empty();
+    if !plan.release().is_empty() || objects_alone {
         return Ok(());
     }
     let message = match live.tables.len() {
@@ -239,14 +259,21 @@ pub(crate) fn shrink(
     Ok(())
 }
 
-/// A slip in an assertion shows before hours of loading, not after.
-pub(crate) async fn parses(target: &mut dyn Target, sql: &str) -> Result<(), Failure> {
-    let parsed = target.parse(sql).await;
-    let doing = format!("read --check {sql}");
-    parsed.map_err(|error| match error.kind() {
-        Kind::BadData => Failure::new(Kind::Config, format!("{doing}: {error}")),
-        _ => Failure::from(error).context(doing),
-    })
+/// A slip in an assertion shows before hours of loading, not after; `coming` follows the swap.
+pub(crate) async fn parse(
+    target: &mut dyn Target,
+    coming: &BTreeSet<String>,
+    options: &Options,
+) -> Result<(), Failure> {
+    for sql in &options.checks {
+        let parsed = target.parse(sql, coming).await;
+        let doing = format!("read --check {sql}");
+        parsed.map_err(|error| match error.kind() {
+            Kind::BadData => Failure::new(Kind::Config, format!("{doing}: {error}")),
+            _ => Failure::from(error).context(doing),
+        })?;
+    }
+    Ok(())
 }
 
 /// What the user asserts with `--check`.

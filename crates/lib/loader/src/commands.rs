@@ -78,20 +78,16 @@ pub async fn rollback(
     })
 }
 
-/// A release that was loaded once more, where its tables were gone, has replaced nothing.
+/// A release that an older version loaded once more has replaced itself.
 async fn refuse_no_way(target: &mut dyn Target) -> Result<(), Failure> {
     let live = target.live().await.context("read the ledger")?;
     let previous = target.previous().await.context("read the ledger")?;
     match (live, previous) {
-        (Some(live), Some(previous))
-            if previous.kept.is_empty() && previous.release.digest == live.digest =>
-        {
-            Err(Failure::new(
-                Kind::Config,
-                "there is nothing to go back to: the live release took the place of tables that were gone",
-            )
-            .with_hint("load the dump of the release that you want"))
-        }
+        (Some(live), Some(previous)) if previous.release.is(&live) => Err(Failure::new(
+            Kind::Config,
+            "there is nothing to go back to: what the live release replaced is itself",
+        )
+        .with_hint("load the dump of the release that you want")),
         _ => Ok(()),
     }
 }

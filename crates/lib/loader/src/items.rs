@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use pilotfish_dump::{Class, Existing, Position, RoutineKind, Rows, Statement};
 use pilotfish_engine::load::ObjectKind;
 use pilotfish_failure::{Failure, Kind};
-use pilotfish_sql::mysql::Name;
+use pilotfish_sql::mysql::{Name, quote};
 
 /// What to do with a statement.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub(crate) enum Action {
         existing: Existing,
     },
     AlterTable(String),
-    DropTables(Vec<String>),
-    DropSequences(Vec<String>),
+    DropTables(Dropped),
+    DropSequences(Dropped),
     /// The whole database, which a load begins with anyway.
     DropDatabase,
     /// It follows the swap.
@@ -36,6 +36,14 @@ pub(crate) enum Action {
     },
     /// They do not follow the swap after all.
     DropObjects(ObjectKind, Vec<String>),
+}
+
+/// What a statement drops.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Dropped {
+    pub(crate) names: Vec<String>,
+    /// Where others that it names stay as they are: what drops these alone.
+    pub(crate) instead: Option<String>,
 }
 
 /// Decides per statement; refuses what a load must never do.
@@ -155,20 +163,8 @@ impl Router {
     }
 
     fn drop_tables(&self, names: &[Name], at: &Position) -> Result<Action, Failure> {
-        for name in names {
-            self.own(name, at)?;
-        }
-        let taken: Vec<String> = names
-            .iter()
-            .map(|name| name.name.clone())
-            .filter(|name| self.takes(name))
-            .collect();
-        // A DROP of several tables, some of them left alone: none of them is on the stage yet.
-        Ok(if taken.len() == names.len() {
-            Action::DropTables(taken)
-        } else {
-            Action::Leave
-        })
+        let dropped = self.dropped("TABLE", names, at, |name| self.takes(name))?;
+        Ok(dropped.map_or(Action::Leave, Action::DropTables))
     }
 
     fn sequence(&self, name: &Name, at: &Position) -> Result<Action, Failure> {
@@ -180,14 +176,32 @@ impl Router {
         })
     }
 
-    /// One that stays as it is does so without a stage, too.
     fn drop_sequences(&self, names: &[Name], at: &Position) -> Result<Action, Failure> {
-        let names = self.own_names(names, at)?;
-        Ok(if names.iter().all(|name| self.takes_sequence(name)) {
-            Action::DropSequences(names)
-        } else {
-            Action::Leave
-        })
+        let dropped = self.dropped("SEQUENCE", names, at, |name| self.takes_sequence(name))?;
+        Ok(dropped.map_or(Action::Leave, Action::DropSequences))
+    }
+
+    /// What is taken of several names; `None` where that is nothing. What stays as it is does so without a stage, too.
+    fn dropped(
+        &self,
+        kind: &str,
+        names: &[Name],
+        at: &Position,
+        takes: impl Fn(&str) -> bool,
+    ) -> Result<Option<Dropped>, Failure> {
+        let mut taken = self.own_names(names, at)?;
+        taken.retain(|name| takes(name));
+        if taken.is_empty() {
+            return Ok(None);
+        }
+        let instead = (taken.len() < names.len()).then(|| {
+            let quoted: Vec<String> = taken.iter().map(|name| quote(name)).collect();
+            format!("DROP {kind} IF EXISTS {}", quoted.join(", "))
+        });
+        Ok(Some(Dropped {
+            names: taken,
+            instead,
+        }))
     }
 
     fn own_names(&self, names: &[Name], at: &Position) -> Result<Vec<String>, Failure> {

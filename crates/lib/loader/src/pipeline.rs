@@ -10,7 +10,7 @@ use pilotfish_failure::{Context as _, Failure, Kind};
 use tokio_util::sync::CancellationToken;
 
 use crate::feed::Feed;
-use crate::items::{Action, Router};
+use crate::items::{Action, Dropped, Router};
 use crate::later::Later;
 use crate::pool::{Done, Job, Pool};
 use crate::tables::Tables;
@@ -151,9 +151,9 @@ impl<'a> Pipeline<'a> {
                 self.sequences.insert(name);
                 self.run(&statement).await
             }
-            Action::DropSequences(names) => {
-                self.sequences.retain(|name| !names.contains(name));
-                self.run(&statement).await
+            Action::DropSequences(dropped) => {
+                self.sequences.retain(|name| !dropped.names.contains(name));
+                self.drop_what_is_taken(&statement, dropped).await
             }
             Action::CreateTable { name, existing } => {
                 if existing == Existing::Replace {
@@ -169,11 +169,11 @@ impl<'a> Pipeline<'a> {
                 let altered = self.stage.alter_table(&name, &statement.text).await;
                 altered.context(doing(&statement))
             }
-            Action::DropTables(names) => {
-                for name in names {
-                    self.forget(&name).await?;
+            Action::DropTables(dropped) => {
+                for name in &dropped.names {
+                    self.forget(name).await?;
                 }
-                self.run(&statement).await
+                self.drop_what_is_taken(&statement, dropped).await
             }
             Action::Object {
                 kind,
@@ -202,6 +202,18 @@ impl<'a> Pipeline<'a> {
 
     async fn run(&mut self, statement: &Statement) -> Result<(), Failure> {
         let ran = self.stage.execute(&statement.text).await;
+        ran.context(doing(statement))
+    }
+
+    async fn drop_what_is_taken(
+        &mut self,
+        statement: &Statement,
+        dropped: Dropped,
+    ) -> Result<(), Failure> {
+        let Some(instead) = dropped.instead else {
+            return self.run(statement).await;
+        };
+        let ran = self.stage.execute(instead.as_bytes()).await;
         ran.context(doing(statement))
     }
 

@@ -168,9 +168,8 @@ impl<'a> Opened<'a> {
         if let Some(digest) = &ledger.dump {
             refuse_rejected(&ledger.rejected, digest)?;
         }
-        for sql in &self.options.checks {
-            checks::parses(self.target.as_mut(), sql).await?;
-        }
+        let target = self.target.as_mut();
+        checks::parse(target, &BTreeSet::new(), self.options).await?;
         let surveyed = self.survey(ledger.live.as_ref()).await?;
         let Ledger { live, rejected, .. } = ledger;
         let live = live.unwrap_or_default();
@@ -295,9 +294,18 @@ impl<'a> Opened<'a> {
             tracing::warn!(note, "left out");
             self.notes.push(note);
         }
-        let plan = plan::decide(self.target.as_mut(), live, summary, self.options).await?;
+        let target = self.target.as_mut();
+        let coming = plan::objects(summary).cloned().collect();
+        checks::parse(target, &coming, self.options).await?;
+        let plan = plan::decide(target, live, summary, self.options).await?;
         let previous = self.target.previous().await.context("read the ledger")?;
-        let before_last = previous.map_or(0, |previous| previous.kept.len());
+        // The live release once more leaves the one before where it is.
+        let again = live.is(&Release {
+            digest: self.digest(summary),
+            contents: self.contents(summary),
+            ..Release::default()
+        });
+        let before_last = previous.as_ref().filter(|_| !again);
         checks::renames(live, &plan, before_last, self.options)?;
         Ok(plan)
     }
@@ -391,7 +399,7 @@ impl<'a> Opened<'a> {
         summary: &Summary,
         rows: impl Fn(&str) -> Option<u64>,
     ) -> Result<(), Failure> {
-        checks::nothing_left(live, plan, summary)?;
+        checks::nothing_left(live, plan, summary, self.options)?;
         checks::no_row_at_all(live, plan, summary, self.options, &rows)?;
         checks::shrink(live, plan, self.options, &rows)?;
         let pinned = &self.pinned;

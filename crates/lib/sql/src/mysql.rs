@@ -7,6 +7,7 @@ mod definer;
 mod literal;
 mod name;
 mod qualifier;
+mod question;
 mod token;
 
 pub use comment::{Comment, comment_at, dash_comment, skip_comment, skip_line, skip_quoted};
@@ -14,6 +15,7 @@ pub use definer::set_definer;
 pub use literal::{Literal, Scan, TupleError, Tuples, scan_tuple, unescape};
 pub use name::{Name, quote, unquote};
 pub use qualifier::{may_name, requalify};
+pub use question::{Asked, asked, move_question};
 pub use token::{Token, TokenKind, Tokens, tokens};
 
 use crate::Flavour;

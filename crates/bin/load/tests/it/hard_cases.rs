@@ -421,3 +421,28 @@ fn a_server_without_backslash_escapes_keeps_its_books() {
         );
     }
 }
+
+#[test]
+fn a_limit_for_statements_of_others_stops_no_load() {
+    for (kind, limit) in [
+        (ServerKind::MariaDb1011, "max_statement_time = 0.05"),
+        (ServerKind::MySql97, "max_execution_time = 50"),
+    ] {
+        let world = World::new();
+        let server = Server::start(kind, &world, &[]);
+        server.sql(
+            "CREATE DATABASE app; USE app; CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, a VARCHAR(40), b VARCHAR(40));
+             INSERT INTO t (a, b) VALUES (UUID(), UUID()), (UUID(), UUID()), (UUID(), UUID()), (UUID(), UUID())",
+        );
+        for _ in 0..17 {
+            server.sql("INSERT INTO app.t (a, b) SELECT a, b FROM app.t");
+        }
+        let big = dump(&world, &server, "app", "big.sql");
+        server.sql("DROP DATABASE app");
+        server.sql(&format!("SET GLOBAL {limit}"));
+        let done = load(&server)
+            .arg(&big)
+            .args(["--into=app", "--check=SELECT SUM(LENGTH(a)) > 0 FROM t"]);
+        let _ = done.run().success();
+    }
+}

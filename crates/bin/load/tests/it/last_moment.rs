@@ -104,12 +104,12 @@ fn the_run_that_tells_of_a_row_does_not_drop_it() {
         .args(["--into=app", "--retry-for=10s"])
         .run()
         .success();
-    assert!(other.stderr.contains("pilotfish_gone_app"), "{other}");
+    assert!(other.stderr.contains("pilotfish_kept_app"), "{other}");
     assert_eq!(release_no(&server), "1");
-    let kept = server.sql("SELECT note FROM pilotfish_gone_app.a WHERE id = 7777");
+    let kept = server.sql("SELECT note FROM pilotfish_kept_app.a WHERE id = 7777");
     assert_eq!(kept.trim(), "by hand");
     let _ = load(&server).arg(&second).arg("--into=app").run().success();
-    assert_eq!(server.sql("SHOW DATABASES LIKE 'pilotfish\\_gone%'"), "");
+    assert_eq!(server.sql("SHOW DATABASES LIKE 'pilotfish\\_kept%'"), "");
 }
 
 /// MySQL waits a second for a lock, so that the RENAME of a loader that stands still goes on.
@@ -295,4 +295,55 @@ fn triggers_that_could_not_be_put_back_are_not_taken_off() {
         .sql("SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = 'app'");
     assert_eq!(triggers.trim(), "audited");
     assert_eq!(release_no(&server), "1");
+}
+
+#[test]
+fn a_row_that_a_killed_swap_left_outlives_failed_and_idle_runs() {
+    let world = World::new();
+    let server = Server::start(ServerKind::MySql97, &world, &[]);
+    let (first, second) = two_releases(&world, &server);
+    let run = |dump: &Path, more: &[&str]| load(&server).arg(dump).arg("--into=app").args(more);
+    let _ = run(&first, &[]).run().success();
+    killed_behind_its_rename(&server, &second);
+    let by_hand = |schema: &str| {
+        let row = format!("SELECT note FROM {schema}.a WHERE id = 7777");
+        server.sql(&row).trim().to_owned()
+    };
+    let reader = Holder::begin(&server, "SELECT COUNT(*) FROM app.b");
+    let busy = run(&first, &["--swap-timeout=1s"]).run();
+    let busy = busy.fails_with(75, "--swap-timeout");
+    assert!(busy.stderr.contains("somebody wrote to a"), "{busy}");
+    drop(reader);
+    assert_eq!(by_hand("pilotfish_prev_app"), "by hand");
+    // The one after it does not know of the row from its own eyes.
+    let next = run(&first, &["--keep-previous=false"]).run().success();
+    assert!(next.stderr.contains("pilotfish_kept_app"), "{next}");
+    assert_eq!(by_hand("pilotfish_kept_app"), "by hand");
+    let _ = run(&first, &[]).run().success();
+    assert_eq!(by_hand("pilotfish_kept_app"), "by hand");
+    let reader = Holder::begin(&server, "SELECT COUNT(*) FROM app.b");
+    let busy = run(&second, &["--swap-timeout=1s"]).run();
+    let _ = busy.fails_with(75, "--swap-timeout");
+    drop(reader);
+    assert_eq!(by_hand("pilotfish_kept_app"), "by hand");
+    let _ = run(&second, &[]).run().success();
+    assert_eq!(server.sql("SHOW DATABASES LIKE 'pilotfish\\_kept%'"), "");
+    assert_eq!(release_no(&server), "2");
+}
+
+#[test]
+fn a_row_that_a_killed_swap_left_outlives_a_load_without_swap() {
+    let world = World::new();
+    let server = Server::start(ServerKind::MySql97, &world, &[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    killed_behind_its_rename(&server, &second);
+    let straight = load(&server)
+        .arg(&first)
+        .args(["--into=app", "--swap=none"]);
+    let _ = straight.run().success();
+    let row = "SELECT note FROM pilotfish_kept_app.a WHERE id = 7777";
+    assert_eq!(server.sql(row).trim(), "by hand");
+    let _ = load(&server).arg(&second).arg("--into=app").run().success();
+    assert_eq!(server.sql("SHOW DATABASES LIKE 'pilotfish\\_kept%'"), "");
 }

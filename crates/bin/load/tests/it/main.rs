@@ -5,6 +5,7 @@
     reason = "a test that cannot go on fails where it stands, and says where it is"
 )]
 
+mod assertions;
 mod command_line;
 mod commands;
 mod crash;

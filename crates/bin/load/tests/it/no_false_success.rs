@@ -134,15 +134,114 @@ fn a_dump_that_brings_nothing_is_no_release() {
 fn tables_that_were_gone_are_nothing_to_go_back_to() {
     let (world, server) = mariadb(&[]);
     let (first, second) = two_releases(&world, &server);
-    for dump in [&first, &second] {
-        let _ = load(&server).arg(dump).arg("--into=app").run().success();
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    for _ in 0..2 {
+        server.sql("DROP DATABASE app");
+        let _ = load(&server).arg(&first).arg("--into=app").run().success();
+        let _ = rollback(&server).fails_with(78, "no previous release");
     }
+    // The release before the one that was loaded once more is.
+    let _ = load(&server).arg(&second).arg("--into=app").run().success();
     server.sql("DROP DATABASE app");
     let _ = load(&server).arg(&second).arg("--into=app").run().success();
-    let _ = rollback(&server).fails_with(78, "nothing to go back to");
     assert_eq!(release_no(&server), "2");
+    let _ = rollback(&server).success();
+    assert_eq!(release_no(&server), "1");
+    assert_eq!(server.sql("SELECT COUNT(*) FROM app.same").trim(), "2");
+    // An older version left the live release as its own previous one.
+    let _ = load(&server).arg(&second).arg("--into=app").run();
+    server.sql(
+        "CREATE TABLE pilotfish.prev_app LIKE pilotfish.live_app; INSERT INTO pilotfish.prev_app SELECT * FROM pilotfish.live_app; \
+         CREATE DATABASE pilotfish_prev_app; CREATE TABLE pilotfish_prev_app.a LIKE app.a",
+    );
+    let _ = rollback(&server).fails_with(78, "nothing to go back to");
+    assert_eq!(release_no(&server), "1");
+}
+
+#[test]
+fn a_choice_of_no_table_is_no_release() {
+    let (world, server) = mariadb(&[]);
+    let text =
+        "CREATE TABLE t (id INT);\nINSERT INTO t VALUES (1);\nCREATE VIEW v AS SELECT id FROM t;\n";
+    let dump = world.write("dump.sql", format!("{text}{TRAILER}"));
+    for more in [&[][..], &["--dry-run"]] {
+        let done = load(&server).arg(&dump).args(["--into=app", "--skip=t"]);
+        let _ = done.args(more).run().fails_with(65, "leave no table");
+    }
+    assert_eq!(server.sql("SHOW TABLES FROM pilotfish LIKE 'live%'"), "");
+    // Views alone are a release, where all of it is meant.
+    let views = world.write(
+        "views.sql",
+        format!("CREATE VIEW v AS SELECT 1 AS id;\n{TRAILER}"),
+    );
+    let _ = load(&server).arg(&views).arg("--into=app").run().success();
+    assert_eq!(server.sql("SELECT id FROM app.v").trim(), "1");
+}
+
+/// The proofs of an older version have no lengths.
+#[test]
+fn a_table_with_an_older_proof_was_not_written_to() {
+    for kind in [ServerKind::MariaDb1011, ServerKind::MySql97] {
+        let world = World::new();
+        let server = Server::start(kind, &world, &[]);
+        let dump = |name: &str, row: &str| {
+            let table = "CREATE TABLE t (id INT PRIMARY KEY, a VARCHAR(9), b VARCHAR(9));\n";
+            world.write(
+                name,
+                format!("{table}INSERT INTO t VALUES {row};\n{TRAILER}"),
+            )
+        };
+        let (first, second) = (dump("1.sql", "(1,'ab','c')"), dump("2.sql", "(1,'x','y')"));
+        let run = |dump: &std::path::Path| load(&server).arg(dump).arg("--into=app").run();
+        let as_before = "UPDATE pilotfish.live_app SET detail = \
+             REPLACE(detail, SUBSTRING_INDEX(SUBSTRING(detail, LOCATE(' lengths ', detail)), '\"', 1), '') \
+             WHERE kind = 'table' AND detail LIKE '% lengths %'";
+        let _ = run(&first).success();
+        server.sql(as_before);
+        let record = server.sql("SELECT detail FROM pilotfish.live_app WHERE kind = 'table'");
+        assert!(
+            record.contains("checksum") && !record.contains("lengths"),
+            "{record}"
+        );
+        let done = run(&second).success();
+        assert!(!done.stderr.contains("somebody wrote"), "{done}");
+        server.sql(as_before);
+        server.sql("UPDATE app.t SET a = 'z'");
+        let _ = run(&first).fails_with(78, "written to");
+    }
+}
+
+#[test]
+fn of_several_names_in_one_drop_those_that_stay_stay() {
+    let (world, server) = mariadb(&[]);
+    let dump = |name: &str, start: u32| {
+        let text = format!(
+            "DROP SEQUENCE IF EXISTS a, b;\nCREATE SEQUENCE a START WITH {start};\nCREATE SEQUENCE b START WITH 5;\n\
+             DROP TABLE IF EXISTS t, u;\nCREATE TABLE t (id INT PRIMARY KEY);\nINSERT INTO t VALUES ({start});\n\
+             CREATE TABLE IF NOT EXISTS u (id INT PRIMARY KEY);\nINSERT INTO u VALUES (1);\n{TRAILER}"
+        );
+        world.write(name, text)
+    };
+    let _ = load(&server)
+        .arg(dump("1.sql", 10))
+        .arg("--into=app")
+        .run()
+        .success();
+    assert_eq!(server.sql("SELECT NEXTVAL(app.b)").trim(), "5");
+    for (start, swap) in [(20, "--swap=none"), (30, "--swap=rename")] {
+        let next = dump(&format!("{start}.sql"), start);
+        let _ = load(&server)
+            .arg(next)
+            .args(["--into=app", swap])
+            .run()
+            .success();
+        assert_eq!(
+            server.sql("SELECT id FROM app.t; SELECT NEXTVAL(app.a)"),
+            format!("{start}\n{start}\n")
+        );
+    }
     assert_eq!(
-        server.sql("SELECT COUNT(*) FROM pilotfish.rejected").trim(),
-        "0"
+        server.sql("SELECT id FROM app.u; SELECT NEXTVAL(app.b) > 5"),
+        "1\n1\n"
     );
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use pilotfish_harness::{PATIENCE, Server, ServerKind, World, eventually, tool};
 
-use crate::{Holder, load, mariadb, release_no, rollback, two_releases};
+use crate::{Holder, dump, load, mariadb, release_no, rollback, two_releases};
 
 #[test]
 fn a_release_that_cannot_be_finished_is_no_success_however_often_it_is_loaded() {
@@ -90,7 +90,15 @@ fn an_assertion_can_change_nothing() {
         .arg(&second)
         .args(["--into=app", "--check", "SELECT app.emptied()"])
         .run();
+    let _ = done.fails_with(78, "stored function");
+    // The session could not write either.
+    server.sql("CREATE DATABASE app_other; CREATE SEQUENCE app_other.s");
+    let done = load(&server)
+        .arg(&second)
+        .args(["--into=app", "--check", "SELECT NEXTVAL(app_other.s)"])
+        .run();
     let _ = done.fails_with(65, "READ ONLY");
+    assert_eq!(server.sql("SELECT NEXTVAL(app_other.s)").trim(), "1");
     assert_eq!(server.sql("SELECT COUNT(*) FROM app.same").trim(), "2");
     assert_eq!(release_no(&server), "1");
 }
@@ -330,5 +338,119 @@ fn a_table_that_somebody_holds_was_not_written_to() {
         .fails_with(75, "somebody holds app.a");
     drop(holder);
     let _ = load(&server).arg(&second).arg("--into=app").run().success();
+    assert_eq!(release_no(&server), "2");
+}
+
+#[test]
+fn a_foreign_key_within_a_database_of_another_case_is_none_of_ours() {
+    for kind in [ServerKind::MariaDb1011, ServerKind::MySql97] {
+        let world = World::new();
+        let server = Server::start(kind, &world, &[]);
+        let (first, second) = two_releases(&world, &server);
+        server.sql(
+            "CREATE DATABASE `App`; USE `App`; CREATE TABLE a (id INT PRIMARY KEY);
+             CREATE TABLE child (id INT, FOREIGN KEY (id) REFERENCES a (id))",
+        );
+        let _ = load(&server).arg(&first).arg("--into=app").run().success();
+        let _ = load(&server).arg(&second).arg("--into=app").run().success();
+        assert_eq!(release_no(&server), "2");
+        let _ = rollback(&server).success();
+        assert_eq!(release_no(&server), "1");
+        server.sql("USE `App`; CREATE TABLE ours (id INT, FOREIGN KEY (id) REFERENCES app.a (id))");
+        let other = load(&server)
+            .arg(&second)
+            .args(["--into=app", "--max-shrink=100"]);
+        let _ = other.run().fails_with(65, "rolled back");
+        let _ = tool!("load")
+            .args(["resume", "--url", &server.url()])
+            .run()
+            .success();
+        let _ = load(&server)
+            .arg(&second)
+            .arg("--into=app")
+            .run()
+            .fails_with(78, "App.ours");
+    }
+}
+
+#[test]
+fn who_may_overrule_others_touches_nothing_that_is_as_it_was_loaded() {
+    for (kind, args) in [
+        (ServerKind::MariaDb1011, &["--event-scheduler=ON"][..]),
+        (
+            ServerKind::MySql97,
+            &["--log-bin-trust-function-creators=1"],
+        ),
+    ] {
+        let world = World::new();
+        let server = Server::start(kind, &world, args);
+        server.sql(
+            "CREATE DATABASE app; USE app; CREATE TABLE t (id INT PRIMARY KEY, v INT); INSERT INTO t VALUES (1, 1);
+             CREATE VIEW w AS SELECT t.id, t.v + 1 AS more FROM t;
+             CREATE FUNCTION f() RETURNS INT DETERMINISTIC RETURN 1;
+             CREATE PROCEDURE p(x INT) SELECT v + x FROM t;
+             CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW SET NEW.v = NEW.v + f();
+             CREATE EVENT e ON SCHEDULE EVERY 1 DAY STARTS '2020-01-01 00:00:00' DO DELETE FROM t WHERE id = 0",
+        );
+        let whole = dump(&world, &server, "app", "whole.sql");
+        server.sql("DROP DATABASE app");
+        let run = |more: &[&str]| load(&server).arg(&whole).arg("--into=app").args(more).run();
+        let _ = run(&[]).success();
+        let made = || {
+            server.sql(
+                "SELECT created FROM information_schema.routines WHERE routine_schema = 'app' UNION ALL \
+                 SELECT created FROM information_schema.triggers WHERE trigger_schema = 'app' UNION ALL \
+                 SELECT created FROM information_schema.events WHERE event_schema = 'app'",
+            )
+        };
+        let before = made();
+        assert_eq!(before.lines().count(), 4);
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        let _ = run(&["--overwrite-modified"]).success();
+        assert_eq!(made(), before, "they were made again");
+        // One that somebody changed is.
+        server.sql(
+            "CREATE USER 'maker'@'localhost'; GRANT ALL ON app.* TO 'maker'@'localhost';
+             USE app; DROP FUNCTION f; DROP VIEW w;
+             CREATE DEFINER='maker'@'localhost' FUNCTION f() RETURNS INT DETERMINISTIC RETURN 2;
+             CREATE DEFINER='maker'@'localhost' VIEW w AS SELECT t.id, t.v + 2 AS more FROM t",
+        );
+        let _ = run(&["--overwrite-modified"]).success();
+        assert_eq!(
+            server.sql("USE app; SELECT f(), more FROM w").trim(),
+            "1\t2"
+        );
+        let after = made();
+        assert_eq!(after.lines().skip(1).count(), 3);
+        assert_ne!(after, before);
+    }
+}
+
+/// An older version wrote the name as it was given.
+#[test]
+fn a_ledger_in_another_case_is_taken_over() {
+    let (world, server) = mariadb(&["--lower-case-table-names=1"]);
+    let (first, second) = two_releases(&world, &server);
+    let run = |dump: &std::path::Path| load(&server).arg(dump).arg("--into=app").run();
+    let verb = |words: &[&str]| {
+        let tool = tool!("load").args(words).args(["--into=app", "--url"]);
+        tool.arg(server.url()).run()
+    };
+    let as_given = || {
+        server.sql(
+            "UPDATE pilotfish.live_app SET detail = REPLACE(detail, '\"app\"', '\"App\"') WHERE kind = 'release';
+             UPDATE pilotfish.rejected SET db = 'App'",
+        )
+    };
+    let _ = run(&first).success();
+    let _ = run(&second).success();
+    as_given();
+    let _ = verb(&["rollback"]).success();
+    assert_eq!(release_no(&server), "1");
+    as_given();
+    let _ = run(&second).fails_with(65, "rolled back");
+    as_given();
+    let _ = verb(&["resume"]).success();
+    let _ = run(&second).success();
     assert_eq!(release_no(&server), "2");
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use pilotfish_harness::{Server, ServerKind, World, short_or_long};
 
-use crate::load;
+use crate::{load, mariadb};
 
 const MIB: usize = 1024 * 1024;
 
@@ -154,4 +154,39 @@ fn twenty_thousand_tables_are_loaded_and_swapped_on_mariadb() {
 #[test]
 fn twenty_thousand_tables_are_loaded_and_swapped_on_mysql() {
     many_tables(ServerKind::MySql97);
+}
+
+#[test]
+fn a_previous_release_that_makes_the_swap_too_large_is_named() {
+    let (world, server) = mariadb(&[]);
+    let dump = |name: &str, tables: u32, number: u32| {
+        let table = |n: u32| {
+            format!(
+                "CREATE TABLE t{n} (id INT PRIMARY KEY);\nINSERT INTO t{n} VALUES ({number});\n"
+            )
+        };
+        let tables: String = (0..tables).map(table).collect();
+        world.write(
+            name,
+            format!("{tables}-- Dump completed on 2026-11-28  4:00:00\n"),
+        )
+    };
+    let run = |dump: &std::path::Path, more: &[&str]| {
+        load(&server).arg(dump).arg("--into=app").args(more).run()
+    };
+    let _ = run(&dump("1.sql", 4, 1), &[]).success();
+    let _ = run(&dump("2.sql", 4, 2), &[]).success();
+    let one = dump("3.sql", 1, 3);
+    let part = &["--only=t0", "--max-renames=4"];
+    let refused = run(&one, part).fails_with(78, "4 of them of the release before");
+    assert!(
+        refused
+            .stderr
+            .contains("DROP DATABASE `pilotfish_prev_app`"),
+        "{refused}"
+    );
+    server.sql("DROP DATABASE `pilotfish_prev_app`");
+    let _ = run(&one, part).success();
+    assert_eq!(server.sql("SELECT id FROM app.t0").trim(), "3");
+    let _ = run(&dump("4.sql", 4, 4), &["--max-renames=3"]).fails_with(78, "part by part");
 }

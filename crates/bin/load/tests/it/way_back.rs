@@ -204,3 +204,65 @@ fn sequences_that_stay_as_they_are_leave_the_way_back_alone() {
     release("again.sql", 1);
     assert_eq!(server.sql("SELECT NEXTVAL(app.s)").trim(), "7");
 }
+
+#[test]
+fn a_repair_with_the_same_release_leaves_the_way_back_alone() {
+    for kind in [ServerKind::MariaDb1011, ServerKind::MySql97] {
+        let world = World::new();
+        let server = Server::start(kind, &world, &[]);
+        let (first, second) = two_releases(&world, &server);
+        let repair = |dump: &Path, more: &[&str]| {
+            let done = load(&server).arg(dump).arg("--into=app").args(more);
+            done.run().success()
+        };
+        let _ = repair(&first, &[]);
+        let _ = repair(&second, &[]);
+        server.sql("INSERT INTO app.a VALUES (7777, 2, 'by hand')");
+        let done = repair(&second, &["--overwrite-modified"]);
+        assert_eq!(
+            server
+                .sql("SELECT COUNT(*) FROM app.a WHERE id = 7777")
+                .trim(),
+            "0"
+        );
+        // What was overruled waits until the next swap.
+        assert!(done.stderr.contains("pilotfish_kept_app"), "{done}");
+        let kept = server.sql("SELECT note FROM pilotfish_kept_app.a WHERE id = 7777");
+        assert_eq!(kept.trim(), "by hand");
+        // A table that both releases share, and the same dump stored otherwise.
+        server.sql("DELETE FROM app.same");
+        let _ = repair(&compressed(&second), &["--overwrite-modified"]);
+        let _ = repair(&second, &["--overwrite-modified"]);
+        assert_eq!(server.sql("SHOW TABLES FROM pilotfish_kept_app"), "same\n");
+        let _ = verb(&server, &["rollback"]).success();
+        assert_eq!(release_no(&server), "1");
+        assert_eq!(server.sql("SELECT COUNT(*) FROM app.same").trim(), "2");
+        let again = load(&server).arg(&second).arg("--into=app").run();
+        let _ = again.fails_with(65, "rolled back");
+        let _ = verb(&server, &["resume"]).success();
+        let _ = repair(&second, &[]);
+        assert_eq!(server.sql("SHOW DATABASES LIKE 'pilotfish\\_kept%'"), "");
+    }
+}
+
+#[test]
+fn a_repair_with_a_dump_that_is_loaded_whole_leaves_the_way_back_alone() {
+    let (world, server) = mariadb(&[]);
+    let release = |name: &str, number: u32| {
+        let text = format!(
+            "CREATE TABLE a (id INT PRIMARY KEY, release_no INT);\nINSERT INTO a VALUES (1,0);\n\
+             UPDATE a SET release_no = {number};\n-- Dump completed on 2026-11-28  4:00:00\n"
+        );
+        world.write(name, text)
+    };
+    let (first, second) = (release("first.sql", 1), release("second.sql", 2));
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    for _ in 0..3 {
+        let repair = load(&server)
+            .arg(&second)
+            .args(["--into=app", "--overwrite-modified"]);
+        let _ = repair.run().success();
+    }
+    let _ = verb(&server, &["rollback"]).success();
+    assert_eq!(server.sql("SELECT release_no FROM app.a").trim(), "1");
+}

@@ -233,3 +233,32 @@ fn a_release_whose_tables_are_gone_is_not_live() {
         .run();
     let _ = seen.success();
 }
+
+#[test]
+fn a_table_that_the_account_may_not_see_is_not_gone() {
+    let world = World::new();
+    let server = server(&world, &[]);
+    server.sql(&format!(
+        "CREATE DATABASE pilotfish; USE pilotfish; \
+         CREATE TABLE rejected (db VARCHAR(64), digest CHAR(64), contents CHAR(64)); \
+         CREATE TABLE live_app (kind VARCHAR(16), seq INT, name TEXT, detail LONGTEXT, body BLOB); \
+         INSERT INTO live_app VALUES ('release', 0, '', \
+           '{{\"database\":\"app\",\"digest\":\"{DIGEST}\",\"since\":1700000000}}', ''), \
+           ('table', 0, 'a', '{{}}', ''), ('table', 1, 'b', '{{}}', ''); \
+         CREATE DATABASE app; CREATE TABLE app.a (id INT); CREATE TABLE app.b (id INT); \
+         CREATE USER reader@'127.0.0.1' IDENTIFIED BY 'x'; GRANT SELECT ON pilotfish.* TO reader@'127.0.0.1'; \
+         GRANT SELECT ON app.a TO reader@'127.0.0.1'"
+    ));
+    let port = server.port().to_string();
+    let waits = || {
+        wait()
+            .args(["--host=127.0.0.1", "--port", &port, "--user=reader"])
+            .args(["--release", DIGEST, "--timeout=5s"])
+            .env("PILOTFISH_PASSWORD", "x")
+            .run()
+    };
+    let _ = waits().success();
+    // One that it may see is missed.
+    server.sql("DROP TABLE app.a");
+    let _ = waits().fails_with(124, "is not live");
+}

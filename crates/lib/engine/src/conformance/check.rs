@@ -103,17 +103,22 @@ async fn what_the_server_cannot_read_is_known_before_the_load(scene: &Scene) -> 
     };
     for options in [look, scene.options()] {
         let mut target = scene.target_with(options).await?;
-        target.parse("SELECT 1").await?;
+        target.parse("SELECT 1", &set([])).await?;
         target
-            .parse("SELECT COUNT(*) FROM not_there_yet WHERE word = 'it''s'")
+            .parse(
+                "SELECT COUNT(*) FROM not_there_yet WHERE word = 'it''s'",
+                &set(["view v", "function f"]),
+            )
             .await?;
         let wrong = [
             ("SELECT COUNT(* FROM t", Kind::BadData),
             ("SELEKT 1", Kind::Config),
             ("DROP TABLE t", Kind::Config),
+            ("SELECT COUNT(*) FROM t JOIN v ON true", Kind::Config),
+            ("SELECT other.f(1)", Kind::Config),
         ];
         for (sql, kind) in wrong {
-            let refused = target.parse(sql).await;
+            let refused = target.parse(sql, &set(["view v"])).await;
             assert_eq!(refusal(&refused), Some(kind), "{sql}: {refused:?}");
         }
         assert_eq!(target.live().await?, None);

@@ -22,31 +22,31 @@ pub fn requalify<'a>(text: &'a [u8], mode: Mode, from: &str, to: &str) -> Cow<'a
     if !may_name(text, from) {
         return Cow::Borrowed(text);
     }
-    let tokens: Vec<_> = tokens(text, mode)
-        .filter(|token| token.kind != TokenKind::Comment)
-        .collect();
+    let tokens = spoken(text, mode);
     let spells = |token: &Token<'_>| is_name(token) && unquote(token.text) == from;
-    let dot = |at: usize| {
-        tokens
-            .get(at)
-            .is_some_and(|token| token.is_punctuation(b'.'))
-    };
     let ambiguous = (0..tokens.len()).any(|at| {
-        let second = at >= 2 && dot(at - 1);
+        let second = at >= 2 && dot(&tokens, at - 1);
         spells(&tokens[at])
-            && !dot(at + 1)
+            && !dot(&tokens, at + 1)
             && (second || in_place_of_table(&tokens, at) || is_alias(&tokens, at))
     });
+    let keeps = |at: usize| ambiguous && !dot(&tokens, at + 3) && !in_place_of_table(&tokens, at);
+    replaced(text, &tokens, |at| spells(&tokens[at]) && !keeps(at), to)
+}
 
+/// The text with the first of several parts of a name replaced where `moves` says so.
+pub(super) fn replaced<'a>(
+    text: &'a [u8],
+    tokens: &[Token<'_>],
+    moves: impl Fn(usize) -> bool,
+    to: &str,
+) -> Cow<'a, [u8]> {
     let replacement = quote(to);
     let mut out = Vec::new();
     let mut copied = 0;
     for (at, token) in tokens.iter().enumerate() {
-        let first_of_several = dot(at + 1) && !(at >= 1 && dot(at - 1));
-        if !first_of_several || !spells(token) {
-            continue;
-        }
-        if ambiguous && !dot(at + 3) && !in_place_of_table(&tokens, at) {
+        let first_of_several = dot(tokens, at + 1) && !(at >= 1 && dot(tokens, at - 1));
+        if !first_of_several || !moves(at) {
             continue;
         }
         out.extend_from_slice(&text[copied..token.start]);
@@ -60,7 +60,24 @@ pub fn requalify<'a>(text: &'a [u8], mode: Mode, from: &str, to: &str) -> Cow<'a
     Cow::Owned(out)
 }
 
-fn is_name(token: &Token<'_>) -> bool {
+/// The tokens that the server obeys.
+pub(super) fn spoken(text: &[u8], mode: Mode) -> Vec<Token<'_>> {
+    tokens(text, mode)
+        .filter(|token| token.kind != TokenKind::Comment)
+        .collect()
+}
+
+pub(super) fn dot(tokens: &[Token<'_>], at: usize) -> bool {
+    is_at(tokens, at, b'.')
+}
+
+pub(super) fn is_at(tokens: &[Token<'_>], at: usize, punctuation: u8) -> bool {
+    tokens
+        .get(at)
+        .is_some_and(|token| token.is_punctuation(punctuation))
+}
+
+pub(super) fn is_name(token: &Token<'_>) -> bool {
     matches!(token.kind, TokenKind::Word | TokenKind::QuotedName)
 }
 
@@ -86,7 +103,7 @@ const BEFORE: [&str; 16] = [
 
 /// Whether a table, view or routine is named at `at`, judged by the word before it. Servers print
 /// views' FROM clauses with parentheses: ``from (`d`.`a` join `d`.`b`)``.
-fn in_place_of_table(tokens: &[Token<'_>], at: usize) -> bool {
+pub(super) fn in_place_of_table(tokens: &[Token<'_>], at: usize) -> bool {
     let before = &tokens[..at];
     let Some(word) = before
         .iter()

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use mysql_async::{Conn, Row};
-use pilotfish_sql::mysql::{self, Mode, TokenKind, quote};
+use pilotfish_sql::mysql::{self, Mode, quote};
 
-use super::Access;
 use super::lock::Lock;
 use super::names::qualified;
+use super::{Access, objects};
 use crate::Error;
+use crate::load::{ObjectKind, SessionState, SwapMode};
 use crate::mysql_family::ask::Ask as _;
 use crate::mysql_family::truth::{is_true, shown};
 
@@ -46,25 +47,60 @@ pub(super) async fn ask(
     Ok((!is_true(value)).then(|| shown(value)))
 }
 
-/// Tables of the live database by its name would answer for the release of before; functions are there only.
-pub(super) fn on_the_stage(sql: &str, mode: Mode, live: &str, schema: &str) -> String {
-    let moved = mysql::requalify(sql.as_bytes(), mode, live, schema);
-    let moved = String::from_utf8_lossy(&moved);
-    let tokens: Vec<_> = mysql::tokens(moved.as_bytes(), mode)
-        .filter(|token| token.kind != TokenKind::Comment)
-        .collect();
-    let mut text = String::new();
-    let mut copied = 0;
-    for called in tokens.windows(4) {
-        let is_call = called[1].is_punctuation(b'.') && called[3].is_punctuation(b'(');
-        if is_call && called[0].name().as_deref() == Some(schema) {
-            text.push_str(&moved[copied..called[0].start]);
-            text.push_str(&quote(live));
-            copied = called[0].end();
+/// An assertion as the stage takes it: tables of the live database by its name would answer for the release of
+/// before.
+pub(super) fn on_the_stage(access: &Access, sql: &str, schema: &str) -> String {
+    let is_live = |name: &str| access.is_live(name);
+    let moved = mysql::move_question(sql.as_bytes(), mode(access), is_live, schema);
+    String::from_utf8_lossy(&moved).into_owned()
+}
+
+/// Refuses what would not ask the release to come: `coming` are the keys of its views and functions, which follow
+/// the swap. A stored function of any database asks the tables that its text names, which are live.
+pub(super) fn refuse_detours(
+    access: &Access,
+    sql: &str,
+    coming: &BTreeSet<String>,
+) -> Result<(), Error> {
+    if access.options.swap == SwapMode::None {
+        return Ok(());
+    }
+    let asked = mysql::asked(sql.as_bytes(), mode(access));
+    let is_view = |name: &str| {
+        let key = format!("view {name}");
+        coming.iter().any(|known| access.is_same(known, &key))
+    };
+    let is_function = |name: &str| {
+        let key = ObjectKind::folded_key(&format!("function {name}"));
+        coming
+            .iter()
+            .any(|known| ObjectKind::folded_key(known) == key)
+    };
+    for (database, name) in asked.functions {
+        if let Some(database) = database {
+            return Err(function(&format!("{database}.{name}")));
+        }
+        if is_function(&name) {
+            return Err(function(&name));
         }
     }
-    text.push_str(&moved[copied..]);
-    text
+    if let Some(name) = asked.tables.iter().find(|name| is_view(name)) {
+        return Err(Error::Config(format!(
+            "it asks the view {name}, which follows the swap: ask the tables that it is made of"
+        )));
+    }
+    Ok(())
+}
+
+fn function(name: &str) -> Error {
+    Error::Config(format!(
+        "it calls the stored function {name}, which asks the release that is live: ask the tables themselves"
+    ))
+}
+
+/// How the session of an assertion reads it.
+pub(super) fn mode(access: &Access) -> Mode {
+    objects::mode(access.flavour, &SessionState::default())
 }
 
 /// Whatever it calls: rows of live tables are within its reach.
@@ -73,28 +109,4 @@ async fn read_only(conn: &mut Conn, sql: &str) -> Result<Result<Option<Row>, Err
     let answer = conn.query_first(sql).await.map_err(Error::from);
     conn.query_drop("ROLLBACK").await?;
     Ok(answer)
-}
-
-#[cfg(test)]
-mod tests {
-    use pilotfish_sql::Flavour;
-
-    use super::*;
-
-    #[test]
-    fn tables_of_the_live_database_are_those_of_the_stage() {
-        let mode = Mode::new(Flavour {
-            mariadb: true,
-            version: 101_119,
-        });
-        let moved = |sql| on_the_stage(sql, mode, "app", "next");
-        assert_eq!(
-            moved("SELECT COUNT(*) > 'app.b' FROM app.b JOIN `app`.`c` ON app.b.id = 1"),
-            "SELECT COUNT(*) > 'app.b' FROM `next`.b JOIN `next`.`c` ON `next`.b.id = 1"
-        );
-        assert_eq!(moved("SELECT app.f(1)"), "SELECT `app`.f(1)");
-        // A table that is called as its database.
-        let own = "SELECT COUNT(app.id) FROM app";
-        assert_eq!(moved(own), own);
-    }
 }

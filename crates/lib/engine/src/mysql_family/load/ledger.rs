@@ -128,6 +128,31 @@ pub(super) async fn prepare(conn: &mut Conn) -> Result<(), Error> {
     rejected::prepare(conn).await
 }
 
+/// Older versions wrote the database's name as it was given, also where the server takes it in any case.
+pub(super) async fn take_over(conn: &mut Conn, names: &Names) -> Result<(), Error> {
+    for marker in [Marker::Live, Marker::Previous] {
+        if !exists(conn, names, marker).await? {
+            continue;
+        }
+        let table = names.marker(marker);
+        let head: Option<String> = conn
+            .query_first(format!("SELECT detail FROM {table} WHERE kind = 'release'"))
+            .await?;
+        let Some(head) = head else { continue };
+        let mut head: Head = parse(&head)?;
+        if head.database == names.live {
+            continue;
+        }
+        head.database.clone_from(&names.live);
+        conn.exec_drop(
+            format!("UPDATE {table} SET detail = :detail WHERE kind = 'release'"),
+            params! { "detail" => json(&head)? },
+        )
+        .await?;
+    }
+    rejected::take_over(conn, &names.live).await
+}
+
 /// Whether a marker is there.
 pub(super) async fn exists(conn: &mut Conn, names: &Names, marker: Marker) -> Result<bool, Error> {
     let found: Option<u8> = conn

@@ -17,6 +17,7 @@ mod insert;
 mod journal;
 mod keys;
 mod ledger;
+mod likeness;
 mod lock;
 mod names;
 mod names_taken;
@@ -31,6 +32,7 @@ mod rights;
 mod schema;
 mod sequences;
 mod session;
+mod spared;
 mod stage;
 mod status;
 mod stream;
@@ -67,12 +69,20 @@ struct Access {
     settings: Settings,
     flavour: Flavour,
     names: Names,
+    /// The server takes names of databases and tables in any case.
+    any_case: bool,
     options: TargetOptions,
 }
 
 impl Access {
     async fn connect(&self) -> Result<Conn, Error> {
-        let mut statements = vec![SETUP.to_owned()];
+        // Limits for the questions of applications: a look at every row of a big table takes as long as it takes.
+        let limit = if self.flavour.mariadb {
+            "max_statement_time"
+        } else {
+            "max_execution_time"
+        };
+        let mut statements = vec![format!("{SETUP}, SESSION {limit}=0")];
         if self.options.no_binlog {
             statements.push("SET SESSION sql_log_bin=0".to_owned());
         }
@@ -84,6 +94,16 @@ impl Access {
             },
         )
         .await
+    }
+
+    /// Whether two names are one to the server.
+    fn is_same(&self, one: &str, other: &str) -> bool {
+        one == other || self.any_case && one.to_lowercase() == other.to_lowercase()
+    }
+
+    /// Whether a name is that of the live database.
+    fn is_live(&self, name: &str) -> bool {
+        self.is_same(name, &self.names.live)
     }
 
     /// The name the dump uses for the live database.
@@ -115,13 +135,14 @@ impl Load for Family {
         self.refuse_replica().await?;
         let mut conn = self.session(None).await?;
         let flavour = flavour(&mut conn).await?;
-        refuse_other_case(&mut conn, &options.database).await?;
+        let any_case = any_case(&mut conn, &options.database).await?;
         conn.disconnect().await?;
         let names = Names::of(&options.database);
         let access = Access {
             settings: self.settings.clone(),
             flavour,
             names,
+            any_case,
             options,
         };
         Ok(Box::new(target::MysqlTarget::open(access).await?))
@@ -129,7 +150,12 @@ impl Load for Family {
 
     async fn status(&self) -> Result<Vec<Status>, Error> {
         let mut conn = self.session(None).await?;
-        let status = status(&mut conn).await?;
+        let mut status = status(&mut conn).await?;
+        if case_of_names(&mut conn).await? == LOWER_CASE {
+            for database in &mut status {
+                database.database = database.database.to_lowercase();
+            }
+        }
         conn.disconnect().await?;
         Ok(status)
     }
@@ -165,16 +191,25 @@ impl Family {
     }
 }
 
-/// A server that stores names in lower case answers by them: nothing here would find `App` again.
-async fn refuse_other_case(conn: &mut Conn, database: &str) -> Result<(), Error> {
+/// Whether the server takes names in any case. One that stores them in lower case answers by them: nothing here
+/// would find `App` again.
+async fn any_case(conn: &mut Conn, database: &str) -> Result<bool, Error> {
     let lower = database.to_lowercase();
-    let stored: Option<u8> = conn.query_first("SELECT @@lower_case_table_names").await?;
-    if stored != Some(1) || lower == database {
-        return Ok(());
+    let stored = case_of_names(conn).await?;
+    if stored != LOWER_CASE || lower == database {
+        return Ok(stored != 0);
     }
     Err(Error::Config(format!(
         "the server stores names in lower case (lower_case_table_names=1): load into {lower}, not {database}"
     )))
+}
+
+/// `lower_case_table_names`: names are stored in lower case.
+const LOWER_CASE: u8 = 1;
+
+async fn case_of_names(conn: &mut Conn) -> Result<u8, Error> {
+    let stored: Option<u8> = conn.query_first("SELECT @@lower_case_table_names").await?;
+    Ok(stored.unwrap_or_default())
 }
 
 async fn flavour(conn: &mut Conn) -> Result<Flavour, Error> {

@@ -19,6 +19,8 @@ pub(super) struct Names {
     pub(super) previous: String,
     /// Schema that takes what `previous` held, until it is dropped.
     pub(super) gone: String,
+    /// Schema in which replaced tables with rows of others wait until the load after.
+    pub(super) kept: String,
     /// Name of the server-wide user lock.
     pub(super) lock: String,
     stem: String,
@@ -57,6 +59,7 @@ impl Names {
             staging: format!("{LEDGER}_next_{stem}"),
             previous: format!("{LEDGER}_prev_{stem}"),
             gone: format!("{LEDGER}_gone_{stem}"),
+            kept: format!("{LEDGER}_kept_{stem}"),
             lock: format!("{LEDGER}.{stem}"),
             stem,
         }

@@ -10,6 +10,9 @@ use super::patience::LOCKED;
 use crate::Error;
 use crate::mysql_family::ask::Ask as _;
 
+/// Before the lengths, behind the checksum.
+const LENGTHS: &str = " lengths ";
+
 /// The proof of a table as it is now; `None` where the server cannot tell.
 pub(super) async fn of(
     conn: &mut Conn,
@@ -28,6 +31,15 @@ pub(super) async fn of(
     };
     let lengths = lengths(conn, schema, table).await?;
     Ok(Some(format!("checksum {checksum}{lengths}")))
+}
+
+/// Whether what is `found` is what was loaded. Proofs of older versions have no lengths: there the checksum decides.
+pub(super) fn holds(recorded: &str, found: Option<&str>) -> bool {
+    found.is_some_and(|found| {
+        let older = !recorded.contains(LENGTHS);
+        let checksum = found.split(LENGTHS).next();
+        found == recorded || older && checksum == Some(recorded)
+    })
 }
 
 /// CHECKSUM TABLE joins values of varying length (`mysql_checksum_table` in both servers): it does not see text that
@@ -56,7 +68,7 @@ async fn lengths(conn: &mut Conn, schema: &str, table: &str) -> Result<String, E
             qualified(schema, table)
         ))
         .await?;
-    Ok(format!(" lengths {}", sum.unwrap_or_default()))
+    Ok(format!("{LENGTHS}{}", sum.unwrap_or_default()))
 }
 
 /// CHECKSUM TABLE says NULL of a table that it cannot look into, and why in a warning (both servers): that
@@ -109,4 +121,27 @@ async fn hash(conn: &mut Conn, schema: &str, table: &str) -> Result<String, Erro
         ))
         .await?;
     Ok(answer.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_without_lengths_is_judged_by_its_checksum() {
+        for (recorded, found, same) in [
+            ("checksum 12", Some("checksum 12"), true),
+            ("checksum 12", Some("checksum 12 lengths 3"), true),
+            ("checksum 12", Some("checksum 123 lengths 3"), false),
+            (
+                "checksum 12 lengths 3",
+                Some("checksum 12 lengths 4"),
+                false,
+            ),
+            ("checksum 12 lengths 3", Some("checksum 12"), false),
+            ("checksum 12", None, false),
+        ] {
+            assert_eq!(holds(recorded, found), same, "{recorded} {found:?}");
+        }
+    }
 }

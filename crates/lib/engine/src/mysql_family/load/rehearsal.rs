@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use pilotfish_sql::mysql::quote;
 
 use super::journal::{self, NOT_YET, named};
+use super::likeness::{self, Rehearsed};
 use super::names::qualified;
 use super::target::MysqlTarget;
 use super::{objects, session};
@@ -16,13 +17,17 @@ use crate::Error;
 use crate::load::{Definer, Object, ObjectKind, SwapPlan};
 use crate::mysql_family::ask::Ask as _;
 
-/// Makes and drops every object on the stage.
+/// Makes and drops every object on the stage; returns how they look there, where that is to be compared.
 ///
 /// # Errors
 /// As the server gives them, with the object's name.
-pub(super) async fn rehearse(target: &mut MysqlTarget, plan: &SwapPlan) -> Result<(), Error> {
+pub(super) async fn rehearse(
+    target: &mut MysqlTarget,
+    plan: &SwapPlan,
+) -> Result<Rehearsed, Error> {
+    let mut looks = Rehearsed::new();
     if plan.objects.is_empty() {
-        return Ok(());
+        return Ok(looks);
     }
     may_create_programs(target, plan).await?;
     let staging = target.access.names.staging.clone();
@@ -34,7 +39,7 @@ pub(super) async fn rehearse(target: &mut MysqlTarget, plan: &SwapPlan) -> Resul
     refuse_without_table(plan, |table| staged.contains_key(table))?;
     let windows = open_windows(target, plan, |table| staged.contains_key(table)).await?;
     let mut made = Vec::new();
-    let outcome = make_all(target, &plan.objects, &mut made).await;
+    let outcome = make_all(target, &plan.objects, &mut made, &mut looks).await;
     for object in made.iter().rev() {
         session::apply(&mut target.conn, &objects::drop_session(object.kind)).await?;
         let drop = objects::drop_statement(object.kind, &object.name);
@@ -47,7 +52,7 @@ pub(super) async fn rehearse(target: &mut MysqlTarget, plan: &SwapPlan) -> Resul
             .query_drop(format!("DROP {kind} IF EXISTS {window}"))
             .await?;
     }
-    outcome
+    outcome.map(|()| looks)
 }
 
 /// Lets the stage see the live tables that stay: as views, and those that have triggers as empty tables, since
@@ -102,6 +107,7 @@ async fn make_all<'a>(
     target: &mut MysqlTarget,
     objects: &'a [Object],
     made: &mut Vec<&'a Object>,
+    looks: &mut Rehearsed,
 ) -> Result<(), Error> {
     let mut waiting: Vec<&Object> = objects.iter().collect();
     let order = |object: &&Object| objects::ORDER.iter().position(|kind| *kind == object.kind);
@@ -109,7 +115,7 @@ async fn make_all<'a>(
     loop {
         let (before, mut refused) = (waiting.len(), None);
         for object in std::mem::take(&mut waiting) {
-            match make(target, object).await {
+            match make(target, object, looks).await {
                 Ok(()) => made.push(object),
                 Err(error) if error.code().is_some_and(|code| NOT_YET.contains(&code)) => {
                     refused = Some(error);
@@ -126,9 +132,16 @@ async fn make_all<'a>(
     }
 }
 
-async fn make(target: &mut MysqlTarget, object: &Object) -> Result<(), Error> {
+async fn make(
+    target: &mut MysqlTarget,
+    object: &Object,
+    looks: &mut Rehearsed,
+) -> Result<(), Error> {
     let definer = target.access.options.definer;
     run(target, object, definer).await?;
+    if target.access.options.overwrite_modified {
+        looks.insert(object.key(), likeness::staged(target, object).await?);
+    }
     if object.kind == ObjectKind::View && definer == Definer::Keep {
         // Its own definer has no rights on the stage, and a view over it would be refused for that.
         run(target, object, Definer::Current).await?;

@@ -20,6 +20,16 @@ pub(super) async fn prepare(conn: &mut Conn) -> Result<(), Error> {
     Ok(())
 }
 
+/// See [`super::ledger::take_over`].
+pub(super) async fn take_over(conn: &mut Conn, database: &str) -> Result<(), Error> {
+    conn.exec_drop(
+        format!("UPDATE IGNORE {LEDGER}.rejected SET db = :db WHERE db <> :db AND LOWER(db) = LOWER(:db)"),
+        params! { "db" => database },
+    )
+    .await?;
+    Ok(())
+}
+
 /// The releases rolled back in this database: digest and contents of each.
 pub(super) async fn list(conn: &mut Conn, database: &str) -> Result<Vec<(String, String)>, Error> {
     let releases = conn

@@ -239,8 +239,7 @@ impl Stage for MysqlStage {
     ) -> Result<Option<String>, Error> {
         let staged = self.tables().await?;
         let seen_through = unchanged.difference(&staged).collect();
-        let mode = objects::mode(self.access.flavour, &SessionState::default());
-        let sql = assertion::on_the_stage(sql, mode, &self.access.names.live, &self.schema);
+        let sql = assertion::on_the_stage(&self.access, sql, &self.schema);
         assertion::ask(&self.access, &self.lock, &self.schema, &sql, seen_through).await
     }
 

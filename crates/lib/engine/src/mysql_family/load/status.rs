@@ -3,7 +3,7 @@
 use mysql_async::Conn;
 use pilotfish_sql::mysql::quote;
 
-use super::ledger::{Head, exists, parse};
+use super::ledger::{ABSENT, Head, exists, parse};
 use super::names::{LEDGER, Marker, Names, literal, qualified};
 use super::rejected;
 use crate::Error;
@@ -80,8 +80,11 @@ async fn missing(conn: &mut Conn, database: &str, marker: &str) -> Result<u64, E
         ))
         .await?;
     let (recorded, there) = counts.unwrap_or_default();
-    if there > 0 || recorded == 0 {
-        return Ok(recorded.saturating_sub(there));
+    if there >= recorded {
+        return Ok(0);
+    }
+    if there > 0 {
+        return gone(conn, database, marker).await;
     }
     // Gone, or not for the eyes of this account, which may read the ledger only.
     let entered = conn.query_drop(format!("USE {}", quote(database))).await;
@@ -89,4 +92,24 @@ async fn missing(conn: &mut Conn, database: &str, marker: &str) -> Result<u64, E
         Err(error) if error.code() != Some(NO_SUCH_DATABASE) => Ok(0),
         _ => Ok(recorded),
     }
+}
+
+/// Of the tables that the server does not show, those that are gone; others are not for the eyes of this account, which
+/// is told so whether they are there or not.
+async fn gone(conn: &mut Conn, database: &str, marker: &str) -> Result<u64, Error> {
+    let unseen: Vec<String> = conn
+        .query(format!(
+            "SELECT name FROM {marker} WHERE kind = 'table' AND CAST(name AS BINARY) NOT IN (SELECT \
+             CAST(table_name AS BINARY) FROM information_schema.tables WHERE table_schema = {})",
+            literal(database)
+        ))
+        .await?;
+    let mut gone = 0;
+    for table in unseen {
+        let look = format!("SELECT 1 FROM {} LIMIT 0", qualified(database, &table));
+        let refused = conn.query_drop(look).await.map_err(Error::from).err();
+        let code = refused.and_then(|error| error.code());
+        gone += u64::from(code.is_some_and(|code| ABSENT.contains(&code)));
+    }
+    Ok(gone)
 }

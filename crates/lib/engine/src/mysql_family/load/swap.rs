@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use super::follow_up::{entries, follow, kept_objects};
 use super::ledger::{self, Content, Entry};
+use super::likeness::{self, Rehearsed};
 use super::names::{Marker, Names, qualified};
 use super::names_taken::{
     Objects, drop_aside, objects_of, refuse_foreign_objects, step_aside, views_in_the_way,
 };
 use super::patience::{Limit, patiently};
+use super::spared::{self, Spared};
 use super::target::MysqlTarget;
 use super::unproven::{self, Note};
 use super::{atomic, journal, rehearsal, rights, sequences, triggers};
@@ -35,15 +37,16 @@ const RESTORING: Duration = Duration::from_secs(5);
 /// Makes the staged release live; whether somebody wrote to what it replaced is still to be proven.
 pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result<(), Error> {
     let straight = target.access.options.swap == SwapMode::None;
+    let mut rehearsed = Rehearsed::new();
     if !straight {
         atomic::refuse_halves(target, plan).await?;
-        rehearsal::rehearse(target, plan).await?;
+        rehearsed = rehearsal::rehearse(target, plan).await?;
     }
     let before = target.live_content().await?.unwrap_or_default();
     refuse_foreign_objects(target, &before, plan).await?;
-    // Whoever changed a view or a routine by hand left no trace: they are made again.
+    // Whoever changed a view or a routine by hand left no trace in the books.
     let there = if target.access.options.overwrite_modified {
-        Objects::default()
+        likeness::unchanged(target, &plan.objects, &rehearsed).await?
     } else {
         objects_of(target).await?
     };
@@ -135,6 +138,8 @@ async fn change_markers(
     }
     renames.push((names.marker(Marker::Next), names.marker(Marker::Live)));
     ledger::stamp(&mut target.conn, &names, Marker::Next, &next.release).await?;
+    let spared = spared::read(target).await?;
+    spared::write(target, Marker::Next, spared).await?;
     switch(target, before, &BTreeSet::new(), &renames, patience).await
 }
 
@@ -149,13 +154,18 @@ async fn change_tables(
     let names = target.access.names.clone();
     let moved = moved(plan);
     write_next(target, next).await?;
-    let mut renames = make_room(target, &names).await?;
+    let spared = spared::read(target).await?;
+    // The live release once more replaces no release: the one before it stays the way back.
+    let repair = before.release.is(&next.release);
+    let mut renames = make_room(target, &names, spared, repair).await?;
     let outgoing = outgoing(target, &moved).await?;
     refuse_foreign_tables(&outgoing, before, plan)?;
     adopt(target, &names, &outgoing).await?;
     renames.extend(step_aside(aside, &names.live));
-    // What a load without swap left half-written is nothing to go back to.
-    let (schema, marker) = if before.release.rewriting {
+    let (schema, marker) = if repair {
+        (&names.kept, Marker::Gone)
+    } else if before.release.rewriting {
+        // What a load without swap left half-written is nothing to go back to.
         (&names.gone, Marker::Gone)
     } else {
         (&names.previous, Marker::Previous)
@@ -170,9 +180,23 @@ async fn change_tables(
     let note = Note {
         unlogged: next.release.unlogged,
         turn_back: None,
+        repair,
     };
     unproven::leave(target, Marker::Next, Some(&note)).await?;
-    switch(target, before, &moved, &renames, plan.patience).await
+    let after = if repair {
+        spared.after_repair()
+    } else {
+        spared.after_swap()
+    };
+    spared::write(target, Marker::Next, after).await?;
+    switch(target, before, &moved, &renames, plan.patience).await?;
+    if after.kept {
+        tracing::warn!(
+            schema = names.kept,
+            "rows that others wrote before the swap before this one wait there until the load after this one"
+        );
+    }
+    Ok(())
 }
 
 /// The live tables that are replaced or retired, and those that come.
@@ -247,17 +271,32 @@ async fn wait_for_a_moment(
 async fn make_room(
     target: &mut MysqlTarget,
     names: &Names,
+    spared: Spared,
+    repair: bool,
 ) -> Result<Vec<(String, String)>, Error> {
     target.drop_schema(&names.gone).await?;
     ledger::drop(&mut target.conn, names, Marker::Gone).await?;
     target.create_schema(&names.gone).await?;
     target.create_schema(&names.previous).await?;
+    // Rows that an earlier swap left there have waited through a load by now.
+    if repair || spared.previous {
+        target.drop_schema(&names.kept).await?;
+        target.create_schema(&names.kept).await?;
+    }
+    if repair {
+        return Ok(Vec::new());
+    }
     let old: BTreeSet<String> = target
         .tables_of(&names.previous)
         .await?
         .into_keys()
         .collect();
-    let mut renames = moves(&old, &names.previous, &names.gone);
+    let place = if spared.previous {
+        &names.kept
+    } else {
+        &names.gone
+    };
+    let mut renames = moves(&old, &names.previous, place);
     if ledger::exists(&mut target.conn, names, Marker::Previous).await? {
         renames.push((names.marker(Marker::Previous), names.marker(Marker::Gone)));
     }
@@ -280,6 +319,7 @@ async fn adopt(
 /// Before a load without swap: the ledger no longer claims that the live release is whole.
 pub(super) async fn begin_rewriting(target: &mut MysqlTarget) -> Result<(), Error> {
     let names = target.access.names.clone();
+    let spared = spared::keep_previous(target).await?;
     // The marker first: the tables it speaks of are about to be no release any more.
     ledger::drop(&mut target.conn, &names, Marker::Previous).await?;
     target.drop_schema(&names.previous).await?;
@@ -296,6 +336,7 @@ pub(super) async fn begin_rewriting(target: &mut MysqlTarget) -> Result<(), Erro
     }
     ledger::create(&mut target.conn, &names, Marker::Next).await?;
     ledger::write(&mut target.conn, &names, Marker::Next, &content).await?;
+    spared::write(target, Marker::Next, spared).await?;
     let (live, gone) = (names.marker(Marker::Live), names.marker(Marker::Gone));
     let next = names.marker(Marker::Next);
     ledger::drop(&mut target.conn, &names, Marker::Gone).await?;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use mysql_async::Conn;
+use pilotfish_sql::mysql::quote;
 
 use super::ledger::{self, Content};
 use super::lock::Lock;
@@ -11,9 +12,12 @@ use super::names::{Marker, literal};
 use super::names_taken::objects_of;
 use super::patience::Limit;
 use super::stage::MysqlStage;
-use super::{Access, journal, objects, proof, rejected, swap, ties, unproven, way_back};
+use super::unproven::Note;
+use super::{
+    Access, assertion, journal, objects, proof, rejected, spared, swap, ties, unproven, way_back,
+};
 use crate::Error;
-use crate::load::{Drift, Previous, Release, SessionState, Stage, SwapMode, SwapPlan, Target};
+use crate::load::{Drift, Previous, Release, Stage, SwapMode, SwapPlan, Target};
 use crate::mysql_family::ask::Ask as _;
 
 /// What the control session works under, whatever the server's defaults are.
@@ -32,9 +36,6 @@ pub(super) struct MysqlTarget {
     pub(super) conn: Conn,
     /// `None` for those who only look.
     lock: Option<Lock>,
-    /// Rows of others were found in the release that the next swap takes out of the way: they stay until the
-    /// load after it.
-    spare_gone: bool,
 }
 
 impl MysqlTarget {
@@ -45,13 +46,11 @@ impl MysqlTarget {
         if !access.options.look_only {
             lock = Some(Lock::take(&mut conn, &access.names).await?);
             ledger::prepare(&mut conn).await?;
+            if access.any_case {
+                ledger::take_over(&mut conn, &access.names).await?;
+            }
         }
-        Ok(Self {
-            access,
-            conn,
-            lock,
-            spare_gone: false,
-        })
+        Ok(Self { access, conn, lock })
     }
 
     /// The marker of the live release, whole.
@@ -76,6 +75,36 @@ impl MysqlTarget {
         let log = log && !self.access.options.no_binlog;
         let setting = format!("SET SESSION sql_log_bin={}", u8::from(log));
         Ok(self.conn.query_drop(setting).await?)
+    }
+
+    /// Decides about a swap that a killed run left unproven; in words what others did.
+    async fn told(&mut self, note: &Note) -> Result<Vec<String>, Error> {
+        let decided = unproven::decide(self, note).await?;
+        let mut notes = decided.notes();
+        for note in &notes {
+            tracing::warn!(note, "others were at work");
+        }
+        if !decided.written.is_empty() && !decided.turned_back {
+            spared::remember(self, note).await?;
+            if !note.repair {
+                let kept = &self.access.names.kept;
+                notes.push(format!(
+                    "a swap that follows leaves that release in {kept} until the load after it"
+                ));
+            }
+        }
+        Ok(notes)
+    }
+
+    /// Drops what swaps took out of the way, unless rows of others wait there.
+    async fn drop_leftovers(&mut self) -> Result<(), Error> {
+        let names = self.access.names.clone();
+        self.drop_schema(&names.gone).await?;
+        ledger::drop(&mut self.conn, &names, Marker::Gone).await?;
+        if !spared::read(self).await?.kept {
+            self.drop_schema(&names.kept).await?;
+        }
+        Ok(())
     }
 
     /// Brings the session back to its own settings after journalled statements.
@@ -108,23 +137,14 @@ impl Target for MysqlTarget {
         if let Some(note) = &note
             && (note.turn_back.is_none() || !self.access.options.overwrite_modified)
         {
-            let decided = unproven::decide(self, note).await?;
-            self.spare_gone = !decided.written.is_empty() && !decided.turned_back;
-            did.extend(decided.notes());
-            if self.spare_gone {
-                did.push(format!(
-                    "a swap that follows at once leaves that release in {} until the load after it",
-                    names.gone
-                ));
-            }
+            did.extend(self.told(note).await?);
         }
         let left = ledger::exists(&mut self.conn, &names, Marker::Next).await?;
         if self.drop_schema(&names.staging).await? || left {
             ledger::drop(&mut self.conn, &names, Marker::Next).await?;
             did.push("dropped the stage of a load that did not end".to_owned());
         }
-        self.drop_schema(&names.gone).await?;
-        ledger::drop(&mut self.conn, &names, Marker::Gone).await?;
+        self.drop_leftovers().await?;
         let Some(live) = self.live_content().await? else {
             return Ok(did);
         };
@@ -163,6 +183,7 @@ impl Target for MysqlTarget {
         Ok(Some(Previous {
             release: content.release,
             kept: kept.into_keys().collect(),
+            given_up_by: format!("DROP DATABASE {}", quote(&names.previous)),
         }))
     }
 
@@ -179,14 +200,14 @@ impl Target for MysqlTarget {
         rejected::forgive(&mut self.conn, &self.access.names.live, digest).await
     }
 
-    async fn parse(&mut self, sql: &str) -> Result<(), Error> {
-        let mode = objects::mode(self.access.flavour, &SessionState::default());
-        let verb = objects::first_word(sql.as_bytes(), mode);
+    async fn parse(&mut self, sql: &str, coming: &BTreeSet<String>) -> Result<(), Error> {
+        let verb = objects::first_word(sql.as_bytes(), assertion::mode(&self.access));
         if !ASSERTIONS.contains(&verb.as_str()) {
             return Err(Error::Config(format!(
                 "an assertion looks and changes nothing: it begins with SELECT, not {verb}"
             )));
         }
+        assertion::refuse_detours(&self.access, sql, coming)?;
         // A variable: MySQL's PREPARE takes no expression, such as a literal with a backslash is here.
         let text = format!("SET @assertion = {}", literal(sql));
         self.conn.query_drop(text).await?;
@@ -231,7 +252,7 @@ impl Target for MysqlTarget {
             let Some(proof) = &record.proof else { continue };
             let now =
                 proof::of(&mut self.conn, &database, name, self.access.flavour.mariadb).await?;
-            if now.as_ref() != Some(proof) {
+            if !proof::holds(proof, now.as_deref()) {
                 drift.modified.insert(
                     name.clone(),
                     "its checksum is not what was loaded".to_owned(),
@@ -287,21 +308,23 @@ impl Target for MysqlTarget {
 
     async fn prove(&mut self) -> Result<Vec<String>, Error> {
         let note = unproven::left(self).await?;
-        match note.filter(|note| note.turn_back.is_none()) {
-            Some(note) => Ok(unproven::decide(self, &note).await?.notes()),
-            None => Ok(Vec::new()),
+        let Some(note) = note.filter(|note| note.turn_back.is_none()) else {
+            return Ok(Vec::new());
+        };
+        let decided = unproven::decide(self, &note).await?;
+        // What waits in the previous release stays there until the next swap anyway.
+        if note.repair && !decided.written.is_empty() {
+            spared::remember(self, &note).await?;
         }
+        Ok(decided.notes())
     }
 
     async fn tidy(&mut self, keep_previous: bool) -> Result<(), Error> {
         let names = self.access.names.clone();
         unproven::leave(self, Marker::Live, None).await?;
         self.drop_schema(&names.staging).await?;
-        if !self.spare_gone {
-            self.drop_schema(&names.gone).await?;
-            ledger::drop(&mut self.conn, &names, Marker::Gone).await?;
-        }
-        if !keep_previous {
+        self.drop_leftovers().await?;
+        if !keep_previous && !spared::read(self).await?.previous {
             // The marker first: half a schema is no release to go back to.
             ledger::drop(&mut self.conn, &names, Marker::Previous).await?;
             self.drop_schema(&names.previous).await?;

@@ -80,7 +80,8 @@ pub(super) async fn into(
     let before = |column: &str| name(format!("SUBSTRING_INDEX({column}, '/', 1)"));
     let behind = |column: &str| name(format!("SUBSTRING({column}, LOCATE('/', {column}) + 1)"));
     let keys = format!(
-        "SELECT {}, {}, {} FROM information_schema.{list} WHERE {} = {}",
+        // As bytes: the columns compare without case, and `App` is another database than `app` on Linux.
+        "SELECT {}, {}, {} FROM information_schema.{list} WHERE CAST({} AS BINARY) = CAST({} AS BINARY)",
         before("for_name"),
         behind("for_name"),
         behind("ref_name"),

@@ -31,6 +31,9 @@ pub(super) struct Note {
     pub(super) unlogged: bool,
     /// How it is turned back: a rollback. A load stands, whatever was written.
     pub(super) turn_back: Option<TurnBack>,
+    /// The live release was loaded once more: what it replaced is no previous release, and waits in `Names::kept`.
+    #[serde(default)]
+    pub(super) repair: bool,
 }
 
 /// What brings the release again that a rollback undid.
@@ -53,18 +56,23 @@ pub(super) struct Decision {
     pub(super) written_between: BTreeSet<String>,
     /// Tables of others whose foreign keys went along with a replaced table.
     pub(super) tied: BTreeSet<String>,
+    /// Where replaced tables are, in words.
+    place: String,
 }
 
 impl Decision {
     /// For people; empty where nobody was at work.
     pub(super) fn notes(&self) -> Vec<String> {
         let right_before = |table| {
-            let then = if self.turned_back {
-                "the rollback: it was turned back"
-            } else {
-                "the swap: those rows are in the previous release"
-            };
-            format!("somebody wrote to {table} before {then}")
+            if self.turned_back {
+                return format!(
+                    "somebody wrote to {table} before the rollback: it was turned back"
+                );
+            }
+            format!(
+                "somebody wrote to {table} before the swap: those rows are in {}",
+                self.place
+            )
         };
         let between = |table| {
             format!(
@@ -73,8 +81,8 @@ impl Decision {
         };
         let tied = |table| {
             format!(
-                "somebody made a foreign key of {table} right before the swap: it points at the previous release, \
-                 make it again"
+                "somebody made a foreign key of {table} right before the swap: it points into {}, make it again",
+                self.place
             )
         };
         let notes = self.written.iter().map(right_before);
@@ -131,11 +139,18 @@ pub(super) async fn left(target: &mut MysqlTarget) -> Result<Option<Note>, Error
 pub(super) async fn decide(target: &mut MysqlTarget, note: &Note) -> Result<Decision, Error> {
     let names = target.access.names.clone();
     let Some(way) = &note.turn_back else {
-        let before = release_of(target, Marker::Previous).await?;
-        let written = written_to(target, &names.previous, &before).await?;
+        let (schema, marker, place) = if note.repair {
+            let place = format!("{} until the next swap", names.kept);
+            (&names.kept, Marker::Gone, place)
+        } else {
+            let place = "the previous release".to_owned();
+            (&names.previous, Marker::Previous, place)
+        };
+        let before = release_of(target, marker).await?;
         return Ok(Decision {
-            written,
-            tied: tied_to(target, &names.previous).await?,
+            written: written_to(target, schema, &before).await?,
+            tied: tied_to(target, schema).await?,
+            place,
             ..Decision::default()
         });
     };
@@ -155,7 +170,7 @@ pub(super) async fn decide(target: &mut MysqlTarget, note: &Note) -> Result<Deci
         written,
         turned_back: true,
         written_between: written_to(target, &names.previous, &then).await?,
-        tied: BTreeSet::new(),
+        ..Decision::default()
     })
 }
 
@@ -186,7 +201,7 @@ async fn written_to(
             continue;
         };
         let found = proof::of(&mut target.conn, schema, &table, mariadb).await?;
-        if found.as_ref() != Some(loaded) {
+        if !proof::holds(loaded, found.as_deref()) {
             written.insert(table);
         }
     }
@@ -204,8 +219,9 @@ async fn tied_to(target: &mut MysqlTarget, schema: &str) -> Result<BTreeSet<Stri
         .conn
         .query(format!(
             "SELECT CONCAT(constraint_schema, '.', table_name) FROM \
-             information_schema.referential_constraints WHERE unique_constraint_schema = {schema} AND \
-             constraint_schema <> {schema}"
+             information_schema.referential_constraints WHERE \
+             CAST(unique_constraint_schema AS BINARY) = CAST({schema} AS BINARY) AND \
+             CAST(constraint_schema AS BINARY) <> CAST({schema} AS BINARY)"
         ))
         .await?;
     tied.extend(tables);

@@ -7,6 +7,7 @@ use super::follow_up::follow;
 use super::ledger::{self, Content, Entry};
 use super::names::Marker;
 use super::names_taken::{Objects, drop_aside, objects_of, step_aside, views_in_the_way};
+use super::spared::{self, Spared};
 use super::swap::moves;
 use super::target::MysqlTarget;
 use super::unproven::{Note, TurnBack};
@@ -55,6 +56,12 @@ pub(super) async fn back(target: &mut MysqlTarget) -> Result<(Release, Release),
     renames.push((names.marker(Marker::Previous), names.marker(Marker::Live)));
     let note = note(target, &now.release, &renames, kept);
     unproven::leave(target, Marker::Previous, Some(&note)).await?;
+    // What waits in the previous release comes back with it.
+    let spared = Spared {
+        previous: false,
+        ..spared::read(target).await?
+    };
+    spared::write(target, Marker::Previous, spared).await?;
     rejected::book(target, &now.release, true).await?;
     if let Err(error) = swap::switch(target, &now, &leaving, &renames, PATIENCE).await {
         if let Err(second) = rejected::book(target, &now.release, false).await {
@@ -88,6 +95,7 @@ fn note(
     Note {
         unlogged: now.unlogged,
         turn_back: (!target.access.options.overwrite_modified).then_some(turn_back),
+        repair: false,
     }
 }
 
