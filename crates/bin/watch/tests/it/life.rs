@@ -220,6 +220,42 @@ fn a_rolled_back_release_is_left_alone_and_everyone_is_told() {
 }
 
 #[test]
+fn a_table_that_somebody_dropped_does_not_forgive_a_rolled_back_release() {
+    let bench = Bench::new();
+    bench.publish(1);
+    let watch = Watch::start(bench.watch());
+    bench.becomes_live(1);
+    bench.publish(2);
+    bench.becomes_live(2);
+    bench.roll_back();
+    let rolled_back = || watch.state()["obstacle"]["reason"] == "rolled_back";
+    eventually("the rollback to be told", PATIENCE, || {
+        rolled_back().then_some(())
+    });
+    let loads = watch.state()["loads"].as_array().unwrap().len();
+    bench.server.sql("DROP TABLE app.t");
+    let readyz = eventually("the loss to be seen", PATIENCE, || {
+        Some(watch.get("/readyz")).filter(|readyz| readyz.status == 503)
+    });
+    // The ledger is read at least once more, and the state with it.
+    let read = || watch.metric("pilotfish_watch_ledger_read_timestamp_seconds");
+    let before = read();
+    eventually("another look at the ledger", PATIENCE, || {
+        (read() > before + 2.0).then_some(())
+    });
+    assert!(rolled_back(), "{:#}", watch.state()["obstacle"]);
+    let state = watch.state();
+    assert_eq!(state["loads"].as_array().unwrap().len(), loads, "{state:#}");
+    assert_eq!(watch.metric("pilotfish_watch_release_rejected"), 1.0);
+    assert!(
+        readyz.body.contains("is live in app, but not whole"),
+        "{}",
+        readyz.body
+    );
+    watch.ends_well();
+}
+
+#[test]
 fn a_resume_counts_for_whoever_asks_right_after_it() {
     let bench = Bench::new();
     bench.publish(1);
