@@ -326,3 +326,50 @@ fn tables_that_somebody_drops_come_back() {
         assert_eq!(rows().trim(), "500", "{gone}");
     }
 }
+
+#[test]
+fn views_and_routines_that_somebody_drops_come_back() {
+    for kind in [ServerKind::MariaDb1011, ServerKind::MySql97] {
+        let bench = Bench::on(kind);
+        if kind == ServerKind::MySql97 {
+            bench
+                .server
+                .sql("SET GLOBAL log_bin_trust_function_creators = 1");
+        }
+        let objects = "CREATE VIEW v AS SELECT id FROM t;\nDELIMITER ;;\n\
+             CREATE PROCEDURE p() SELECT 'here';;\n\
+             CREATE FUNCTION f() RETURNS INT NO SQL RETURN 1;;\n\
+             CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW SET NEW.id = NEW.id;;\n\
+             DELIMITER ;\n";
+        let dump = format!("{objects}{}", "-- Dump completed on 2026-11-21 10:00:00\n");
+        let tables = Bench::dump(1);
+        let (tables, _) = tables.split_once("-- Dump completed").unwrap();
+        fs::write(bench.volume.join("dump.sql"), format!("{tables}{dump}")).unwrap();
+        let watch = Watch::start(bench.watch());
+        watch.is_ready();
+        for (object, listed) in [
+            ("VIEW", "views WHERE table_schema"),
+            (
+                "PROCEDURE",
+                "routines WHERE routine_type = 'PROCEDURE' AND routine_schema",
+            ),
+            (
+                "FUNCTION",
+                "routines WHERE routine_type = 'FUNCTION' AND routine_schema",
+            ),
+            ("TRIGGER", "triggers WHERE trigger_schema"),
+        ] {
+            let name = match object {
+                "TRIGGER" => "g".to_owned(),
+                object => object[..1].to_lowercase(),
+            };
+            bench.server.sql(&format!("DROP {object} app.{name}"));
+            eventually(&format!("the {object} is back"), PATIENCE, || {
+                let there = format!("SELECT COUNT(*) FROM information_schema.{listed} = 'app'");
+                (bench.server.sql(&there).trim() == "1").then_some(())
+            });
+            watch.is_ready();
+        }
+        watch.ends_well();
+    }
+}
