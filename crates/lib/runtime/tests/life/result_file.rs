@@ -47,3 +47,43 @@ fn a_result_file_that_cannot_be_replaced_is_written_in_place() {
     assert_ne!(mode & 0o044, 0, "others cannot read it: {mode:o}");
     fs::remove_dir_all(folder).unwrap();
 }
+
+#[test]
+fn a_pipe_that_nobody_reads_is_not_waited_for() {
+    let folder = temporary("unread");
+    let pipe = folder.join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let run = |reader: Option<&str>| {
+        let mut command = specimen(&["succeed"]);
+        command.arg(format!("--result-file={}", pipe.display()));
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let reader = reader.map(|script| {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", script, "sh"]).arg(&pipe);
+            shell.stdout(Stdio::piped()).spawn().unwrap()
+        });
+        let started = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            if started.elapsed() > PATIENCE {
+                let _ = child.kill();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let read = reader.map(|reader| reader.wait_with_output().unwrap().stdout);
+        (child.wait_with_output().unwrap(), read)
+    };
+    let (output, _) = run(None);
+    assert_eq!(output.status.code(), Some(73), "{}", stderr(&output));
+    let log = stderr(&output);
+    assert!(log.contains("nobody reads this pipe"), "{log}");
+    // Who comes a moment later is in time.
+    let (output, read) = run(Some("sleep 1; cat \"$1\""));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(
+        String::from_utf8(read.unwrap())
+            .unwrap()
+            .contains("\"rows\":3")
+    );
+    fs::remove_dir_all(folder).unwrap();
+}
