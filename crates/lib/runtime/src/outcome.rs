@@ -125,9 +125,22 @@ pub(crate) fn write_result_file(path: &Path, document: &Map<String, Value>) -> i
         file.persist(path).map(drop).map_err(|error| error.error)
     };
     match replace() {
-        Err(_) if there.is_ok() => fs::write(path, text),
+        Err(error) if there.is_ok() && is_in_the_way(&error) => fs::write(path, text),
         written => written,
     }
+}
+
+/// Whether it is the place that keeps a file from being replaced. Anything else, a full disk above all, would fail in
+/// place as well, once the last result is gone.
+fn is_in_the_way(error: &io::Error) -> bool {
+    use io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::ResourceBusy
+            | ErrorKind::CrossesDevices
+            | ErrorKind::PermissionDenied
+            | ErrorKind::ReadOnlyFilesystem
+    )
 }
 
 /// Opening a pipe waits for its reader, and writing to it for the reader to go on: nobody may come, and a process

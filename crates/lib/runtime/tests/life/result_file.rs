@@ -87,3 +87,25 @@ fn a_pipe_that_nobody_reads_is_not_waited_for() {
     );
     fs::remove_dir_all(folder).unwrap();
 }
+
+#[test]
+fn a_disk_that_is_full_leaves_the_last_result() {
+    let folder = temporary("full");
+    let file = folder.join("return.json");
+    fs::write(&file, "{\"before\":1}").unwrap();
+    let flag = format!("--result-file={}", file.display());
+    let program = specimen(&[]).get_program().to_owned();
+    // No file may grow: the next best thing to a full disk.
+    let output = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh"])
+        .arg(program)
+        .args(["succeed", &flag])
+        .env_clear()
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(73), "{}", stderr(&output));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "{\"before\":1}");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "leftovers");
+    fs::remove_dir_all(folder).unwrap();
+}
