@@ -2,7 +2,9 @@
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -83,7 +85,10 @@ pub(crate) fn log(log: &Log, outcome: Result<(), &Failure>, result: Option<&Valu
 pub(crate) fn check_result_file(path: &Path) -> Result<(), Failure> {
     let check = match fs::metadata(path) {
         Ok(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-        Ok(there) if there.is_file() => OpenOptions::new().write(true).open(path).map(drop),
+        Ok(there) if there.is_file() => match draft(path).and_then(|_| may_be_replaced(path)) {
+            Ok(true) => Ok(()),
+            _ => OpenOptions::new().write(true).open(path).map(drop),
+        },
         // A pipe or a device: its reader may come later.
         Ok(_) => Ok(()),
         Err(_) => draft(path).map(drop),
@@ -91,6 +96,15 @@ pub(crate) fn check_result_file(path: &Path) -> Result<(), Failure> {
     check.map_err(|error| {
         Failure::from(error).context(format!("write --result-file {}", path.display()))
     })
+}
+
+/// Whether a file of ours may take the place of what is there: in a sticky folder, such as `/tmp`, only its owner
+/// and that of the folder replace a file.
+fn may_be_replaced(path: &Path) -> io::Result<bool> {
+    let folder = fs::metadata(folder_of(path))?;
+    let own = rustix::process::geteuid().as_raw();
+    let sticky = folder.mode() & 0o1000 != 0;
+    Ok(!sticky || own == 0 || own == folder.uid() || own == fs::symlink_metadata(path)?.uid())
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -109,3 +109,54 @@ fn a_disk_that_is_full_leaves_the_last_result() {
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "leftovers");
     fs::remove_dir_all(folder).unwrap();
 }
+
+#[test]
+fn a_result_of_another_user_is_replaced_where_the_folder_allows_it() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    use std::os::unix::process::CommandExt as _;
+    let folder = temporary("another-user");
+    let file = folder.join("return.json");
+    fs::write(&file, "{}").unwrap();
+    let mode = |path: &PathBuf, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(&file, 0o444);
+    // A program of its own, which everybody may run.
+    let program = folder.join("specimen");
+    fs::copy(specimen(&[]).get_program(), &program).unwrap();
+    let is_root = fs::metadata(&file).unwrap().uid() == 0;
+    let run = || {
+        let mut command = Command::new(&program);
+        if is_root {
+            command.uid(65534).gid(65534);
+        }
+        command
+            .arg("succeed")
+            .arg(format!("--result-file={}", file.display()))
+            .env_clear()
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    };
+    mode(&folder, 0o777);
+    let output = run();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(fs::read_to_string(&file).unwrap().contains("\"rows\":3"));
+    // Where only the owner may replace it, that is known before the work.
+    if is_root {
+        fs::write(&file, "{}").unwrap();
+        std::os::unix::fs::chown(&file, Some(0), Some(0)).unwrap();
+        mode(&file, 0o444);
+        mode(&folder, 0o1777);
+        let output = run();
+        assert_ne!(output.status.code(), Some(0));
+        assert!(output.stdout.is_empty(), "it worked");
+        assert!(
+            stderr(&output).contains("--result-file"),
+            "{}",
+            stderr(&output)
+        );
+        assert_eq!(fs::read_to_string(&file).unwrap(), "{}");
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
