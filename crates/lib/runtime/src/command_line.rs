@@ -458,7 +458,7 @@ mod tests {
         );
         assert!(all.iter().any(|m| m.contains("--bogus")), "{all:#?}");
         assert!(
-            all.iter().any(|m| m.contains("5sec")),
+            all.iter().any(|m| m.contains("5s, or 5m for minutes")),
             "{all:#?}"
         );
     }

@@ -173,7 +173,7 @@ fn all_mistakes_are_reported_at_once_and_nothing_starts() {
     assert_eq!(mistakes.len(), 4, "{mistakes:#?}");
     for part in [
         "'--work'",
-        "5sec",
+        "5s, or 5m for minutes",
         "PILOTFISH_STUBBORN",
         "nowhere",
     ] {
