@@ -8,7 +8,7 @@ use crate::tree::sources;
 use crate::{assert_none, metadata, root};
 
 /// Leaves: anybody may use them.
-const LEAVES: [&str; 2] = ["failure", "sql"];
+const LEAVES: [&str; 3] = ["failure", "quantity", "sql"];
 /// Rooms that never meet below the storey of `loader` and the tools.
 const INDEPENDENT: [&str; 5] = ["engine", "storage", "dump", "volume", "runtime"];
 /// What `loader` is made of, beside the leaves.

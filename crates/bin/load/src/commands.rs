@@ -190,7 +190,7 @@ const fn state(status: &Status) -> &'static str {
     if status.rewriting {
         "being rewritten"
     } else if status.missing > 0 {
-        "tables gone"
+        "parts gone"
     } else if status.finishing {
         "finishing"
     } else {

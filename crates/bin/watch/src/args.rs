@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pilotfish_engine::{ServerArgs, Settings};
 use pilotfish_loader::{LoadArgs, Options};
-use pilotfish_runtime::{CommonArgs, Environment, parse_duration};
+use pilotfish_runtime::{CommonArgs, Environment, parse_duration, parse_duration_above_zero};
 
 use crate::neighbour::Neighbour;
 
@@ -53,7 +53,7 @@ struct VolumeArgs {
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
     settle: Duration,
     /// Look again this often, whatever events say
-    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "1m", value_parser = positive_duration)]
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "1m", value_parser = parse_duration_above_zero)]
     rescan: Duration,
     /// Look every --settle (NFS has no inotify)
     #[arg(long)]
@@ -78,7 +78,7 @@ struct HttpArgs {
     #[arg(long, value_name = "URL")]
     fetch_url: Option<String>,
     /// Longest wait of an asked-for load for its release or server
-    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "1h", value_parser = positive_duration)]
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "1h", value_parser = parse_duration_above_zero)]
     ask_timeout: Duration,
     /// Longest wait of drain for the running load
     #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "20s", value_parser = parse_duration, global = true)]
@@ -196,13 +196,6 @@ fn over_loopback(listen: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, listen.port())
-}
-
-fn positive_duration(text: &str) -> Result<Duration, String> {
-    match parse_duration(text)? {
-        Duration::ZERO => Err("give a time above zero".to_owned()),
-        time => Ok(time),
-    }
 }
 
 #[cfg(test)]

@@ -107,7 +107,10 @@ struct Control {
     /// When the last look at the volume ended.
     looked_at: Instant,
     server: ServerView,
+    /// What is live and whole, by database.
     live: Vec<Status>,
+    /// What is live, but not whole.
+    torn: Vec<Status>,
     /// Whether the book of the processes before was read.
     adopted: bool,
     /// What the log said last of the loads, and of the server.
@@ -155,6 +158,7 @@ impl Control {
             looked_at: Instant::now(),
             server: ServerView::default(),
             live: Vec::new(),
+            torn: Vec::new(),
             adopted: false,
             said_of_loads: Said::default(),
             said_of_server: Said::default(),

@@ -53,14 +53,13 @@ impl Job {
         Ok(engine.as_ref())
     }
 
-    /// What is live and whole, by database; with `--into`, in that one.
+    /// What the ledger says, by database; with `--into`, of that one. Also where a release is not whole: what
+    /// was rolled back stays so.
     pub(crate) async fn ledger(&self) -> Result<Vec<Status>, Failure> {
         let mut ledger = pilotfish_loader::status(self.engine().await?).await?;
-        let into = self.options.into.as_ref();
-        ledger.retain(|status| {
-            let whole = !status.rewriting && status.missing == 0;
-            whole && into.is_none_or(|database| *database == status.database)
-        });
+        if let Some(into) = &self.options.into {
+            ledger.retain(|status| status.database == *into);
+        }
         Ok(ledger)
     }
 

@@ -44,5 +44,5 @@ pub use item::{
 pub use reader::{Options, Reader};
 pub use script::excerpt;
 pub use sniff::looks_like_a_dump;
-pub use stored::{Source, damaged, identify, is_read};
+pub use stored::{Source, archive, identify, is_damaged, is_read};
 pub use summary::{Summary, TableDigest, Trailer};

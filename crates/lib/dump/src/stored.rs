@@ -256,18 +256,24 @@ pub fn identify(source: &Path) -> Result<String, Error> {
     Ok(identity.hex(parts.directory))
 }
 
-/// The first file whose compressed stream is damaged or cut off, as far as it is read while `goes_on`. Some formats
-/// tell only at a block's end, when what they gave before was taken for rows already.
+/// The file that is `meant` by its name in errors, where it is compressed.
 #[must_use]
-pub fn damaged(source: &Path, goes_on: impl Fn() -> bool) -> Option<String> {
+pub fn archive(source: &Path, meant: impl Fn(&str) -> bool) -> Option<PathBuf> {
     let parts = Parts::of(&Source::Path(source.to_owned())).ok()?;
-    let damaged = parts.parts.iter().find(|part| is_damaged(part, &goes_on))?;
-    Some(damaged.label.to_string())
+    let mut parts = parts.parts.into_iter();
+    let path = parts.find(|part| meant(&part.label))?.path?;
+    let mut head = Vec::with_capacity(compress::HEAD);
+    let stored = File::open(&path).ok()?;
+    let read = stored.take(compress::HEAD as u64).read_to_end(&mut head);
+    let packed = read.is_ok() && compress::sniff(&head) != compress::Format::Plain;
+    packed.then_some(path)
 }
 
-fn is_damaged(part: &Part, goes_on: impl Fn() -> bool) -> bool {
-    let Some(mut text) = part
-        .open()
+/// Whether an archive is damaged or cut off, as far as it is read while `goes_on`. Some formats tell only at a block's
+/// end, when what they gave before was taken for rows already.
+#[must_use]
+pub fn is_damaged(archive: &Path, goes_on: impl Fn() -> bool) -> bool {
+    let Some(mut text) = File::open(archive)
         .ok()
         .and_then(|stored| compress::reader(BufReader::with_capacity(READ, stored)).ok())
     else {
@@ -285,4 +291,27 @@ fn is_damaged(part: &Part, goes_on: impl Fn() -> bool) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_archive_that_is_meant_is_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+        write("a.sql", b"SELECT 1;\n");
+        write("b.sql.gz", &[0x1f, 0x8b, 8, 0]);
+        let meant = |name: &str| {
+            let path = folder.path().join(name).display().to_string();
+            archive(folder.path(), |label| label == path)
+        };
+        assert_eq!(meant("a.sql"), None);
+        assert_eq!(meant("b.sql.gz"), Some(folder.path().join("b.sql.gz")));
+        assert_eq!(meant("c.sql"), None);
+        let archive = folder.path().join("b.sql.gz");
+        assert!(is_damaged(&archive, || true));
+        assert!(!is_damaged(&archive, || false));
+    }
 }

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use pilotfish_quantity::parse_duration_above_zero;
+
 use crate::settings::{EngineName, Password, Route, Secret, Settings, Text, Tls, TlsMode};
 use crate::url;
 
@@ -93,7 +95,7 @@ pub struct ServerArgs {
     tls_key: Option<PathBuf>,
     /// Longest wait for one session
     #[arg(long, hide_short_help = true, env = "PILOTFISH_CONNECT_TIMEOUT", value_name = "TIME", default_value = "10s",
-          value_parser = above_zero)]
+          value_parser = parse_duration_above_zero)]
     connect_timeout: Duration,
 }
 
@@ -316,15 +318,6 @@ impl Image {
             (None, None, _) => None,
         };
         Self { account, database }
-    }
-}
-
-/// `10s`, `500ms` or `1m`, above zero.
-fn above_zero(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(Duration::ZERO) => Err("write a time above zero, such as 10s".to_owned()),
-        Ok(time) => Ok(time),
-        Err(why) => Err(why.to_string()),
     }
 }
 

@@ -164,7 +164,7 @@ pub struct Status {
     pub rejected_contents: Vec<String>,
     /// Number of tables.
     pub tables: u64,
-    /// How many of them somebody dropped.
+    /// How many of them, and of its views, routines and triggers, somebody dropped.
     #[serde(default)]
     pub missing: u64,
 }

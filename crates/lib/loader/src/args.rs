@@ -4,6 +4,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use pilotfish_engine::load::{Definer, SwapMode};
+use pilotfish_quantity::parse_duration;
 
 use crate::Options;
 
@@ -176,9 +177,8 @@ fn is_sha256(text: &str) -> bool {
 /// A time such as `60s`, `5m` or `250ms`, a day at most.
 fn a_day_at_most(text: &str) -> Result<Duration, String> {
     const DAY: Duration = Duration::from_secs(86_400);
-    match humantime::parse_duration(text) {
-        Ok(time) if time <= DAY => Ok(time),
-        Ok(_) => Err("write a time of a day at most, such as 5m".to_owned()),
-        Err(why) => Err(why.to_string()),
+    match parse_duration(text)? {
+        time if time <= DAY => Ok(time),
+        _ => Err("write a time of a day at most, such as 5m".to_owned()),
     }
 }

@@ -9,7 +9,7 @@ use pilotfish_failure::{Classify as _, Context as _, Failure, Kind};
 use crate::pipeline::Staged;
 use crate::plan::Plan;
 use crate::release::{self, Pinned};
-use crate::{Options, SwapMode, whole};
+use crate::{Options, SwapMode, left_out, whole};
 
 /// The dump is the one that was asked for, and whole.
 pub(crate) fn identity(
@@ -29,6 +29,7 @@ pub(crate) fn identity(
         return Err(mismatch("release.json", &wanted, &summary.sha256));
     }
     release::refuse_gone(pinned, summary)?;
+    left_out::refuse_tab(pinned, summary, options)?;
     expected(options, &release::name(pinned, summary))?;
     let proven = whole::is_proven(pinned, summary, options)?;
     if matches!(pinned.source, Source::Stdin) && !proven {

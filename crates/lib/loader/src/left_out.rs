@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use pilotfish_dump::{Source, is_read, looks_like_a_dump};
+use pilotfish_dump::{Source, Summary, is_read, looks_like_a_dump};
 use pilotfish_failure::{Failure, Kind};
 use pilotfish_volume::{MANIFEST, Manifest};
 
+use crate::Options;
 use crate::release::Pinned;
 
 /// Names that are named in messages at most.
@@ -50,7 +51,6 @@ pub(crate) fn look(pinned: &Pinned, ignored: &[String]) -> Result<Option<String>
     if left_out.is_empty() {
         return Ok(None);
     }
-    refuse_tab(&left_out, folder)?;
     Ok(Some(format!(
         "not read: {}; of a folder the .sql files are loaded, plain or compressed, not those in its folders",
         list(&left_out)
@@ -78,22 +78,32 @@ fn unread(manifest: &Manifest, folder: &Path) -> Result<Vec<String>, Failure> {
     ))
 }
 
-/// A dump by `--tab` has its rows in files of their own, which only the client's import reads.
-fn refuse_tab(left_out: &[String], folder: &Path) -> Result<(), Failure> {
-    let of_table = |name: &&String| {
-        let table = name.strip_suffix(".txt");
-        table.is_some_and(|table| folder.join(format!("{table}.sql")).is_file())
+/// A dump by `--tab` has its rows in files of their own, which only the client's import reads. Beside a dump that has
+/// rows for the table, such a file is something else.
+pub(crate) fn refuse_tab(
+    pinned: &Pinned,
+    summary: &Summary,
+    options: &Options,
+) -> Result<(), Failure> {
+    let Source::Path(folder) = &pinned.source else {
+        return Ok(());
     };
-    match left_out.iter().find(of_table) {
+    let has_file = |table: &str, ending: &str| folder.join(format!("{table}.{ending}")).is_file();
+    let mut empty = summary.tables.iter().filter(|(_, dumped)| dumped.rows == 0);
+    let elsewhere = empty.find(|(table, _)| {
+        let named = options.selects(table) && !table.contains('/');
+        named && has_file(table, "sql") && has_file(table, "txt")
+    });
+    match elsewhere {
         None => Ok(()),
-        Some(rows) => Err(Failure::new(
+        Some((table, _)) => Err(Failure::new(
             Kind::BadData,
             format!(
-                "{}: {rows} has the rows of a dump made with --tab, which a load does not read",
+                "{}: {table}.txt has the rows of a dump made with --tab, which a load does not read",
                 folder.display()
             ),
         )
-        .with_hint("dump without --tab")),
+        .with_hint("dump without --tab; if it is no such file, take it out of the folder")),
     }
 }
 

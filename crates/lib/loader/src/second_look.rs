@@ -10,7 +10,8 @@ use tokio_util::sync::CancellationToken;
 /// Longest look: the load has failed anyway.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Says so where the archive is damaged; `refused` as it is otherwise.
+/// Says so where the archive whose row was refused is damaged; `refused` as it is otherwise. Archives before it were
+/// read to their ends, and those behind it have nothing to do with it.
 pub(crate) async fn at_damage(
     source: &Source,
     refused: Failure,
@@ -22,10 +23,20 @@ pub(crate) async fn at_damage(
     if refused.kind() != Kind::BadData {
         return refused;
     }
-    let (path, cancel, until) = (path.clone(), cancel.clone(), Instant::now() + LONGEST);
+    let (path, words, cancel) = (path.clone(), refused.to_string(), cancel.clone());
     let looking = tokio::task::spawn_blocking(move || {
+        // As a position begins.
+        let meant = |file: &str| words.contains(&format!("{file}:"));
+        let archive = pilotfish_dump::archive(&path, meant)?;
+        let file = archive.display().to_string();
+        tracing::info!(
+            file,
+            seconds = LONGEST.as_secs(),
+            "looks whether the archive is damaged, for so long at most"
+        );
+        let until = Instant::now() + LONGEST;
         let goes_on = || !cancel.is_cancelled() && Instant::now() < until;
-        pilotfish_dump::damaged(&path, goes_on)
+        pilotfish_dump::is_damaged(&archive, goes_on).then_some(file)
     });
     match looking.await {
         Ok(Some(file)) => refused.context(format!(

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::quantity::parse_duration;
+use pilotfish_quantity::parse_duration;
 
 /// Flags common to all tools; a tool flattens them into its own arguments.
 #[derive(Debug, Clone, clap::Args)]

@@ -98,9 +98,7 @@ fn prepare(
     after.extend(command.get_after_help().map(ToString::to_string));
     after.push("Each flag can be set by its variable; flags win over variables.".to_owned());
     if everything {
-        after.push(format!(
-            "{program} install DIR puts a copy of this program into DIR, for kubectl exec in another container"
-        ));
+        after.push(crate::install::help(program));
     } else {
         after.push(format!("Rarer flags: {program} --{HELP_ALL}"));
     }
@@ -459,7 +457,10 @@ mod tests {
             "{all:#?}"
         );
         assert!(all.iter().any(|m| m.contains("--bogus")), "{all:#?}");
-        assert!(all.iter().any(|m| m.contains("5sec")), "{all:#?}");
+        assert!(
+            all.iter().any(|m| m.contains("5s, or 5m for minutes")),
+            "{all:#?}"
+        );
     }
 
     #[test]

@@ -3,39 +3,95 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use pilotfish_failure::{Context as _, Failure};
+use pilotfish_failure::{Context as _, Failure, Kind};
 
-/// The folder, where the command line is `install DIR`.
-pub(crate) fn wanted(words: &[OsString]) -> Option<&Path> {
-    match words {
-        [_, verb, folder] if verb == "install" => Some(Path::new(folder)),
-        _ => None,
+/// Bytes between two looks at whether to go on.
+const CHUNK: usize = 1024 * 1024;
+
+/// What a command line that begins with `install` asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// A copy in this folder.
+    Into(PathBuf),
+    Help,
+    /// Something else: a folder would be a guess.
+    Unclear,
+}
+
+/// `None` where the command line does not begin with `install`.
+pub(crate) fn wanted(words: &[OsString]) -> Option<Wanted> {
+    let [_, verb, rest @ ..] = words else {
+        return None;
+    };
+    if verb != "install" {
+        return None;
     }
+    Some(match rest {
+        [help] if help == "--help" || help == "-h" => Wanted::Help,
+        [folder] if !folder.is_empty() && !folder.as_encoded_bytes().starts_with(b"-") => {
+            Wanted::Into(folder.into())
+        }
+        _ => Wanted::Unclear,
+    })
+}
+
+/// What it does, in a line.
+pub(crate) fn help(program: &str) -> String {
+    format!(
+        "{program} install DIR puts a copy of this program into DIR, for kubectl exec in another container"
+    )
 }
 
 /// Puts a copy of the running program into `folder`, in one step; returns where it is.
-pub(crate) fn into(folder: &Path, program: &str) -> Result<PathBuf, Failure> {
+pub(crate) fn into(
+    folder: &Path,
+    program: &str,
+    goes_on: impl Fn() -> bool,
+) -> Result<PathBuf, Failure> {
     let place = folder.join(program);
-    copy(folder, &place).context(format!("install {}", place.display()))?;
-    Ok(place)
+    let doing = format!("install {}", place.display());
+    match copy(folder, &place, goes_on).context(doing.clone())? {
+        true => Ok(place),
+        false => Err(
+            Failure::new(Kind::Cancelled, "a signal came before the copy was whole").context(doing),
+        ),
+    }
 }
 
-fn copy(folder: &Path, place: &Path) -> io::Result<()> {
+/// Whether it went on to the end.
+fn copy(folder: &Path, place: &Path, goes_on: impl Fn() -> bool) -> io::Result<bool> {
     fs::create_dir_all(folder)?;
     let mut own = File::open(std::env::current_exe()?)?;
     let mut draft = tempfile::Builder::new()
         .prefix(".install-")
         .permissions(Permissions::from_mode(0o755))
         .tempfile_in(folder)?;
-    io::copy(&mut own, &mut draft)?;
+    let mut buffer = vec![0; CHUNK];
+    loop {
+        // Not the kernel's copy of a whole file: nothing ends that half-way.
+        let read = own.read(&mut buffer)?;
+        if !goes_on() {
+            return Ok(false);
+        }
+        if read == 0 {
+            break;
+        }
+        draft.write_all(&buffer[..read])?;
+    }
     draft.as_file().sync_all()?;
     // Whatever the umask took away: the other container has another user.
     draft
         .as_file()
         .set_permissions(Permissions::from_mode(0o755))?;
-    draft.persist(place).map(drop).map_err(|error| error.error)
+    if !goes_on() {
+        return Ok(false);
+    }
+    draft
+        .persist(place)
+        .map(|_| true)
+        .map_err(|error| error.error)
 }

@@ -19,7 +19,6 @@ mod outcome;
 mod page;
 mod process;
 mod progress;
-mod quantity;
 mod variables;
 
 pub use admin::Ready;
@@ -28,6 +27,6 @@ pub use environment::Environment;
 pub use gate::{bearer_only, read_token};
 pub use life::{Tool, main, no_tool};
 pub use page::escape_html;
+pub use pilotfish_quantity::{parse_bytes, parse_duration, parse_duration_above_zero};
 pub use process::Process;
 pub use progress::{Progress, Unit};
-pub use quantity::{parse_bytes, parse_duration};

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::panic::PanicHookInfo;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use pilotfish_failure::{Failure, Kind};
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -26,6 +27,9 @@ use crate::process::{Process, lock};
 
 /// How long a signal may take from its handler to whoever waits for it.
 const LAST_LOOK: Duration = Duration::from_millis(20);
+
+/// How long an installation that was stopped may take to remove what it began.
+const CLEARING: Duration = Duration::from_secs(5);
 
 /// One pilotfish tool.
 pub trait Tool: 'static {
@@ -60,8 +64,8 @@ pub fn main<T: Tool>() -> ExitCode {
     let ground = Ground::prepare();
     let environment = Environment::read();
     let words: Vec<OsString> = std::env::args_os().collect();
-    if let Some(folder) = install::wanted(&words) {
-        return installed(folder, T::NAME, &environment);
+    if let Some(wanted) = install::wanted(&words) {
+        return installed(wanted, T::NAME, &environment, ground);
     }
     let parsed = match command_line::parse::<T::Args>(T::NAME, words, &environment) {
         Request::Show(text) => {
@@ -100,11 +104,35 @@ pub fn no_tool(tools: &[&str]) -> ExitCode {
 }
 
 /// Answers `install DIR` with the place of the copy.
-fn installed(folder: &Path, tool: &str, environment: &Environment) -> ExitCode {
+fn installed(
+    wanted: install::Wanted,
+    tool: &str,
+    environment: &Environment,
+    ground: Result<Ground, Failure>,
+) -> ExitCode {
     let log = Log::start(&CommonArgs::default());
-    match install::into(folder, &format!("pilotfish-{tool}")) {
-        Ok(place) => {
-            let _ = writeln!(io::stdout(), "{}", place.display());
+    let program = format!("pilotfish-{tool}");
+    let help = install::help(&program);
+    let answer = match wanted {
+        install::Wanted::Into(folder) => ground.and_then(|ground| {
+            let Ground {
+                event_loop,
+                mut signals,
+            } = ground;
+            let answer = event_loop.block_on(install_unless_stopped(folder, program, &mut signals));
+            // A copy that is stuck must not hold the process up.
+            event_loop.shutdown_background();
+            answer.map(|place| place.display().to_string())
+        }),
+        install::Wanted::Help => Ok(help),
+        install::Wanted::Unclear => {
+            let message = "install takes one folder, whose name does not begin with a dash";
+            Err(Failure::new(Kind::Usage, message).with_hint(help))
+        }
+    };
+    match answer {
+        Ok(text) => {
+            let _ = writeln!(io::stdout(), "{text}");
             ExitCode::SUCCESS
         }
         Err(failure) => {
@@ -112,6 +140,32 @@ fn installed(folder: &Path, tool: &str, environment: &Environment) -> ExitCode {
             outcome::write_termination_message(environment, &failure);
             ExitCode::from(failure.kind().exit_code())
         }
+    }
+}
+
+async fn install_unless_stopped(
+    folder: PathBuf,
+    program: String,
+    signals: &mut Signals,
+) -> Result<PathBuf, Failure> {
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let copy = move || install::into(&folder, &program, || !stopped.is_cancelled());
+    let mut copying = tokio::task::spawn_blocking(copy);
+    let lost = |lost: JoinError| Err(outcome::bug(&lost.to_string()));
+    tokio::select! {
+        done = &mut copying => return done.unwrap_or_else(lost),
+        name = signals.next() => {
+            info!(signal = name, "shutting down");
+            stop.cancel();
+        }
+    }
+    match tokio::time::timeout(CLEARING, copying).await {
+        Ok(done) => done.unwrap_or_else(lost),
+        Err(_) => Err(Failure::new(
+            Kind::Cancelled,
+            "install: a signal came, and the folder does not answer",
+        )),
     }
 }
 

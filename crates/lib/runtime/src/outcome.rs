@@ -2,8 +2,12 @@
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{
+    FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use pilotfish_failure::{Failure, Kind};
 use serde_json::{Map, Value, json};
@@ -11,6 +15,12 @@ use tempfile::NamedTempFile;
 
 use crate::environment::{Environment, TERMINATION_LOG};
 use crate::log::Log;
+
+/// How long a pipe's reader may keep the end of a process waiting.
+const READERS_TIME: Duration = Duration::from_secs(5);
+
+/// How often such a pipe is looked at.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The kubelet cuts a container's termination message here.
 const TERMINATION_BYTES: usize = 4096;
@@ -75,8 +85,11 @@ pub(crate) fn log(log: &Log, outcome: Result<(), &Failure>, result: Option<&Valu
 pub(crate) fn check_result_file(path: &Path) -> Result<(), Failure> {
     let check = match fs::metadata(path) {
         Ok(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-        Ok(there) if there.is_file() => OpenOptions::new().write(true).open(path).map(drop),
-        // A pipe or a device: opening it may wait for its reader.
+        Ok(there) if there.is_file() => match draft(path).and_then(|_| may_be_replaced(path)) {
+            Ok(true) => Ok(()),
+            _ => OpenOptions::new().write(true).open(path).map(drop),
+        },
+        // A pipe or a device: its reader may come later.
         Ok(_) => Ok(()),
         Err(_) => draft(path).map(drop),
     };
@@ -85,25 +98,39 @@ pub(crate) fn check_result_file(path: &Path) -> Result<(), Failure> {
     })
 }
 
+/// Whether a file of ours may take the place of what is there: in a sticky folder, such as `/tmp`, only its owner
+/// and that of the folder replace a file.
+fn may_be_replaced(path: &Path) -> io::Result<bool> {
+    let folder = fs::metadata(folder_of(path))?;
+    let own = rustix::process::geteuid().as_raw();
+    let sticky = folder.mode() & 0o1000 != 0;
+    Ok(!sticky || own == 0 || own == folder.uid() || own == fs::symlink_metadata(path)?.uid())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or_else(|| Path::new("."))
+}
+
 /// A file beside `path` that goes away unless it takes its place.
 fn draft(path: &Path) -> io::Result<NamedTempFile> {
     path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
     tempfile::Builder::new()
         .prefix(".result-")
         .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder.unwrap_or_else(|| Path::new(".")))
+        .tempfile_in(folder_of(path))
 }
 
-/// Writes the result file so that a reader sees a whole document or none; in place where it cannot be replaced: a
+/// Writes the result file so that a reader sees a whole document or none; in place where no file can take its place: a
 /// pipe, a device, a file that is a mount, or one in a folder that is not ours.
 pub(crate) fn write_result_file(path: &Path, document: &Map<String, Value>) -> io::Result<()> {
     let text = format!("{}\n", Value::Object(document.clone()));
-    let replaceable = fs::metadata(path).is_ok_and(|there| there.is_file());
-    if !replaceable && path.exists() {
-        return fs::write(path, text);
+    let there = fs::metadata(path).map(|there| there.file_type());
+    match &there {
+        Ok(there) if there.is_fifo() => return write_to_pipe(path, text.as_bytes()),
+        Ok(there) if !there.is_file() => return fs::write(path, text),
+        _ => {}
     }
     let replace = || {
         let mut file = draft(path)?;
@@ -112,9 +139,62 @@ pub(crate) fn write_result_file(path: &Path, document: &Map<String, Value>) -> i
         file.persist(path).map(drop).map_err(|error| error.error)
     };
     match replace() {
-        Err(_) if replaceable => fs::write(path, text),
+        Err(error) if there.is_ok() && is_in_the_way(&error) => fs::write(path, text),
         written => written,
     }
+}
+
+/// Whether it is the place that keeps a file from being replaced. Anything else, a full disk above all, would fail in
+/// place as well, once the last result is gone.
+fn is_in_the_way(error: &io::Error) -> bool {
+    use io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::ResourceBusy
+            | ErrorKind::CrossesDevices
+            | ErrorKind::PermissionDenied
+            | ErrorKind::ReadOnlyFilesystem
+    )
+}
+
+/// Opening a pipe waits for its reader, and writing to it for the reader to go on: nobody may come, and a process
+/// whose work is done must end.
+fn write_to_pipe(path: &Path, mut text: &[u8]) -> io::Result<()> {
+    let until = Instant::now() + READERS_TIME;
+    let nonblocking =
+        i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
+    let mut pipe = None;
+    while !text.is_empty() {
+        let step = match &mut pipe {
+            None => OpenOptions::new()
+                .write(true)
+                .custom_flags(nonblocking)
+                .open(path)
+                .map(|opened| pipe = Some(opened)),
+            Some(pipe) => pipe.write(text).map(|written| text = &text[written..]),
+        };
+        match step {
+            Ok(()) => {}
+            Err(error) if waits_for_a_reader(&error) && Instant::now() < until => {
+                thread::sleep(LOOK);
+            }
+            Err(error) if waits_for_a_reader(&error) => {
+                let message = format!("nobody reads this pipe, waited for {READERS_TIME:?}");
+                return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// There is none yet, or it has not read yet what it was sent.
+fn waits_for_a_reader(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error())
+        || matches!(
+            error.kind(),
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+        )
 }
 
 /// Leaves the failure where `kubectl describe pod` shows it. Not being able to is no failure.

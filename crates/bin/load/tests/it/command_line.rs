@@ -58,3 +58,19 @@ fn a_typo_of_a_verb_is_named_with_the_right_verb_and_nothing_is_asked() {
         .run()
         .fails_with(69, "127.0.0.1:1");
 }
+
+#[test]
+fn a_time_that_could_be_read_otherwise_is_refused() {
+    for (flag, hint) in [
+        ("--retry-for=0", "0s"),
+        ("--retry-for=5M", "5m is five minutes"),
+        ("--swap-timeout=0", "0s"),
+        ("--swap-timeout=5M", "5m is five minutes"),
+        ("--connect-timeout=5M", "5m is five minutes"),
+    ] {
+        let done = tool!("load")
+            .args(["x.sql", "--url=mysql://u:p@127.0.0.1:1", flag])
+            .run();
+        let _ = done.fails_with(64, hint);
+    }
+}

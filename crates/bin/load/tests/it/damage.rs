@@ -236,3 +236,23 @@ fn rows_out_of_a_damaged_archive_are_laid_to_the_archive() {
     let done = load(&server).arg(&path).arg("--into=app").run();
     let _ = done.fails_with(65, "the stream is damaged");
 }
+
+#[test]
+fn a_refused_row_is_not_laid_to_another_archive() {
+    let (world, server) = mariadb(&[]);
+    let bad = "SET sql_mode='STRICT_ALL_TABLES';\nCREATE TABLE a (n TINYINT);\nINSERT INTO a VALUES (4711);\n";
+    let path = world.write("folder/a.sql.gz", packed("gz", bad.as_bytes()));
+    // Its checksum is far away when that row is refused.
+    let mut long = "CREATE TABLE b (v VARCHAR(1000));\n".to_owned();
+    for row in 0..40_000 {
+        long.push_str(&format!("INSERT INTO b VALUES ('{row:0>990}');\n"));
+    }
+    let mut damaged = packed("gz", long.as_bytes());
+    let sums = damaged.len() - 8;
+    damaged[sums] ^= 1;
+    world.write("folder/b.sql.gz", &damaged);
+    let folder = path.parent().expect("a folder");
+    let done = load(&server).arg(folder).arg("--into=app").run();
+    let done = done.fails_with(65, "Out of range");
+    assert!(!done.stderr.contains("b.sql.gz"), "{done}");
+}

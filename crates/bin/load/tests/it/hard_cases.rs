@@ -181,7 +181,7 @@ fn a_table_that_somebody_dropped_comes_back() {
         .args(["status", "--url", &server.url()])
         .run()
         .success();
-    assert!(status.stdout.contains("tables gone"), "{status}");
+    assert!(status.stdout.contains("parts gone"), "{status}");
     let _ = load(&server).arg(&first).arg("--into=app").run().success();
     assert_eq!(server.sql("SELECT COUNT(*) FROM app.same").trim(), "2");
     server.sql("DROP TABLE app.same");

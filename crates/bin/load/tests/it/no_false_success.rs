@@ -131,6 +131,31 @@ fn a_dump_that_brings_nothing_is_no_release() {
 }
 
 #[test]
+fn a_text_beside_a_dump_with_rows_is_no_dump_by_tab() {
+    let (world, server) = mariadb(&[]);
+    let table = "CREATE TABLE drugs (id INT);\nINSERT INTO drugs VALUES (1);\n";
+    let dump = world.write("folder/drugs.sql", format!("{table}{TRAILER}"));
+    let folder = dump.parent().expect("a folder");
+    let run = |more: &[&str]| load(&server).arg(folder).arg("--into=app").args(more).run();
+    world.write("folder/drugs.txt", "where these rows come from\n");
+    let done = run(&[]).success();
+    assert!(done.stderr.contains("not read: drugs.txt"), "{done}");
+    assert_eq!(server.sql("SELECT COUNT(*) FROM app.drugs").trim(), "1");
+    // Of two tables one has its rows elsewhere.
+    world.write(
+        "folder/trials.sql",
+        format!("CREATE TABLE trials (id INT);\n{TRAILER}"),
+    );
+    world.write("folder/trials.txt", "1\n");
+    for more in [&[][..], &["--dry-run"], &["--swap=none"]] {
+        let _ = run(more).fails_with(65, "trials.txt has the rows");
+    }
+    let _ = run(&["--skip=trials"]).success();
+    let nothing = "SELECT COUNT(*) FROM information_schema.tables WHERE table_name = 'trials'";
+    assert_eq!(server.sql(nothing).trim(), "0");
+}
+
+#[test]
 fn tables_that_were_gone_are_nothing_to_go_back_to() {
     let (world, server) = mariadb(&[]);
     let (first, second) = two_releases(&world, &server);

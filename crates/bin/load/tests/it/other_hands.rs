@@ -205,6 +205,11 @@ fn views_and_routines_that_somebody_dropped_come_back() {
     let _ = again();
     assert_eq!(whole(), "1\nhere\n");
     server.sql("DROP VIEW app.report; DROP PROCEDURE app.p");
+    let status = tool!("load")
+        .args(["status", "--url", &server.url()])
+        .run()
+        .success();
+    assert!(status.stdout.contains("parts gone"), "{status}");
     let _ = again();
     assert_eq!(whole(), "1\nhere\n");
     // The way back is still there.

@@ -49,3 +49,17 @@ fn settings_that_cannot_work() {
         done.stderr
     );
 }
+
+#[test]
+fn a_time_that_could_be_read_otherwise_is_refused() {
+    for (flag, hint) in [
+        ("--timeout=5M", "5m is five minutes"),
+        ("--timeout=0", "0s"),
+        ("--connect-timeout=5M", "5m is five minutes"),
+    ] {
+        let done = tool!("wait")
+            .args(["--url=mysql://u:p@127.0.0.1:1", flag])
+            .run();
+        let _ = done.fails_with(64, hint);
+    }
+}

@@ -262,3 +262,64 @@ fn a_table_that_the_account_may_not_see_is_not_gone() {
     server.sql("DROP TABLE app.a");
     let _ = waits().fails_with(124, "is not live");
 }
+
+#[test]
+fn a_release_whose_view_is_gone_is_not_live() {
+    let world = World::new();
+    let server = server(&world, &[]);
+    server.sql(&format!(
+        "CREATE DATABASE pilotfish; USE pilotfish; \
+         CREATE TABLE rejected (db VARCHAR(64), digest CHAR(64), contents CHAR(64)); \
+         CREATE TABLE live_app (kind VARCHAR(16), seq INT, name TEXT, detail LONGTEXT, body BLOB); \
+         INSERT INTO live_app VALUES ('release', 0, '', \
+           '{{\"database\":\"app\",\"digest\":\"{DIGEST}\",\"since\":1700000000}}', ''), \
+           ('table', 0, 'a', '{{}}', ''), ('object', 0, 'view v', '{{}}', ''), \
+           ('object', 1, 'procedure P', '{{}}', ''), ('object', 2, 'trigger t', '{{}}', ''), \
+           ('object', 3, 'event e', '{{}}', ''); \
+         CREATE DATABASE app; USE app; CREATE TABLE a (id INT); CREATE VIEW v AS SELECT id FROM a; \
+         CREATE PROCEDURE p() SELECT 1; CREATE EVENT e ON SCHEDULE EVERY 9 YEAR DISABLE DO SELECT 1; \
+         CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW SET NEW.id = 1"
+    ));
+    ready(&server, &["--release", DIGEST]);
+    // Who may read the tables sees no routine and no trigger, which says nothing.
+    server.sql(
+        "CREATE USER reader@'127.0.0.1' IDENTIFIED BY 'x'; GRANT SELECT ON pilotfish.* TO reader@'127.0.0.1'; \
+         GRANT SELECT ON app.* TO reader@'127.0.0.1'; \
+         CREATE USER stranger@'127.0.0.1' IDENTIFIED BY 'x'; GRANT SELECT ON pilotfish.* TO stranger@'127.0.0.1'",
+    );
+    let asks = |user: &str| {
+        let port = server.port().to_string();
+        wait()
+            .args(["--host=127.0.0.1", "--timeout=3s", "--port", &port])
+            .args(["--user", user, "--release", DIGEST])
+            .env("PILOTFISH_PASSWORD", "x")
+            .run()
+    };
+    let _ = asks("reader").success();
+    let _ = asks("stranger").success();
+    for (gone, back) in [
+        ("DROP PROCEDURE p", "CREATE PROCEDURE p() SELECT 1"),
+        (
+            "DROP TRIGGER t",
+            "CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW SET NEW.id = 1",
+        ),
+    ] {
+        server.sql(&format!("USE app; {gone}"));
+        lacks(&server, &["--release", DIGEST], "is not live");
+        let _ = asks("reader").success();
+        server.sql(&format!("USE app; {back}"));
+        ready(&server, &["--release", DIGEST]);
+    }
+    // An event that has run its time drops itself.
+    server.sql("DROP EVENT app.e");
+    ready(&server, &["--release", DIGEST]);
+    // What a swap still makes is no loss, but it is not finished.
+    server.sql(
+        "DROP VIEW app.v; INSERT INTO pilotfish.live_app VALUES ('todo', 0, 'view v', '{}', '')",
+    );
+    lacks(&server, &["--release", DIGEST], "being finished");
+    server.sql("DELETE FROM pilotfish.live_app WHERE kind = 'todo'");
+    lacks(&server, &["--release", DIGEST], "is not live");
+    let _ = asks("reader").fails_with(124, "is not live");
+    let _ = asks("stranger").success();
+}

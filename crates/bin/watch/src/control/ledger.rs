@@ -68,16 +68,17 @@ impl Control {
                 if let Some(seen) = self.dispatcher.seen() {
                     self.job.as_on_volume(&mut live, seen);
                 }
-                self.metrics.ledger(&live);
                 let known = live
                     .iter()
                     .map(|status| Live {
                         digest: status.digest.clone(),
+                        whole: status.is_whole(),
                         finishing: status.finishing,
                         rejected: status.rejected.clone(),
                     })
                     .collect();
-                self.live = live;
+                (self.live, self.torn) = live.into_iter().partition(Status::is_whole);
+                self.metrics.ledger(&self.live);
                 // Before anything starts: older loads come first, in the book as in time.
                 if let Some(book) = read.book {
                     self.adopt(book);

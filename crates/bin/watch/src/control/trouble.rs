@@ -92,12 +92,17 @@ impl Control {
     /// Ready once a release is live. A server that is away does not change that; one that answers
     /// and holds no release does: it would serve nothing. The reason names whatever is in the way.
     pub(super) fn say_ready(&self, obstacle: Option<&Obstacle>) {
-        let stands = match (self.live.first(), self.server.reachable) {
-            (Some(first), _) => format!(
-                "release {} is live in {}",
-                short(&first.digest),
-                first.database
-            ),
+        let (whole, torn) = (self.live.first(), self.torn.first());
+        let stands = match (whole.or(torn), self.server.reachable) {
+            (Some(first), _) => {
+                let torn = if whole.is_none() {
+                    ", but not whole"
+                } else {
+                    ""
+                };
+                let (digest, database) = (short(&first.digest), &first.database);
+                format!("release {digest} is live in {database}{torn}")
+            }
             (None, Some(true)) => "the server holds no release yet".to_owned(),
             (None, _) => "waiting for a look at the server's ledger".to_owned(),
         };

@@ -47,10 +47,10 @@ impl Dispatcher {
         !self.away && seen.is_some_and(|seen| self.is_live(&seen.digest))
     }
 
-    /// Live and complete: a release whose objects are still being made needs a run to finish them.
+    /// Live and complete: a release that lost a part, or whose objects are still being made, needs a run.
     pub(super) fn is_live(&self, digest: &str) -> bool {
         let mut ledger = self.ledger.iter().flatten();
-        ledger.any(|live| live.digest == digest && !live.finishing)
+        ledger.any(|live| live.digest == digest && live.whole && !live.finishing)
     }
 
     /// Rolled back. What is live is not: a rollback that was killed before its swap has booked it.

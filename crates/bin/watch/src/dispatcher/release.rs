@@ -44,6 +44,8 @@ impl Release {
 pub(crate) struct Live {
     /// Digest of the live release.
     pub(crate) digest: String,
+    /// Nobody dropped a part of it, and no load writes straight into it.
+    pub(crate) whole: bool,
     /// Objects that follow the swap are still being made.
     pub(crate) finishing: bool,
     /// Digests that were rolled back.

@@ -23,6 +23,7 @@ fn release(digest: &str) -> Release {
 fn live(digest: &str) -> Live {
     Live {
         digest: digest.to_owned(),
+        whole: true,
         finishing: false,
         rejected: Vec::new(),
     }

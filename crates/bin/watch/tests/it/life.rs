@@ -220,6 +220,42 @@ fn a_rolled_back_release_is_left_alone_and_everyone_is_told() {
 }
 
 #[test]
+fn a_table_that_somebody_dropped_does_not_forgive_a_rolled_back_release() {
+    let bench = Bench::new();
+    bench.publish(1);
+    let watch = Watch::start(bench.watch());
+    bench.becomes_live(1);
+    bench.publish(2);
+    bench.becomes_live(2);
+    bench.roll_back();
+    let rolled_back = || watch.state()["obstacle"]["reason"] == "rolled_back";
+    eventually("the rollback to be told", PATIENCE, || {
+        rolled_back().then_some(())
+    });
+    let loads = watch.state()["loads"].as_array().unwrap().len();
+    bench.server.sql("DROP TABLE app.t");
+    let readyz = eventually("the loss to be seen", PATIENCE, || {
+        Some(watch.get("/readyz")).filter(|readyz| readyz.status == 503)
+    });
+    // The ledger is read at least once more, and the state with it.
+    let read = || watch.metric("pilotfish_watch_ledger_read_timestamp_seconds");
+    let before = read();
+    eventually("another look at the ledger", PATIENCE, || {
+        (read() > before + 2.0).then_some(())
+    });
+    assert!(rolled_back(), "{:#}", watch.state()["obstacle"]);
+    let state = watch.state();
+    assert_eq!(state["loads"].as_array().unwrap().len(), loads, "{state:#}");
+    assert_eq!(watch.metric("pilotfish_watch_release_rejected"), 1.0);
+    assert!(
+        readyz.body.contains("is live in app, but not whole"),
+        "{}",
+        readyz.body
+    );
+    watch.ends_well();
+}
+
+#[test]
 fn a_resume_counts_for_whoever_asks_right_after_it() {
     let bench = Bench::new();
     bench.publish(1);
@@ -288,5 +324,52 @@ fn tables_that_somebody_drops_come_back() {
         });
         watch.is_ready();
         assert_eq!(rows().trim(), "500", "{gone}");
+    }
+}
+
+#[test]
+fn views_and_routines_that_somebody_drops_come_back() {
+    for kind in [ServerKind::MariaDb1011, ServerKind::MySql97] {
+        let bench = Bench::on(kind);
+        if kind == ServerKind::MySql97 {
+            bench
+                .server
+                .sql("SET GLOBAL log_bin_trust_function_creators = 1");
+        }
+        let objects = "CREATE VIEW v AS SELECT id FROM t;\nDELIMITER ;;\n\
+             CREATE PROCEDURE p() SELECT 'here';;\n\
+             CREATE FUNCTION f() RETURNS INT NO SQL RETURN 1;;\n\
+             CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW SET NEW.id = NEW.id;;\n\
+             DELIMITER ;\n";
+        let dump = format!("{objects}{}", "-- Dump completed on 2026-11-21 10:00:00\n");
+        let tables = Bench::dump(1);
+        let (tables, _) = tables.split_once("-- Dump completed").unwrap();
+        fs::write(bench.volume.join("dump.sql"), format!("{tables}{dump}")).unwrap();
+        let watch = Watch::start(bench.watch());
+        watch.is_ready();
+        for (object, listed) in [
+            ("VIEW", "views WHERE table_schema"),
+            (
+                "PROCEDURE",
+                "routines WHERE routine_type = 'PROCEDURE' AND routine_schema",
+            ),
+            (
+                "FUNCTION",
+                "routines WHERE routine_type = 'FUNCTION' AND routine_schema",
+            ),
+            ("TRIGGER", "triggers WHERE trigger_schema"),
+        ] {
+            let name = match object {
+                "TRIGGER" => "g".to_owned(),
+                object => object[..1].to_lowercase(),
+            };
+            bench.server.sql(&format!("DROP {object} app.{name}"));
+            eventually(&format!("the {object} is back"), PATIENCE, || {
+                let there = format!("SELECT COUNT(*) FROM information_schema.{listed} = 'app'");
+                (bench.server.sql(&there).trim() == "1").then_some(())
+            });
+            watch.is_ready();
+        }
+        watch.ends_well();
     }
 }

@@ -133,10 +133,3 @@ fn several_targets_share_the_rest() {
     let names: Vec<_> = targets.iter().map(ToString::to_string).collect();
     assert_eq!(names, ["one:3306", "two:3307"]);
 }
-
-#[test]
-fn times() {
-    assert_eq!(above_zero("250ms"), Ok(Duration::from_millis(250)));
-    assert_eq!(above_zero("2m"), Ok(Duration::from_secs(120)));
-    assert!(above_zero("0s").is_err() && above_zero("soon").is_err());
-}

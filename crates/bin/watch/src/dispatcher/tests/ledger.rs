@@ -41,9 +41,8 @@ fn what_was_live_before_a_load_was_asked_for_is_no_success() {
 #[test]
 fn a_rolled_back_release_is_left_alone_until_it_is_resumed() {
     let rejected = Live {
-        digest: "a".to_owned(),
-        finishing: false,
         rejected: vec!["b".to_owned()],
+        ..live("a")
     };
     let mut bench = Bench::with("b", std::slice::from_ref(&rejected));
     bench.starts_nothing();
@@ -104,9 +103,9 @@ fn the_content_of_a_rolled_back_release_under_another_digest_comes_after_a_resum
 #[test]
 fn a_rollback_that_was_killed_is_finished() {
     let rejected = |digest: &str, finishing| Live {
-        digest: digest.to_owned(),
         finishing,
         rejected: vec!["b".to_owned()],
+        ..live(digest)
     };
     // Killed before its swap: what is booked as rejected is live.
     let mut bench = Bench::with("b", &[rejected("b", true)]);
@@ -130,6 +129,43 @@ fn a_rollback_that_was_killed_is_finished() {
     // A resume is not kept waiting.
     bench.ledger(&[live("a")]);
     bench.starts("b");
+}
+
+#[test]
+fn what_was_rolled_back_stays_so_when_the_live_release_loses_a_part() {
+    let rejected = |whole| Live {
+        whole,
+        rejected: vec!["b".to_owned()],
+        ..live("a")
+    };
+    let mut bench = Bench::with("b", &[rejected(true)]);
+    bench.starts_nothing();
+    bench.ledger(&[rejected(false)]);
+    bench.starts_nothing();
+    assert!(matches!(
+        bench.dispatcher.obstacle(),
+        Some(Obstacle::RolledBack { .. })
+    ));
+    // Bad data under another digest, which only the loader knows to be the rejected one.
+    let mut bench = Bench::with("twin", &[rejected(true)]);
+    bench.starts("twin");
+    bench.ends(Err(Kind::BadData));
+    bench.ledger(&[rejected(false)]);
+    bench.starts_nothing();
+}
+
+#[test]
+fn a_live_release_that_lost_a_part_is_loaded_again() {
+    let torn = Live {
+        whole: false,
+        ..live("a")
+    };
+    let mut bench = Bench::with("a", &[live("a")]);
+    bench.starts_nothing();
+    assert!(bench.dispatcher.is_level());
+    bench.ledger(&[torn]);
+    bench.starts("a");
+    assert!(!bench.dispatcher.is_level());
 }
 
 #[test]

@@ -1,17 +1,53 @@
 //! What the ledger says of every database, for people and for those who wait.
 
+use std::collections::BTreeSet;
+
 use mysql_async::Conn;
 use pilotfish_sql::mysql::quote;
 
 use super::ledger::{ABSENT, Head, exists, parse};
 use super::names::{LEDGER, Marker, Names, literal, qualified};
+use super::names_taken::Objects;
 use super::rejected;
 use crate::Error;
-use crate::load::Status;
+use crate::load::{ObjectKind, Status};
 use crate::mysql_family::ask::Ask as _;
 
 /// `ER_BAD_DB_ERROR`; an account without rights on it gets another one.
 const NO_SUCH_DATABASE: u16 = 1049;
+
+/// Where objects are listed by the ledger's keys, each list with the right on a database that shows all of it. No events:
+/// one that has run its time drops itself.
+const LISTS: [(&[ObjectKind], &str, &str); 3] = [
+    (
+        &[ObjectKind::View],
+        "SELECT",
+        "SELECT CONCAT('view ', table_name) FROM information_schema.tables WHERE table_type = 'VIEW' AND table_schema",
+    ),
+    (
+        &[
+            ObjectKind::Function,
+            ObjectKind::Procedure,
+            ObjectKind::Package,
+            ObjectKind::PackageBody,
+        ],
+        "EXECUTE",
+        "SELECT CONCAT(LOWER(routine_type), ' ', routine_name) FROM information_schema.routines WHERE routine_schema",
+    ),
+    (
+        &[ObjectKind::Trigger],
+        "TRIGGER",
+        "SELECT CONCAT('trigger ', trigger_name) FROM information_schema.triggers WHERE trigger_schema",
+    ),
+];
+
+impl Status {
+    /// Nobody dropped a part of the release, and no load writes straight into it.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        !self.rewriting && self.missing == 0
+    }
+}
 
 /// Every database of the ledger; empty on a server that never saw a load.
 pub(crate) async fn status(conn: &mut Conn) -> Result<Vec<Status>, Error> {
@@ -36,7 +72,11 @@ pub(crate) async fn status(conn: &mut Conn) -> Result<Vec<Status>, Error> {
         let (tables, todo) = counts.unwrap_or_default();
         let names = Names::of(&head.database);
         let previous = previous_digest(conn, &names).await?;
-        let missing = missing(conn, &head.database, &table).await?;
+        let mut missing = missing(conn, &head.database, &table).await?;
+        // What a swap still makes is not lost.
+        if todo == 0 {
+            missing += lost(conn, &head.database, &table).await?;
+        }
         let rejected = rejected::list(conn, &head.database).await?;
         let (rejected, rejected_contents) = rejected.into_iter().unzip();
         list.push(Status {
@@ -112,4 +152,57 @@ async fn gone(conn: &mut Conn, database: &str, marker: &str) -> Result<u64, Erro
         gone += u64::from(code.is_some_and(|code| ABSENT.contains(&code)));
     }
     Ok(gone)
+}
+
+/// How many views, routines and triggers of the release in this marker are gone, as far as the account would see them.
+async fn lost(conn: &mut Conn, database: &str, marker: &str) -> Result<u64, Error> {
+    if absent(conn, database, marker).await? == 0 {
+        return Ok(0);
+    }
+    // A swap may have come between the two questions: what it makes or takes off for a moment is in its journal then.
+    absent(conn, database, marker).await
+}
+
+async fn absent(conn: &mut Conn, database: &str, marker: &str) -> Result<u64, Error> {
+    let rows: Vec<(String, String)> = conn
+        .query(format!(
+            "SELECT kind, name FROM {marker} WHERE kind IN ('object', 'todo')"
+        ))
+        .await?;
+    if rows.is_empty() || rows.iter().any(|(kind, _)| kind == "todo") {
+        return Ok(0);
+    }
+    let (rights, mut absent) = (rights(conn, database).await?, 0);
+    for (kinds, right, list) in LISTS {
+        let listed =
+            |key: &&String| ObjectKind::of_key(key).is_some_and(|(kind, _)| kinds.contains(&kind));
+        let recorded: Vec<&String> = rows.iter().map(|(_, key)| key).filter(listed).collect();
+        if recorded.is_empty() || !rights.contains(right) {
+            continue;
+        }
+        let list = format!("{list} = {}", literal(database));
+        let there: Vec<String> = conn.query(list).await?;
+        let lower: Option<bool> = conn
+            .query_first("SELECT @@lower_case_table_names <> 0")
+            .await?;
+        let there = Objects::of(there.iter().map(String::as_str), lower == Some(true));
+        absent += recorded.iter().filter(|key| !there.have(key)).count() as u64;
+    }
+    Ok(absent)
+}
+
+/// The rights of this account on the whole database. Those that come by a role are not seen.
+async fn rights(conn: &mut Conn, database: &str) -> Result<BTreeSet<String>, Error> {
+    let account: Option<String> = conn.query_first("SELECT CURRENT_USER()").await?;
+    let account = account.unwrap_or_default();
+    let (user, host) = account.rsplit_once('@').unwrap_or((&account, "%"));
+    let (grantee, database) = (literal(&format!("'{user}'@'{host}'")), literal(database));
+    let rights: Vec<String> = conn
+        .query(format!(
+            "SELECT privilege_type FROM information_schema.schema_privileges WHERE grantee = {grantee} AND \
+             {database} LIKE table_schema UNION SELECT privilege_type FROM information_schema.user_privileges \
+             WHERE grantee = {grantee}"
+        ))
+        .await?;
+    Ok(rights.into_iter().collect())
 }

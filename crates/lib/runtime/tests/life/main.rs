@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails here")]
 
+mod install;
+mod result_file;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -154,77 +157,6 @@ fn a_failure_is_one_error_line_a_result_file_and_a_termination_message() {
 }
 
 #[test]
-fn a_result_that_has_nowhere_to_go_is_said_before_the_work() {
-    let folder = temporary("nowhere");
-    for path in [folder.clone(), folder.join("absent/return.json")] {
-        let output = specimen(&["succeed"])
-            .arg(format!("--result-file={}", path.display()))
-            .output()
-            .unwrap();
-        assert_ne!(output.status.code(), Some(0));
-        let log = stderr(&output);
-        assert_eq!(log.matches("ERROR").count(), 1, "{log}");
-        assert!(log.contains("--result-file"), "{log}");
-        assert!(output.stdout.is_empty(), "it worked");
-    }
-    fs::remove_dir_all(folder).unwrap();
-}
-
-#[test]
-fn a_result_file_that_cannot_be_replaced_is_written_in_place() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let folder = temporary("in-place");
-    let pipe = folder.join("pipe");
-    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
-    assert!(made.success());
-    let reader = std::thread::spawn({
-        let pipe = pipe.clone();
-        move || fs::read_to_string(pipe).unwrap()
-    });
-    let output = specimen(&["succeed"])
-        .arg(format!("--result-file={}", pipe.display()))
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert!(reader.join().unwrap().contains("\"rows\":3"));
-    assert!(!fs::metadata(&pipe).unwrap().is_file());
-    let plain = folder.join("return.json");
-    let output = specimen(&["succeed"])
-        .arg(format!("--result-file={}", plain.display()))
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let mode = fs::metadata(&plain).unwrap().permissions().mode();
-    assert_ne!(mode & 0o044, 0, "others cannot read it: {mode:o}");
-    fs::remove_dir_all(folder).unwrap();
-}
-
-#[test]
-fn it_installs_itself() {
-    let folder = temporary("install");
-    let shared = folder.join("shared/bin");
-    let output = specimen(&["install", shared.to_str().unwrap()])
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let place = String::from_utf8(output.stdout).unwrap();
-    let copy = Command::new(place.trim())
-        .arg("--version")
-        .output()
-        .unwrap();
-    assert!(copy.status.success(), "{}", stderr(&copy));
-    assert_eq!(fs::read_dir(&shared).unwrap().count(), 1, "leftovers");
-    let file = folder.join("file");
-    fs::write(&file, "").unwrap();
-    let output = specimen(&["install", file.to_str().unwrap()])
-        .output()
-        .unwrap();
-    assert_ne!(output.status.code(), Some(0));
-    assert!(stderr(&output).contains("install "), "{}", stderr(&output));
-    fs::remove_dir_all(folder).unwrap();
-}
-
-#[test]
 fn all_mistakes_are_reported_at_once_and_nothing_starts() {
     let folder = temporary("mistakes");
     let result = folder.join("return.json");
@@ -239,7 +171,12 @@ fn all_mistakes_are_reported_at_once_and_nothing_starts() {
     let line = last_log_line(&output);
     let mistakes = line["mistakes"].as_array().unwrap();
     assert_eq!(mistakes.len(), 4, "{mistakes:#?}");
-    for part in ["'--work'", "5sec", "PILOTFISH_STUBBORN", "nowhere"] {
+    for part in [
+        "'--work'",
+        "5s, or 5m for minutes",
+        "PILOTFISH_STUBBORN",
+        "nowhere",
+    ] {
         assert!(
             line["message"].as_str().unwrap().contains(part),
             "{part}: {line:#}"
