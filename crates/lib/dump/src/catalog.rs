@@ -142,6 +142,10 @@ impl Catalog {
             _ => return,
         };
         let key = self.object_key(kind, name);
+        if let Class::CreateTrigger { table, .. } = class {
+            let table = self.key(table);
+            self.digests.fires(table, key.clone());
+        }
         self.digests.object(key, session, &canonical(tokens));
     }
 

@@ -9,6 +9,7 @@ mod command_line;
 mod commands;
 mod crash;
 mod damage;
+mod followers;
 mod grammar;
 mod grants;
 mod hard_cases;
