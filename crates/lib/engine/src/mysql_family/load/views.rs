@@ -115,14 +115,14 @@ fn in_order<'a>(views: &[View<'a>], made: &[&View<'a>]) -> Vec<&'a Entry> {
     let mut waiting: Vec<&View<'_>> = views.iter().filter(is_made).collect();
     let mut ordered = Vec::with_capacity(waiting.len());
     while !waiting.is_empty() {
-        let free = |view: &&View<'_>| {
+        let free = |view: &View<'_>| {
             let others = waiting.iter().filter(|other| other.name != view.name);
             !others
                 .into_iter()
                 .any(|other| view.names.contains(&other.name))
         };
         // Names of columns and words count too: what seems to go round in circles does not.
-        let at = waiting.iter().position(|view| free(&view)).unwrap_or(0);
+        let at = waiting.iter().position(|view| free(view)).unwrap_or(0);
         ordered.push(waiting.remove(at).entry);
     }
     ordered
