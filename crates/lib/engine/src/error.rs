@@ -97,11 +97,15 @@ impl Error {
         /// `ER_BAD_DB_ERROR`, `ER_SP_DOES_NOT_EXIST` and `ER_FUNC_INEXISTENT_NAME_COLLISION` (of a
         /// function named as a native one), which share 42000, the SQLSTATE of syntax errors.
         const MISSING: [u16; 3] = [1049, 1305, 1630];
+        /// It would write, where it may only look.
+        const READ_ONLY_TRANSACTION: &str = "25006";
         match self {
             Self::Sql { code, state, .. } => {
                 let missing = matches!(state.as_str(), "42S02" | "42S22") || MISSING.contains(code);
-                state.starts_with("42") && !missing
+                let writes = state == READ_ONLY_TRANSACTION;
+                writes || state.starts_with("42") && !missing
             }
+            Self::Refused(_) => true,
             _ => false,
         }
     }
