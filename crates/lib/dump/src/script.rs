@@ -9,7 +9,7 @@ use pilotfish_sql::mysql::{Mode, Token};
 
 use crate::beginning::{self, UTF8_MARK};
 use crate::catalog::Catalog;
-use crate::classify::{classify, existing, kept_of_set};
+use crate::classify::{classify, existing, is_missed, kept_of_set};
 use crate::frame::{Between, Ending, LOOKAHEAD, View, delimiter_argument, is_client_command};
 use crate::phrase::running;
 use crate::proof::Proof;
@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) catalog: Catalog,
     pub(crate) ready: VecDeque<Item>,
+    /// See [`crate::Summary::left_out`].
+    pub(crate) left_out: Vec<String>,
 }
 
 /// One file being read.
@@ -287,6 +289,9 @@ impl Script {
                 existing: Existing::default(),
             }));
         }
+        if class == Class::ServerState && shared.left_out.len() < NAMED && is_missed(&tokens) {
+            shared.left_out.push(format!("{} ({at})", excerpt(&text)));
+        }
         let aside = matches!(
             class,
             Class::Session
@@ -403,6 +408,9 @@ impl Script {
         }
     }
 }
+
+/// Statements that are left out, and named, at most.
+const NAMED: usize = 10;
 
 /// Bytes of a statement that an error shows at most.
 const EXCERPT: usize = 80;

@@ -89,6 +89,23 @@ impl Error {
         }
     }
 
+    /// The error, with the reason where the server refused with this number.
+    #[must_use]
+    pub(crate) fn because(self, number: u16, why: &str) -> Self {
+        match self {
+            Self::Sql {
+                code,
+                state,
+                message,
+            } if code == number => Self::Sql {
+                code,
+                state,
+                message: format!("{message}: {why}"),
+            },
+            error => error,
+        }
+    }
+
     /// Whether the server refused the statement as such, so that it will refuse it again: a syntax
     /// error, a wrong number of arguments. What is missing may come: tables, columns, databases and
     /// functions.

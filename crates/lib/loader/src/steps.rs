@@ -295,6 +295,14 @@ impl<'a> Opened<'a> {
             tracing::warn!(note, "left out");
             self.notes.push(note);
         }
+        if !summary.left_out.is_empty() {
+            let note = format!(
+                "a load fills a database and leaves out what a dump says of the server: {}",
+                summary.left_out.join(", ")
+            );
+            tracing::warn!(note, "left out");
+            self.notes.push(note);
+        }
         let plan = plan::decide(self.target.as_mut(), live, summary, self.options).await?;
         let previous = self.target.previous().await.context("read the ledger")?;
         let before_last = previous.map_or(0, |previous| previous.kept.len());

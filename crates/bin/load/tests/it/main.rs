@@ -19,6 +19,7 @@ mod no_false_success;
 mod other_hands;
 mod portable;
 mod readers;
+mod reasons;
 mod refusals;
 mod round_trip;
 mod signals;

@@ -34,6 +34,20 @@ const RESTORING: Duration = Duration::from_secs(5);
 
 /// Makes the staged release live; whether somebody wrote to what it replaced is still to be proven.
 pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result<(), Error> {
+    let Err(error) = swap_in(target, plan).await else {
+        return Ok(());
+    };
+    // The server's words for it are as many as its statements are, and none of them is about the dump.
+    if matches!(error, Error::Sql { .. }) && !target.is_there().await? {
+        let live = &target.access.names.live;
+        return Err(Error::Locked(format!(
+            "somebody dropped the database {live} while it was loaded: {error}"
+        )));
+    }
+    Err(error)
+}
+
+async fn swap_in(target: &mut MysqlTarget, plan: &SwapPlan) -> Result<(), Error> {
     let straight = target.access.options.swap == SwapMode::None;
     if !straight {
         atomic::refuse_halves(target, plan).await?;
