@@ -103,17 +103,42 @@ impl Space {
         let unpacked = self.written.unpacked.load(Ordering::Relaxed);
         let (need, had) = (self.size.max(stored) + unpacked, stored + unpacked);
         let message = format!(
-            "write {what} on {at}: the release needs at least {need} bytes, of which {had} came so far; \
-             {have} are free besides the reserve of {reserve}"
+            "write {what} on {at}: the release needs at least {}, of which {} came so far; {} are free besides \
+             the {} that --reserve keeps",
+            size(need),
+            size(had),
+            size(have),
+            size(reserve)
         );
         Failure::new(Kind::CannotWrite, message)
             .with_hint("grow the volume, or lower --keep, --keep-for or --reserve")
     }
 }
 
+/// Bytes as people read them.
+fn size(bytes: u64) -> String {
+    const MIB: u64 = 1 << 20;
+    if bytes < MIB {
+        return format!("{bytes} bytes");
+    }
+    let tenths = u128::from(bytes) * 10 / u128::from(MIB);
+    format!("{}.{} MiB", tenths / 10, tenths % 10)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_volume_that_is_smaller_than_the_reserve_is_told_which_setting_it_is() {
+        let space = Space::new(Path::new("/"), 1 << 60, Some(3 << 20));
+        let told = space.begin(0, "the object").unwrap_err().to_string();
+        assert!(told.contains("needs at least 3.0 MiB"), "{told}");
+        assert!(
+            told.contains("0 bytes are free besides the 1099511627776.0 MiB that --reserve keeps"),
+            "{told}"
+        );
+    }
 
     #[test]
     fn a_full_disk_tells_the_release_s_bytes_as_far_as_they_are_known() {
@@ -126,16 +151,17 @@ mod tests {
         let space = Space::new(root, u64::MAX, Some(5000));
         let early = space.begin(1000, "s3://b/k").unwrap_err().to_string();
         assert!(
-            early.contains("at least 5000 bytes, of which 1000 came so far; 0 are free"),
+            early
+                .contains("at least 5000 bytes, of which 1000 bytes came so far; 0 bytes are free"),
             "{early}"
         );
         space.spend(500, Bytes::Stored).unwrap();
-        assert!(told(&space).contains("at least 5000 bytes, of which 1500 came"));
+        assert!(told(&space).contains("at least 5000 bytes, of which 1500 bytes came"));
         space.spend(7000, Bytes::Unpacked).unwrap();
-        assert!(told(&space).contains("at least 12000 bytes, of which 8500 came"));
+        assert!(told(&space).contains("at least 12000 bytes, of which 8500 bytes came"));
         // A source that does not say how much it has.
         let space = Space::new(root, u64::MAX, None);
         space.spend(300, Bytes::Stored).unwrap();
-        assert!(told(&space).contains("at least 300 bytes, of which 300 came"));
+        assert!(told(&space).contains("at least 300 bytes, of which 300 bytes came"));
     }
 }

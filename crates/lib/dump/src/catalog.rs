@@ -2,6 +2,7 @@
 
 use pilotfish_sql::mysql::{Name, Token};
 
+use crate::actions::Ties;
 use crate::digest::Digests;
 use crate::phrase::Phrase;
 use crate::table::{Draws, Layout, Numbering, canonical, counter};
@@ -11,6 +12,7 @@ use crate::{Class, Existing, RoutineKind};
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     pub(crate) digests: Digests,
+    pub(crate) ties: Ties,
     /// The dump's own database, once the first name has told: `Some(None)` if the dump names none.
     home: Option<Option<String>>,
     /// What `USE` last said in this file.
@@ -83,7 +85,7 @@ impl Catalog {
             Class::CreateTable { name, references } => {
                 let key = self.key(name);
                 if existing == Existing::Replace {
-                    self.digests.drop_table(&key);
+                    self.drop_table(&key);
                 }
                 let keeps = existing == Existing::Keep && self.digests.has_table(&key);
                 let table = self.define(name, references, tokens, session);
@@ -108,7 +110,7 @@ impl Catalog {
             Class::DropTable { names } => {
                 for name in names {
                     let key = self.key(name);
-                    self.digests.drop_table(&key);
+                    self.drop_table(&key);
                 }
             }
             Class::DropView { names } => self.drop_objects("view", names),
@@ -121,6 +123,11 @@ impl Catalog {
             Class::Other { .. } => self.digests.other(session, &canonical(tokens)),
             _ => self.record_object(class, tokens, session),
         }
+    }
+
+    fn drop_table(&mut self, key: &str) {
+        self.digests.drop_table(key);
+        self.ties.drop(key);
     }
 
     fn note_sequences(&mut self, table: &str) {
@@ -142,6 +149,10 @@ impl Catalog {
             _ => return,
         };
         let key = self.object_key(kind, name);
+        if let Class::CreateTrigger { table, .. } = class {
+            let table = self.key(table);
+            self.digests.fires(table, key.clone());
+        }
         self.digests.object(key, session, &canonical(tokens));
     }
 
@@ -166,7 +177,7 @@ impl Catalog {
         let table = self.key(name);
         let database =
             |reference: &Name| reference.database.clone().or_else(|| name.database.clone());
-        let references = references
+        let references: Vec<String> = references
             .iter()
             .map(|reference| {
                 self.key(&Name {
@@ -175,6 +186,7 @@ impl Catalog {
                 })
             })
             .collect();
+        self.ties.add(&table, &references, tokens);
         self.digests
             .define(&table, session, &canonical(tokens), references);
         if let Some(counter) = counter(tokens) {

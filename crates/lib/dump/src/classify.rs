@@ -106,6 +106,21 @@ pub(crate) fn kept_of_set(text: &[u8], tokens: &[Token<'_>]) -> Option<Vec<u8>> 
         .then(|| [b"SET ".to_vec(), kept.join(&b", "[..])].concat())
 }
 
+/// A statement about the server that others may miss where it is left out: what dumps say of replication and
+/// of their own settings is none of these.
+pub(crate) fn is_missed(tokens: &[Token<'_>]) -> bool {
+    const KINDS: [&str; 5] = ["SERVER", "TABLESPACE", "LOGFILE", "UNDO", "INSTANCE"];
+    let mut phrase = Phrase::new(tokens);
+    if phrase.any_word(&["INSTALL", "UNINSTALL"]).is_some() {
+        return true;
+    }
+    let makes = phrase.any_word(&["CREATE", "ALTER", "DROP"]).is_some();
+    if phrase.word("OR") {
+        phrase.word("REPLACE");
+    }
+    makes && KINDS.iter().any(|kind| phrase.at_word(kind))
+}
+
 /// Session variables that belong to replication: on a reload they would damage it.
 pub(crate) fn is_server_state(name: &str) -> bool {
     name == "sql_log_bin"

@@ -38,6 +38,8 @@ pub(crate) fn seed(parts: &[&[u8]]) -> u64 {
 pub(crate) struct Digests {
     tables: BTreeMap<String, Table>,
     objects: BTreeMap<String, u128>,
+    /// Triggers by table, in the order in which they are made.
+    triggers: Vec<(String, String)>,
     /// Statements that are not understood may touch any table.
     others: u128,
     /// Rows come from more than what they say, too.
@@ -133,8 +135,15 @@ impl Digests {
         *state = chain(chain(*state, session.as_bytes()), text);
     }
 
+    /// Notes that a trigger fires after those that its table has already.
+    pub(crate) fn fires(&mut self, table: String, key: String) {
+        self.triggers.retain(|(_, other)| *other != key);
+        self.triggers.push((table, key));
+    }
+
     pub(crate) fn drop_object(&mut self, key: &str) {
         self.objects.remove(key);
+        self.triggers.retain(|(_, other)| other != key);
     }
 
     /// A statement that is not understood.
@@ -157,7 +166,8 @@ impl Digests {
     }
 
     /// The finished digests of tables and objects.
-    pub(crate) fn finish(self) -> (BTreeMap<String, TableDigest>, BTreeMap<String, String>) {
+    pub(crate) fn finish(mut self) -> (BTreeMap<String, TableDigest>, BTreeMap<String, String>) {
+        self.order_triggers();
         let others = match self.is_opaque() {
             true => chain(self.others, &self.set.to_le_bytes()),
             false => 0,
@@ -200,6 +210,20 @@ impl Digests {
             .into_iter()
             .map(|(key, state)| (key, hex(state)));
         (tables.collect(), objects.collect())
+    }
+}
+
+impl Digests {
+    /// The same triggers in another order do something else: each digest holds what fires before it.
+    fn order_triggers(&mut self) {
+        let mut last: BTreeMap<&String, &String> = BTreeMap::new();
+        for (table, key) in &self.triggers {
+            if let (Some(before), Some(state)) =
+                (last.insert(table, key), self.objects.get_mut(key))
+            {
+                *state = chain(*state, before.as_bytes());
+            }
+        }
     }
 }
 

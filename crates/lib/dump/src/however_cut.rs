@@ -57,6 +57,7 @@ pub(crate) fn read(text: &[u8], lengths: Vec<usize>, options: &Options) -> Outco
         options: options.clone(),
         catalog: Catalog::default(),
         ready: VecDeque::new(),
+        left_out: Vec::new(),
     };
     let mut steps = || {
         script.begin()?;

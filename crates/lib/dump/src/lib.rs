@@ -9,6 +9,7 @@
 //! and `walk` tuples -> `classify` and `session` say what they mean -> `catalog` digests them ->
 //! [`Reader::next`] hands them out.
 
+mod actions;
 mod assignment;
 mod beginning;
 mod catalog;
@@ -35,6 +36,7 @@ mod summary;
 mod table;
 mod transaction;
 mod walk;
+mod whereabouts;
 mod window;
 
 pub use error::Error;

@@ -82,6 +82,7 @@ impl Reader {
             options,
             catalog: Default::default(),
             ready: VecDeque::new(),
+            left_out: Vec::new(),
         };
         Ok(Self {
             name,
@@ -182,6 +183,7 @@ impl Reader {
             tables,
             objects,
             opaque,
+            left_out: self.shared.left_out,
             files: self.identity.into_files(),
         })
     }

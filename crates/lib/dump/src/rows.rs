@@ -15,6 +15,7 @@ use crate::script::{BEYOND, Script, Shared, excerpt};
 use crate::session::refuse_looking_back;
 use crate::single::refuse_several_in_tail;
 use crate::walk::{Asking, Chunk, Meaning, Order, Walk, Walked};
+use crate::whereabouts::refuse_in_value;
 use crate::{Error, InsertHead, Item, Position, Rows, Verb};
 
 /// Longest tuple: what the servers accept as `max_allowed_packet`.
@@ -65,7 +66,9 @@ impl Script {
             Some(known) => Arc::clone(known),
             None => match beginning(&self.view()) {
                 Beginning::Rows(head) if head.length <= shared.options.statement_limit => {
-                    self.know(head, shared)
+                    let known = self.know(head, shared);
+                    self.refuse_actions(&known, shared)?;
+                    known
                 }
                 Beginning::Rows(_) | Beginning::Other => return Ok(false),
                 // A head beyond the limit begins no rows, however much of it is in memory: whoever
@@ -99,6 +102,18 @@ impl Script {
         });
         self.known = Some(known);
         Ok(true)
+    }
+
+    /// Rows that foreign keys would carry on to others, or leave out.
+    fn refuse_actions(&self, known: &Known, shared: &mut Shared) -> Result<(), Error> {
+        let acting = self.session.checks_foreign_keys();
+        let ties = &mut shared.catalog.ties;
+        let judged = ties.refuse_rows(&known.table, known.head.verb, acting);
+        judged.map_err(|what| Error::Refused {
+            at: self.window.position(0),
+            what,
+            head: excerpt(&known.head.text),
+        })
     }
 
     fn know(&self, head: Head, shared: &mut Shared) -> Arc<Known> {
@@ -187,10 +202,10 @@ impl Script {
             }
             Walked::Tail => self.tail(shared),
             Walked::Malformed(at) => Err(self.malformed(at, "this cannot stand in a VALUES list")),
-            Walked::LooksBack => Err(self.refused(
-                0,
-                "LAST_INSERT_ID(), ROW_COUNT() or their like, which speak of the statement before on one connection: write the value into the dump",
-            )),
+            Walked::Refused => {
+                let why = inserting.walk.refused.take().unwrap_or_default();
+                Err(self.refused(0, &why))
+            }
         }
     }
 
@@ -271,8 +286,16 @@ impl Script {
         if is_on_duplicate(&tail, &inserting) {
             self.pass_gathered(shared);
             let tokens = running(&tail, inserting.known.meaning.mode);
-            let judged =
-                refuse_several_in_tail(&tokens).and_then(|()| refuse_looking_back(&tokens));
+            let judged = refuse_several_in_tail(&tokens)
+                .and_then(|()| refuse_looking_back(&tokens))
+                .and_then(|()| refuse_in_value(&tokens))
+                .and_then(|()| match self.session.checks_foreign_keys() {
+                    true => shared
+                        .catalog
+                        .ties
+                        .refuse_tail(&inserting.known.table, &tokens),
+                    false => Ok(()),
+                });
             if let Err(what) = judged {
                 return Err(Error::Refused {
                     at: inserting.at,

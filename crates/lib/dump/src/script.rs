@@ -5,11 +5,11 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use pilotfish_sql::mysql::Mode;
+use pilotfish_sql::mysql::{Mode, Token};
 
 use crate::beginning::{self, UTF8_MARK};
 use crate::catalog::Catalog;
-use crate::classify::{classify, existing, kept_of_set};
+use crate::classify::{classify, existing, is_missed, kept_of_set};
 use crate::frame::{Between, Ending, LOOKAHEAD, View, delimiter_argument, is_client_command};
 use crate::phrase::running;
 use crate::proof::Proof;
@@ -18,7 +18,7 @@ use crate::session::{Session, refuse_looking_back};
 use crate::single::refuse_several;
 use crate::transaction::Transaction;
 use crate::window::Window;
-use crate::{Class, Error, Existing, Item, Options, Position, Statement, compress};
+use crate::{Class, Error, Existing, Item, Options, Position, Statement, compress, whereabouts};
 
 /// What is not decided with this much in memory beyond the limit of a statement is longer than that.
 pub(crate) const BEYOND: usize = 4 * LOOKAHEAD;
@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) catalog: Catalog,
     pub(crate) ready: VecDeque<Item>,
+    /// See [`crate::Summary::left_out`].
+    pub(crate) left_out: Vec<String>,
 }
 
 /// One file being read.
@@ -266,14 +268,8 @@ impl Script {
         let class = classify(&text, self.mode());
         let mode = self.mode();
         let tokens = running(&text, mode);
-        let looks_back = match class {
-            Class::Session | Class::Other { .. } | Class::SetSequence(_) => {
-                refuse_looking_back(&tokens)
-            }
-            _ => Ok(()),
-        };
-        let followed = refuse_several(&class, &tokens, self.session.is_oracle())
-            .and(looks_back)
+        let followed = self
+            .judge(&class, &tokens, &mut shared.catalog)
             .and_then(|()| self.transaction.apply(&class, &tokens, &at))
             .and_then(|()| self.session.apply(&tokens));
         if let Err(what) = followed {
@@ -292,6 +288,9 @@ impl Script {
                 position: at.clone(),
                 existing: Existing::default(),
             }));
+        }
+        if class == Class::ServerState && shared.left_out.len() < NAMED && is_missed(&tokens) {
+            shared.left_out.push(format!("{} ({at})", excerpt(&text)));
         }
         let aside = matches!(
             class,
@@ -322,6 +321,27 @@ impl Script {
             existing,
         }));
         Ok(())
+    }
+
+    /// Refuses what a load would not do as the client does.
+    fn judge(
+        &self,
+        class: &Class,
+        tokens: &[Token<'_>],
+        catalog: &mut Catalog,
+    ) -> Result<(), String> {
+        refuse_several(class, tokens, self.session.is_oracle())?;
+        if let Class::Session | Class::Other { .. } | Class::SetSequence(_) = class {
+            refuse_looking_back(tokens)?;
+        }
+        whereabouts::refuse(class, tokens)?;
+        match class {
+            Class::Other { changes } => {
+                let acting = self.session.checks_foreign_keys();
+                catalog.ties.refuse_other(tokens, changes, acting)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn end(&mut self, shared: &mut Shared) -> Result<Step, Error> {
@@ -388,6 +408,9 @@ impl Script {
         }
     }
 }
+
+/// Statements that are left out, and named, at most.
+const NAMED: usize = 10;
 
 /// Bytes of a statement that an error shows at most.
 const EXCERPT: usize = 80;

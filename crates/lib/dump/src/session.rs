@@ -37,10 +37,9 @@ const OF_THE_MOMENT: [(&str, &[&str]); 8] = [
 ];
 
 /// Settings that change neither what a row says nor what a definition does.
-const IDLE: [&str; 14] = [
+const IDLE: [&str; 13] = [
     "autocommit",
     "character_set_results",
-    "foreign_key_checks",
     "innodb_lock_wait_timeout",
     "lock_wait_timeout",
     "max_statement_time",
@@ -90,6 +89,7 @@ pub(crate) struct Session {
     time_zone: Value,
     client: Value,
     connection: Value,
+    foreign_key_checks: Value,
     database_collation: String,
     /// Others that may shape rows or definitions, where they are not what the server has.
     others: BTreeMap<String, String>,
@@ -119,6 +119,7 @@ impl Session {
             time_zone: default,
             client: Value::new(charset),
             connection: Value::new(charset),
+            foreign_key_checks: Value::new(unset("foreign_key_checks")),
             database_collation: DEFAULT.to_owned(),
             others: BTreeMap::new(),
             user: BTreeMap::new(),
@@ -140,6 +141,12 @@ impl Session {
     /// Whether `0` in an AUTO_INCREMENT column asks for the next number.
     pub(crate) const fn zero_is_next(&self) -> bool {
         !self.sql_mode.flags.no_auto_value_on_zero
+    }
+
+    /// Whether the server would let foreign keys act, as it does unless the dump says otherwise.
+    pub(crate) fn checks_foreign_keys(&self) -> bool {
+        let value = self.foreign_key_checks.text.to_ascii_lowercase();
+        !["0", "off", "false"].contains(&value.as_str())
     }
 
     /// Whether stored programs are written in Oracle's way (MariaDB).
@@ -223,6 +230,7 @@ impl Session {
         match name {
             "sql_mode" => self.sql_mode = self.evaluate_mode(tokens, value)?,
             "time_zone" => self.time_zone = value,
+            "foreign_key_checks" => self.foreign_key_checks = value,
             "character_set_client" => {
                 refuse_unsafe(&value.text)?;
                 self.client = value;
@@ -287,6 +295,7 @@ impl Session {
         match name {
             "sql_mode" => self.sql_mode.clone(),
             "time_zone" => self.time_zone.clone(),
+            "foreign_key_checks" => self.foreign_key_checks.clone(),
             "character_set_client" => self.client.clone(),
             "character_set_connection" | "collation_connection" => self.connection.clone(),
             _ => Value::new(
@@ -514,6 +523,31 @@ mod tests {
                 .mode()
                 .ansi_quotes
         );
+    }
+
+    #[test]
+    fn foreign_keys_act_unless_the_dump_says_otherwise() {
+        let save =
+            "/*!40014 SET @OLD_FOREIGN_KEY_CHECKS=@@FOREIGN_KEY_CHECKS, FOREIGN_KEY_CHECKS=0 */";
+        let restore = "/*!40014 SET FOREIGN_KEY_CHECKS=@OLD_FOREIGN_KEY_CHECKS */";
+        for (statements, act) in [
+            (&[][..], true),
+            (&[save], false),
+            (&[save, restore], true),
+            (&["SET SESSION foreign_key_checks = OFF"], false),
+            (&["SET foreign_key_checks=0", save, restore], false),
+            (
+                &["SET foreign_key_checks=0", "SET @@foreign_key_checks=1"],
+                true,
+            ),
+        ] {
+            assert_eq!(
+                session(statements).checks_foreign_keys(),
+                act,
+                "{statements:?}"
+            );
+        }
+        assert_eq!(session(&[save]).key(), session(&[]).key());
     }
 
     #[test]

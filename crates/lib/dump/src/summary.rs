@@ -17,6 +17,9 @@ pub struct Summary {
     /// Statements that are not understood change tables, or rows come from variables, questions, sequences
     /// or the clock: no table can be judged or loaded alone.
     pub opaque: bool,
+    /// Statements about the server that a load leaves out and somebody may miss (`CREATE SERVER`, `INSTALL`), each
+    /// with its place; the first ones.
+    pub left_out: Vec<String>,
     /// Every file that was read: its name in the directory, empty without one, and the hex SHA-256 of its
     /// stored bytes.
     pub files: Vec<(String, String)>,

@@ -10,6 +10,7 @@ use crate::frame::{LOOKAHEAD, View, is_blank};
 use crate::phrase::running;
 use crate::session::refuse_looking_back;
 use crate::table::{Draws, Numbering};
+use crate::whereabouts::refuse_in_value;
 use crate::{RowOrder, Verb};
 
 /// What the tuples of an INSERT depend on.
@@ -115,8 +116,8 @@ pub(crate) enum Walked {
     Tail,
     /// This byte cannot stand here.
     Malformed(usize),
-    /// The tuple here asks for what the statement before left.
-    LooksBack,
+    /// The tuple here asks for what only its own session knows: see [`Walk::refused`].
+    Refused,
 }
 
 /// A walk over one INSERT's tuples, through as many views as it takes.
@@ -128,7 +129,8 @@ pub(crate) struct Walk {
     /// Number of the next row in its table, from 0.
     number: u64,
     after_tuple: bool,
-    looks_back: bool,
+    /// Why a tuple cannot be loaded.
+    pub(crate) refused: Option<String>,
 }
 
 impl Walk {
@@ -144,7 +146,7 @@ impl Walk {
             chunk_bytes,
             number,
             after_tuple: false,
-            looks_back: false,
+            refused: None,
         }
     }
 
@@ -168,7 +170,9 @@ impl Walk {
                 return (open, first, Walked::Full);
             }
             match self.tuple(view.data, open) {
-                Scan::Complete(_) if self.looks_back => return (open, first, Walked::LooksBack),
+                Scan::Complete(_) if self.refused.is_some() => {
+                    return (open, first, Walked::Refused);
+                }
                 Scan::Complete(end) => {
                     if self.chunk.count == 1 {
                         first = Some(open);
@@ -196,7 +200,7 @@ impl Walk {
             Numbering::None | Numbering::Omitted | Numbering::Unknown => usize::MAX,
         };
         let mut place = 0;
-        let (mut expressions, mut looks_back, mut computed) = (false, false, false);
+        let (mut expressions, mut refused, mut computed) = (false, None, false);
         let mut next_number = numbering == Numbering::Omitted;
         let mut unknown = numbering == Numbering::Unknown;
         let mut drawn = draws == Draws::Always;
@@ -204,7 +208,9 @@ impl Walk {
             expressions |= match literal {
                 Literal::Expression(text) => {
                     let tokens = running(text, mode);
-                    looks_back |= refuse_looking_back(&tokens).is_err();
+                    let judged =
+                        refuse_looking_back(&tokens).and_then(|()| refuse_in_value(&tokens));
+                    refused = refused.take().or(judged.err());
                     computed |= is_computed(&tokens);
                     true
                 }
@@ -221,7 +227,7 @@ impl Walk {
         let Scan::Complete(end) = scan else {
             return scan;
         };
-        self.looks_back |= looks_back;
+        self.refused = refused;
         self.chunk.computed |= computed || drawn;
         self.chunk.asking = self.chunk.asking.merged(Asking {
             rows: 1,

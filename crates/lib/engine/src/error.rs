@@ -89,6 +89,23 @@ impl Error {
         }
     }
 
+    /// The error, with the reason where the server refused with this number.
+    #[must_use]
+    pub(crate) fn because(self, number: u16, why: &str) -> Self {
+        match self {
+            Self::Sql {
+                code,
+                state,
+                message,
+            } if code == number => Self::Sql {
+                code,
+                state,
+                message: format!("{message}: {why}"),
+            },
+            error => error,
+        }
+    }
+
     /// Whether the server refused the statement as such, so that it will refuse it again: a syntax
     /// error, a wrong number of arguments. What is missing may come: tables, columns, databases and
     /// functions.
@@ -97,11 +114,15 @@ impl Error {
         /// `ER_BAD_DB_ERROR`, `ER_SP_DOES_NOT_EXIST` and `ER_FUNC_INEXISTENT_NAME_COLLISION` (of a
         /// function named as a native one), which share 42000, the SQLSTATE of syntax errors.
         const MISSING: [u16; 3] = [1049, 1305, 1630];
+        /// It would write, where it may only look.
+        const READ_ONLY_TRANSACTION: &str = "25006";
         match self {
             Self::Sql { code, state, .. } => {
                 let missing = matches!(state.as_str(), "42S02" | "42S22") || MISSING.contains(code);
-                state.starts_with("42") && !missing
+                let writes = state == READ_ONLY_TRANSACTION;
+                writes || state.starts_with("42") && !missing
             }
+            Self::Refused(_) => true,
             _ => false,
         }
     }

@@ -294,6 +294,14 @@ impl<'a> Opened<'a> {
             tracing::warn!(note, "left out");
             self.notes.push(note);
         }
+        if !summary.left_out.is_empty() {
+            let note = format!(
+                "a load fills a database and leaves out what a dump says of the server: {}",
+                summary.left_out.join(", ")
+            );
+            tracing::warn!(note, "left out");
+            self.notes.push(note);
+        }
         let target = self.target.as_mut();
         let coming = plan::objects(summary).cloned().collect();
         checks::parse(target, &coming, self.options).await?;

@@ -242,9 +242,9 @@ fn a_full_disk_is_said_with_what_is_needed() {
             .run()
     };
     // Known before the first byte.
-    let large = run(&dump(9_000_000, 6), &[]).fails_with(73, "needs at least 9000");
+    let large = run(&dump(9_000_000, 6), &[]).fails_with(73, "needs at least 8.5 MiB");
     assert!(
-        large.stderr.contains("of which 0 came so far; 7"),
+        large.stderr.contains("of which 0 bytes came so far; "),
         "{large}"
     );
     assert_untouched(&world);

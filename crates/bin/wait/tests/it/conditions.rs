@@ -1,6 +1,6 @@
 //! Conditions beyond an answer.
 
-use pilotfish_harness::{Server, World};
+use pilotfish_harness::{Server, ServerKind, World};
 
 use super::{server, wait};
 
@@ -78,6 +78,44 @@ fn queries_must_be_true() {
         lacks(&server, &["--query", sql], &why);
     }
     lacks(&server, &["--query=SELECT 1+"], "run SELECT 1+: ");
+}
+
+#[test]
+fn a_query_changes_nothing() {
+    let world = World::new();
+    for kind in [ServerKind::MariaDb1011, ServerKind::MySql97] {
+        let args = match kind.is_mariadb() {
+            true => &[][..],
+            false => &["--log-bin-trust-function-creators=1"],
+        };
+        let server = Server::start(kind, &world, args);
+        server.sql(
+            "CREATE DATABASE app; USE app; CREATE TABLE zz (id INT); INSERT INTO zz VALUES (1), (2);
+             CREATE FUNCTION emptied() RETURNS INT MODIFIES SQL DATA BEGIN DELETE FROM zz; RETURN 1; END",
+        );
+        for sql in [
+            "delete from app.zz",
+            "DROP TABLE app.zz",
+            "TRUNCATE TABLE app.zz",
+            "COMMIT; DELETE FROM app.zz",
+            "SELECT 1; DELETE FROM app.zz",
+            "/*!50000 DELETE FROM app.zz */",
+            "WITH x AS (SELECT 1) DELETE FROM app.zz",
+            "SELECT app.emptied()",
+        ] {
+            let done = wait()
+                .args(["--fail-fast", "--timeout=5s", "--url", &server.url()])
+                .args(["--query", sql])
+                .run();
+            let done = done.fails_with(78, "correct the SQL of --query");
+            assert_eq!(
+                server.sql("SELECT COUNT(*) FROM app.zz").trim(),
+                "2",
+                "{sql}: {done}"
+            );
+        }
+        ready(&server, &["--query=SELECT COUNT(*) = 2 FROM app.zz"]);
+    }
 }
 
 #[test]

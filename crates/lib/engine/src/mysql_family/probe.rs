@@ -6,9 +6,9 @@ use mysql_async::{Conn, Row};
 use super::ask::Ask as _;
 use super::connect::{SessionSetup, connect};
 use super::truth::is_true;
-use super::{Family, engine_of};
+use super::{Family, engine_of, question};
 use crate::load::Status;
-use crate::{Error, LiveRelease, Probe, ReplicaState, Server};
+use crate::{EngineName, Error, LiveRelease, Probe, ReplicaState, Server};
 use pilotfish_sql::mysql::quote;
 
 /// Uptime comes from here and not from a table: `performance_schema` may be off.
@@ -99,7 +99,8 @@ impl Probe for Family {
 
     async fn query_is_true(&self, sql: &str) -> Result<bool, Error> {
         let mut conn = self.session(self.settings.database().await?).await?;
-        let first: Option<Row> = conn.query_first(sql).await?;
+        let first =
+            question::ask(&mut conn, sql, self.variant.engine == EngineName::MariaDb).await?;
         conn.disconnect().await?;
         Ok(first
             .as_ref()

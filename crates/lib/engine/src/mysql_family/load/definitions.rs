@@ -159,13 +159,32 @@ impl Definitions {
                 })
                 .map(|definition| format!("ADD {definition}"))
                 .collect();
-            self.alter(&name, &adds.join(", ")).await?;
+            let added = self.alter(&name, &adds.join(", ")).await;
+            added.map_err(|error| named(&name, &foreign, error))?;
         }
         Ok(())
     }
 
     async fn alter(&mut self, name: &str, clauses: &str) -> Result<(), Error> {
         alter(&mut self.conn, &self.lock, &self.schema, name, clauses).await
+    }
+}
+
+/// The server's refusal of foreign keys, with their table: it names a constraint at best.
+fn named(table: &str, foreign: &[(String, String)], error: Error) -> Error {
+    let text: Vec<&str> = foreign.iter().map(|(_, text)| text.as_str()).collect();
+    let at = format!("table {table}, {}", text.join(", "));
+    match error {
+        Error::Sql {
+            code,
+            state,
+            message,
+        } => Error::Sql {
+            code,
+            state,
+            message: format!("{at}: {message}"),
+        },
+        error => error,
     }
 }
 

@@ -42,6 +42,7 @@ mod target;
 mod ties;
 mod triggers;
 mod unproven;
+mod views;
 mod way_back;
 mod worker;
 

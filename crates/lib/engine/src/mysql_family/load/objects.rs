@@ -49,8 +49,10 @@ pub(super) fn entry(
     if definer == Definer::Current {
         sql = mysql::set_definer(&sql, mode, None).into_owned();
     }
-    // MySQL knows OR REPLACE for views only; there the name is missing for a moment.
-    let before = if object.kind == ObjectKind::View || flavour.mariadb {
+    // MySQL knows OR REPLACE for views only, and MariaDB's replaces no trigger of another table (1360); there
+    // the name is missing for a moment.
+    let replaces = flavour.mariadb && object.kind != ObjectKind::Trigger;
+    let before = if object.kind == ObjectKind::View || replaces {
         sql = or_replace(&sql, mode);
         None
     } else {

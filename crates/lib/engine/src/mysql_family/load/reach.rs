@@ -38,6 +38,27 @@ pub(super) fn refuse_unfollowed(sql: &[u8], mode: Mode) -> Result<(), Error> {
     Ok(())
 }
 
+/// Refuses to change what is not there yet: views, routines and events of a dump are made after its rows.
+///
+/// # Errors
+/// `Refused` names it.
+pub(super) fn refuse_later(sql: &[u8], mode: Mode) -> Result<(), Error> {
+    const HEAD: usize = 24;
+    const KINDS: [&str; 6] = ["TABLE", "EVENT", "VIEW", "PROCEDURE", "FUNCTION", "PACKAGE"];
+    if objects::first_word(sql, mode) != "ALTER" {
+        return Ok(());
+    }
+    let mut head = mysql::tokens(sql, mode).take(HEAD);
+    let kind = head.find_map(|token| KINDS.into_iter().find(|kind| token.is(kind)));
+    let later = kind.filter(|kind| *kind != "TABLE");
+    later.map_or(Ok(()), |kind| {
+        Err(Error::Refused(format!(
+            "ALTER {kind}: a load makes views, routines and events as their CREATE says, after all rows; write there what \
+             it shall be"
+        )))
+    })
+}
+
 /// Those of `tables` that a statement may change: it must name them, since the stage has no triggers,
 /// routines or foreign keys that would carry it on.
 pub(super) fn reached(

@@ -52,19 +52,24 @@ impl MysqlTarget {
         Ok(())
     }
 
+    /// Whether the live database is.
+    pub(super) async fn is_there(&mut self) -> Result<bool, Error> {
+        let there: Option<u8> = self
+            .conn
+            .query_first(format!(
+                "SELECT 1 FROM information_schema.schemata WHERE schema_name = {}",
+                literal(&self.access.names.live)
+            ))
+            .await?;
+        Ok(there.is_some())
+    }
+
     /// Makes the live database where it is not there; where it is, asks for the rights of the swap before
     /// hours of loading. CREATE DATABASE would ask too, but on MySQL it waits for open transactions, and
     /// new readers wait behind it (measured).
     pub(super) async fn create_live(&mut self) -> Result<(), Error> {
         let live = self.access.names.live.clone();
-        let there: Option<u8> = self
-            .conn
-            .query_first(format!(
-                "SELECT 1 FROM information_schema.schemata WHERE schema_name = {}",
-                literal(&live)
-            ))
-            .await?;
-        if there.is_none() {
+        if !self.is_there().await? {
             return self.create_schema(&live).await;
         }
         let (from, to) = (

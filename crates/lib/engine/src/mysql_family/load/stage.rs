@@ -37,6 +37,12 @@ pub(super) struct MysqlStage {
 /// What a session in the stage starts with: the server's own modes, as the stock client does.
 const SETUP: &str = "SET SESSION lock_wait_timeout=60, SESSION foreign_key_checks=0, SESSION unique_checks=1, SESSION sql_mode=@@global.sql_mode";
 
+/// `ER_TABLE_EXISTS_ERROR`.
+const TABLE_EXISTS: u16 = 1050;
+
+/// `ER_CANT_DROP_FIELD_OR_KEY`.
+const NOT_THERE: u16 = 1091;
+
 impl MysqlStage {
     /// Opens the dump's session in an existing, empty schema.
     pub(super) async fn open(access: Access, lock: Lock) -> Result<Self, Error> {
@@ -126,6 +132,7 @@ impl Stage for MysqlStage {
             )));
         }
         reach::refuse_unfollowed(sql, mode)?;
+        reach::refuse_later(sql, mode)?;
         let staged = self.staged(sql).await?;
         self.refuse_foreign(&staged).await?;
         let known = self.tables.all().into_iter().map(|(name, _)| name);
@@ -160,7 +167,15 @@ impl Stage for MysqlStage {
         }
         let sql = self.staged(sql).await?;
         self.lock.held(&mut self.conn).await?;
-        self.conn.query_drop(sql).await?;
+        let made = self.conn.query_drop(sql).await.map_err(Error::from);
+        made.map_err(|error| match self.access.options.swap {
+            SwapMode::None => error.because(
+                TABLE_EXISTS,
+                "without a swap the dump itself has to drop what is there: dump with DROP TABLE, or load with \
+                 --swap rename",
+            ),
+            SwapMode::Rename => error,
+        })?;
         // CREATE TABLE IF NOT EXISTS on a table that is there: its keys may wait already.
         if there && !replaces && self.tables.get(name).is_some() {
             return Ok(());
@@ -180,7 +195,14 @@ impl Stage for MysqlStage {
             .map(|table| table.take_foreign_keys())
             .unwrap_or_default();
         let staged = self.staged(sql).await?;
-        self.run(&staged).await?;
+        let altered = self.run(&staged).await;
+        altered.map_err(|error| match foreign.is_empty() {
+            true => error,
+            false => error.because(
+                NOT_THERE,
+                "a load makes foreign keys once all rows are in: leave out of CREATE TABLE what the dump drops again",
+            ),
+        })?;
         self.definitions.learn(name, false).await?;
         if let Some(table) = self.tables.get(name) {
             table.give_foreign_keys(foreign);

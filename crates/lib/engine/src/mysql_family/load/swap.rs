@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::follow_up::{entries, follow, kept_objects};
+use super::follow_up::{Tables, entries, follow, kept_objects};
 use super::ledger::{self, Content, Entry};
 use super::likeness::{self, Rehearsed};
 use super::names::{Marker, Names, qualified};
@@ -17,7 +17,7 @@ use super::patience::{Limit, patiently};
 use super::spared::{self, Spared};
 use super::target::MysqlTarget;
 use super::unproven::{self, Note};
-use super::{atomic, journal, rehearsal, rights, sequences, triggers};
+use super::{atomic, journal, rehearsal, rights, sequences, triggers, views};
 use crate::Error;
 use crate::load::{Release, SwapMode, SwapPlan};
 use crate::mysql_family::ask::Ask as _;
@@ -36,6 +36,20 @@ const RESTORING: Duration = Duration::from_secs(5);
 
 /// Makes the staged release live; whether somebody wrote to what it replaced is still to be proven.
 pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result<(), Error> {
+    let Err(error) = swap_in(target, plan).await else {
+        return Ok(());
+    };
+    // The server's words for it are as many as its statements are, and none of them is about the dump.
+    if matches!(error, Error::Sql { .. }) && !target.is_there().await? {
+        let live = &target.access.names.live;
+        return Err(Error::Locked(format!(
+            "somebody dropped the database {live} while it was loaded: {error}"
+        )));
+    }
+    Err(error)
+}
+
+async fn swap_in(target: &mut MysqlTarget, plan: &SwapPlan) -> Result<(), Error> {
     let straight = target.access.options.swap == SwapMode::None;
     let mut rehearsed = Rehearsed::new();
     if !straight {
@@ -50,7 +64,8 @@ pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result
     } else {
         objects_of(target).await?
     };
-    let mut next = next_release(target, &before, plan, &there);
+    let reshaped = reshaped(target, plan).await?;
+    let mut next = next_release(target, &before, plan, &reshaped, &there);
     if straight {
         next.todo.extend(drops(target, plan));
         return change_markers(target, &before, &next, plan.patience).await;
@@ -71,18 +86,40 @@ pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result
     change_tables(target, &before, &next, plan, &aside).await
 }
 
+/// The tables whose columns are not what views over them were made for.
+async fn reshaped(target: &mut MysqlTarget, plan: &SwapPlan) -> Result<BTreeSet<String>, Error> {
+    let moved = moved(plan);
+    if plan.keep_objects {
+        // A part of a dump leaves views as they are.
+        return Ok(BTreeSet::new());
+    }
+    if target.access.options.swap == SwapMode::None {
+        // Nobody knows any more what they were.
+        return Ok(moved);
+    }
+    let objects = entries(target, &plan.objects);
+    let names = target.access.names.clone();
+    views::reshaped(target, &objects, &moved, (&names.live, &names.staging)).await
+}
+
 /// The release to come, with what must follow its RENAME.
 fn next_release(
     target: &MysqlTarget,
     before: &Content,
     plan: &SwapPlan,
+    reshaped: &BTreeSet<String>,
     there: &Objects,
 ) -> Content {
     let mut objects = entries(target, &plan.objects);
     if plan.keep_objects {
         objects.extend(kept_objects(before, &objects, &plan.swap));
     }
-    let mut todo = follow(before, &objects, &moved(plan), there);
+    let tables = Tables {
+        swapped: &moved(plan),
+        reshaped,
+        flavour: target.access.flavour,
+    };
+    let mut todo = follow(before, &objects, tables, there);
     for counter in counters(target, plan) {
         todo.retain(|open| open.key != counter.key);
         todo.push(counter);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::follow_up::follow;
+use super::follow_up::{Tables, follow};
 use super::ledger::{self, Content, Entry};
 use super::names::Marker;
 use super::names_taken::{Objects, drop_aside, objects_of, step_aside, views_in_the_way};
@@ -11,7 +11,7 @@ use super::spared::{self, Spared};
 use super::swap::moves;
 use super::target::MysqlTarget;
 use super::unproven::{Note, TurnBack};
-use super::{rejected, rights, swap, unproven};
+use super::{rejected, rights, swap, unproven, views};
 use crate::Error;
 use crate::load::{Release, TableRecord, Target as _};
 
@@ -43,8 +43,14 @@ pub(super) async fn back(target: &mut MysqlTarget) -> Result<(Release, Release),
     target.drop_schema(&names.staging).await?;
     target.create_schema(&names.staging).await?;
     let there = objects_of(target).await?;
-    let todo = what_follows(&now, &then, &leaving, &kept, &aside, &there);
     let moving = leaving.union(&kept).cloned().collect();
+    let schemas = (names.live.as_str(), names.previous.as_str());
+    let tables = Tables {
+        swapped: &moving,
+        reshaped: &views::reshaped(target, &then.objects, &moving, schemas).await?,
+        flavour: target.access.flavour,
+    };
+    let todo = what_follows(&now, &then, tables, &kept, &aside, &there);
     rights::ask(target, &todo, &moving).await?;
     ledger::write_todo(&mut target.conn, &names, Marker::Previous, &todo).await?;
     ledger::drop(&mut target.conn, &names, Marker::Next).await?;
@@ -103,13 +109,12 @@ fn note(
 fn what_follows(
     now: &Content,
     then: &Content,
-    leaving: &BTreeSet<String>,
+    tables: Tables<'_>,
     kept: &BTreeSet<String>,
     aside: &[(String, String)],
     there: &Objects,
 ) -> Vec<Entry> {
-    let moved = leaving.union(kept).cloned().collect();
-    let mut todo = follow(now, &then.objects, &moved, there);
+    let mut todo = follow(now, &then.objects, tables, there);
     // Triggers of others on tables that come back: they exist nowhere else.
     let known: BTreeSet<String> = todo.iter().map(|entry| entry.key.clone()).collect();
     let open = then.todo.iter().filter(|open| {

@@ -93,7 +93,9 @@ impl MysqlWorker {
             code: 1146,
             state: "42S02".to_owned(),
             message: format!(
-                "the dump has rows for {name} but does not create it, or not in the same character set"
+                "the dump has rows for {name} but does not create it, or not in the same character set; a load follows \
+                 CREATE TABLE with columns, not CREATE TABLE .. LIKE, .. AS SELECT, a RENAME, a TEMPORARY table or \
+                 rows into a view: dump the table itself"
             ),
         })
     }
