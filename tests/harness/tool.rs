@@ -43,14 +43,19 @@ impl Tool {
         }
     }
 
-    /// A command for the tool that was built together with the running program: for the demo and
-    /// the benchmarks, which are not tests of one tool.
+    /// A command for the tool that was built together with the running program: for the demo, the
+    /// benchmarks and the examples, which are not tests of one tool.
     ///
     /// # Panics
     /// When the tool was not built.
     pub fn beside(name: &str) -> Self {
         let here = std::env::current_exe().expect("the path of the running program");
-        let path = here.with_file_name(format!("pilotfish-{name}"));
+        // Cargo keeps tests in a folder below the one of the tools.
+        let mut folder = here.parent().expect("a program has a folder");
+        if folder.ends_with("deps") {
+            folder = folder.parent().expect("and that one, too");
+        }
+        let path = folder.join(format!("pilotfish-{name}"));
         assert!(
             path.exists(),
             "{} is missing: build the workspace",

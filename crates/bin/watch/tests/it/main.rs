@@ -11,6 +11,7 @@ mod api;
 mod browser;
 mod command_line;
 mod life;
+mod prefect;
 mod signals;
 mod volumes;
 
@@ -39,6 +40,14 @@ fn watch(url: &str, path: &Path) -> Tool {
     tool!("watch")
         .args(["--url", url, "--settle", "300ms", "--into", "app"])
         .arg(path)
+}
+
+/// The release readers see; `None` when there is none, or when releases are mixed.
+fn live(server: &Server) -> Option<String> {
+    let query = "SELECT GROUP_CONCAT(DISTINCT release_no), COUNT(*) FROM app.t";
+    let answer = server.try_sql(query).ok()?;
+    let (release, rows) = answer.trim().split_once('\t')?;
+    (rows == "500").then(|| release.to_owned())
 }
 
 /// The server of the commands beside a load.
@@ -145,10 +154,7 @@ impl Bench {
 
     /// The release readers see; `None` when there is none, or when releases are mixed.
     fn live(&self) -> Option<String> {
-        let query = "SELECT GROUP_CONCAT(DISTINCT release_no), COUNT(*) FROM app.t";
-        let answer = self.server.try_sql(query).ok()?;
-        let (release, rows) = answer.trim().split_once('\t')?;
-        (rows == "500").then(|| release.to_owned())
+        live(&self.server)
     }
 
     #[track_caller]
@@ -162,12 +168,21 @@ impl Bench {
 impl Watch {
     fn start(tool: Tool) -> Self {
         let port = Port::free();
+        let running = Self::listening(tool, &port);
+        Self { running, port }
+    }
+
+    /// The next process where this one listened, which has ended.
+    fn start_again(&mut self, tool: Tool) {
+        self.running = Self::listening(tool, &self.port);
+    }
+
+    fn listening(tool: Tool, port: &Port) -> Running {
         let running = tool.arg(format!("--listen=127.0.0.1:{port}")).spawn();
-        let watch = Self { running, port };
         eventually("watch to answer", PATIENCE, || {
-            http::get(&watch.url("/livez"))
+            http::get(&format!("http://127.0.0.1:{port}/livez"))
         });
-        watch
+        running
     }
 
     fn url(&self, path: &str) -> String {
