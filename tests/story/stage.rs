@@ -29,6 +29,17 @@ impl Stage {
         }
     }
 
+    /// Another stage of the same story, in a namespace of its own.
+    pub(crate) fn beside(&self, name: &str) -> Outcome<Self> {
+        let namespace = format!("{}-{name}", self.cluster.namespace());
+        Ok(Self {
+            cluster: Cluster::with_namespace(&namespace)?,
+            engine: self.engine,
+            repository: self.repository.clone(),
+            start: self.start,
+        })
+    }
+
     /// One line of the account.
     pub(crate) fn say(&self, who: &str, what: &str) {
         println!(

@@ -125,3 +125,43 @@ fn delete_and_await(stage: &Stage, pod: &str, words: &[&str]) -> Outcome<f64> {
     })?;
     Ok(start.elapsed().as_secs_f64())
 }
+
+/// The kernel ends `watch` in the middle of a load, for want of memory; with enough of it the next pod heals.
+pub(crate) fn out_of_memory(stage: &Stage) -> Outcome<()> {
+    limit_watch(stage, "24Mi")?;
+    delete_and_await(stage, PODS[1], &[])?;
+    let (old, new) = publish_many(stage)?;
+    until("watch to be killed for its memory", PATIENCE, || {
+        let pod = stage.pod(PODS[1])?;
+        let statuses = pod["status"]["initContainerStatuses"].as_array();
+        let mut watch = statuses
+            .into_iter()
+            .flatten()
+            .filter(|one| one["name"] == "watch");
+        let killed = watch.any(|one| one["lastState"]["terminated"]["reason"] == "OOMKilled");
+        Ok(killed.then_some(()))
+    })?;
+    if stage.version(PODS[1])? != old {
+        return Err(format!("{} lost v{old}", PODS[1]));
+    }
+    stage.say(
+        "watch",
+        &format!("OOMKilled with a limit of 24 MiB in the middle of a load; v{old} stays live"),
+    );
+    limit_watch(stage, "256Mi")?;
+    delete_and_await(stage, PODS[1], &[])?;
+    wait_old_then_new(stage, old, new)
+}
+
+/// Sets the memory limit of `watch` in the template: for the next pod, since nothing restarts by itself.
+fn limit_watch(stage: &Stage, limit: &str) -> Outcome<()> {
+    let resources =
+        format!(r#"{{"requests": {{"memory": "16Mi"}}, "limits": {{"memory": "{limit}"}}}}"#);
+    let containers = format!(r#"[{{"name": "watch", "resources": {resources}}}]"#);
+    let patch =
+        format!(r#"{{"spec": {{"template": {{"spec": {{"initContainers": {containers}}}}}}}}}"#);
+    stage
+        .cluster
+        .kubectl(&["patch", "statefulset", "db", "-p", &patch])
+        .map(drop)
+}

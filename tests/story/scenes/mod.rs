@@ -5,6 +5,7 @@ mod first_start;
 mod new_release;
 mod operations;
 mod pod_facts;
+mod variants;
 
 use crate::stage::Stage;
 use pilotfish_harness::cluster::Outcome;
@@ -22,6 +23,8 @@ const SCENES: &[Scene] = &[
     ("bucket-away", disturbances::bucket_away),
     ("deleted-mid-load", disturbances::deleted_mid_load),
     ("containers-restarted", disturbances::containers_restarted),
+    ("out-of-memory", disturbances::out_of_memory),
+    ("shared-volume", variants::shared_volume),
 ];
 
 /// Acts the first start, and then each scene whose name holds `only`.
