@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pilotfish_harness::{
-    Fault, Finished, Proxy, S3, Server, ServerKind, Tool, World, every_object, http, tpch,
+    Azurite, Fault, Finished, Proxy, S3, Server, ServerKind, Tool, World, every_object, http, tpch,
 };
 
 #[test]
@@ -68,6 +68,20 @@ fn object_storage_keeps_objects_and_checks_signatures() {
     assert_eq!(unsigned.status, 403);
     s3.delete("bucket", "folder/a.sql");
     assert!(!s3.request(&[], "bucket?list-type=2").contains("a.sql"));
+}
+
+#[test]
+fn blob_storage_keeps_blobs_and_checks_signatures() {
+    let world = World::new();
+    let azurite = Azurite::start(&world);
+    azurite.put("box", "folder/a.sql", "SELECT 1;");
+    let url = format!("{}/box/folder/a.sql", azurite.endpoint());
+    let signed = |sas: &str| http::get(&format!("{url}?{sas}")).unwrap();
+    assert_eq!(signed(&azurite.sas("r")).body, "SELECT 1;");
+    let forged = azurite.sas("r").replace("sp=r", "sp=rl");
+    assert_eq!(signed(&forged).status, 403);
+    azurite.delete("box", "folder/a.sql");
+    assert_eq!(signed(&azurite.sas("r")).status, 404);
 }
 
 #[test]

@@ -14,6 +14,7 @@
     reason = "a bench that cannot do its work fails the test where it stands"
 )]
 
+mod azurite;
 mod browser;
 pub mod cluster;
 mod eventually;
@@ -36,6 +37,7 @@ mod tool;
 pub mod tpch;
 mod world;
 
+pub use azurite::Azurite;
 pub use browser::{Browser, Scheme};
 pub use eventually::{PATIENCE, eventually};
 pub use help::help_on_a_screen;

@@ -17,10 +17,10 @@ use crate::glob::Glob;
 /// Smallest part: below it requests cost more than bytes.
 const SMALLEST_PART: u64 = 64 << 10;
 
-/// Brings a dump from S3, https or a file onto a volume: verified, resumable, published in one step.
+/// Brings a dump from S3, Azure, https or a file onto a volume: verified, resumable, in one step.
 #[derive(Debug, clap::Parser)]
 pub struct Args {
-    /// s3://bucket/key, https://host/path or file:///path; a folder ends in /
+    /// s3://bucket/key, az://container/key, https://.., file:///.. or folder/
     #[arg(value_name = "URL")]
     url: String,
     #[command(flatten)]

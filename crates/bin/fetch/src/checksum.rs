@@ -1,6 +1,7 @@
 //! What the stored bytes must be, and what they are.
 
 use crc_fast::CrcAlgorithm;
+use md5::Md5;
 use pilotfish_failure::{Failure, Kind};
 use pilotfish_storage::{Address, Checksum, Error, Object, Storage, open, read_small};
 use sha2::{Digest, Sha256};
@@ -153,6 +154,7 @@ fn line(line: &str) -> Option<(String, Option<String>)> {
 pub(crate) struct Digests {
     sha256: Sha256,
     crcs: Vec<(Checksum, crc_fast::Digest)>,
+    md5: Option<Md5>,
     kept: Vec<Checksum>,
 }
 
@@ -163,13 +165,15 @@ impl Digests {
                 Checksum::Crc64Nvme(_) => CrcAlgorithm::Crc64Nvme,
                 Checksum::Crc32C(_) => CrcAlgorithm::Crc32Iscsi,
                 Checksum::Crc32(_) => CrcAlgorithm::Crc32IsoHdlc,
-                Checksum::Sha256(_) => return None,
+                Checksum::Sha256(_) | Checksum::Md5(_) => return None,
             };
             Some((kept.clone(), crc_fast::Digest::new(algorithm)))
         });
+        let has_md5 = (object.checksums.iter()).any(|kept| matches!(kept, Checksum::Md5(_)));
         Self {
             sha256: Sha256::new(),
             crcs: crcs.collect(),
+            md5: has_md5.then(Md5::new),
             kept: object.checksums.clone(),
         }
     }
@@ -179,6 +183,9 @@ impl Digests {
         for (_, crc) in &mut self.crcs {
             crc.update(bytes);
         }
+        if let Some(md5) = &mut self.md5 {
+            md5.update(bytes);
+        }
     }
 
     /// The SHA-256, when everything is as `expected` and as the storage keeps it.
@@ -186,11 +193,16 @@ impl Digests {
         let sha256 = hex::encode(self.sha256.finalize());
         let wrong = |what: &str, wanted: &str, found: &str| wrong(object, what, wanted, found);
         agree(object, expected, &sha256)?;
+        let md5 = self.md5.map(|md5| hex::encode(md5.finalize()));
         for kept in &self.kept {
-            if let Checksum::Sha256(kept) = kept
-                && *kept != sha256
-            {
-                return Err(wrong("its SHA-256", kept, &sha256));
+            match (kept, &md5) {
+                (Checksum::Sha256(kept), _) if *kept != sha256 => {
+                    return Err(wrong("its SHA-256", kept, &sha256));
+                }
+                (Checksum::Md5(kept), Some(md5)) if kept != md5 => {
+                    return Err(wrong("its MD5", kept, md5));
+                }
+                _ => {}
             }
         }
         for (kept, crc) in self.crcs {
@@ -198,7 +210,7 @@ impl Digests {
             let same = match kept {
                 Checksum::Crc64Nvme(kept) => kept == value,
                 Checksum::Crc32C(kept) | Checksum::Crc32(kept) => u64::from(kept) == value,
-                Checksum::Sha256(_) => true,
+                Checksum::Sha256(_) | Checksum::Md5(_) => true,
             };
             if !same {
                 let wanted = format!("{kept:?}");
@@ -269,13 +281,16 @@ mod tests {
             Checksum::Crc64Nvme(0xae8b_1486_0a79_9888),
             Checksum::Crc32C(0xe306_9283),
             Checksum::Crc32(0xcbf4_3926),
+            Checksum::Md5("25f9e794323b453885f5181f1b624d0b".into()),
         ];
         let mut digests = Digests::new(&object(right));
         digests.update(b"12345");
         digests.update(b"6789");
         digests.verify("k", None).unwrap();
-        let mut digests = Digests::new(&object(vec![Checksum::Crc32C(1)]));
-        digests.update(b"123456789");
-        assert_eq!(digests.verify("k", None).unwrap_err().kind(), Kind::BadData);
+        for wrong in [Checksum::Crc32C(1), Checksum::Md5("0".repeat(32))] {
+            let mut digests = Digests::new(&object(vec![wrong]));
+            digests.update(b"123456789");
+            assert_eq!(digests.verify("k", None).unwrap_err().kind(), Kind::BadData);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Brings a dump from S3, https or a file onto a volume.
+//! Brings a dump from S3, Azure, https or a file onto a volume.
 //!
 //! Promise: what readers see is a release that was received whole and verified, published by one
 //! rename (the volume contract of `pilotfish-volume`); a cut or a kill costs at most the parts that

@@ -1,15 +1,24 @@
-//! Addresses of objects: `s3://bucket/key`, `https://host/path`, `file:///path`.
+//! Addresses of objects: `s3://bucket/key`, `az://container/key`, `https://host/path`, `file:///path`.
 
 use std::fmt;
 use std::path::{Component, Path};
 
 use reqwest::Url;
 
-use crate::Error;
+use crate::{Error, azure};
 
 /// Where an object lies, or, with a `/` at the end, a folder of objects.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Address {
+    /// A blob in Azure Storage.
+    Azure {
+        /// `ACCOUNT.blob.core.windows.net` and the like; without it the settings name the account.
+        host: Option<String>,
+        /// The container's name.
+        container: String,
+        /// The blob's name, without a leading `/`; empty for the whole container.
+        key: String,
+    },
     /// A path of the local file system.
     File {
         /// The absolute path.
@@ -41,7 +50,7 @@ impl Address {
         };
         let Some((scheme, rest)) = text.split_once("://") else {
             return Err(wrong(
-                "write s3://bucket/key, https://host/path or file:///path",
+                "write s3://bucket/key, az://container/key, https://host/path or file:///path",
             ));
         };
         match scheme {
@@ -63,6 +72,7 @@ impl Address {
                     key,
                 })
             }
+            "az" => azure::address(rest).map_err(wrong),
             "http" | "https" => match Url::parse(text) {
                 Ok(url) if may_be_cut(rest) && url.path().contains('@') => Err(wrong(
                     "behind a port or a password, write @ in a path as %40; \
@@ -87,7 +97,7 @@ impl Address {
                     path: path.to_owned(),
                 })
             }
-            _ => Err(wrong("the scheme is not s3, https, http or file")),
+            _ => Err(wrong("the scheme is not s3, az, https, http or file")),
         }
     }
 
@@ -98,7 +108,7 @@ impl Address {
             Self::File { path } => path,
             Self::Http { url } => url.as_str(),
             Self::S3 { key, .. } if key == "/" => "",
-            Self::S3 { key, .. } => key,
+            Self::Azure { key, .. } | Self::S3 { key, .. } => key,
         }
     }
 
@@ -107,18 +117,29 @@ impl Address {
     pub fn is_folder(&self) -> bool {
         match self {
             Self::File { path } => path.ends_with('/'),
+            Self::Azure { key, .. } => key.is_empty() || key.ends_with('/'),
             Self::Http { .. } => false,
             Self::S3 { key, .. } => key.ends_with('/'),
         }
     }
 
-    /// Whether what opens one of the two addresses may be shown to the other: the same bucket, or the
-    /// same scheme, host and port.
+    /// Whether what opens one of the two addresses may be shown to the other: the same bucket or
+    /// container, or the same scheme, host and port.
     #[must_use]
     pub fn shares_origin_with(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Http { url }, Self::Http { url: other }) => url.origin() == other.origin(),
             (Self::S3 { bucket, .. }, Self::S3 { bucket: other, .. }) => bucket == other,
+            (
+                Self::Azure {
+                    host, container, ..
+                },
+                Self::Azure {
+                    host: other_host,
+                    container: other,
+                    ..
+                },
+            ) => host == other_host && container == other,
             (Self::File { .. }, Self::File { .. }) => true,
             _ => false,
         }
@@ -128,6 +149,12 @@ impl Address {
     #[must_use]
     pub fn display_of(&self, key: &str) -> String {
         match self {
+            Self::Azure {
+                host: Some(host),
+                container,
+                ..
+            } => format!("az://{host}/{container}/{key}"),
+            Self::Azure { container, .. } => format!("az://{container}/{key}"),
             Self::File { .. } => format!("file://{key}"),
             Self::Http { .. } => without_secrets(key),
             Self::S3 { bucket, .. } => format!("s3://{bucket}/{key}"),
@@ -229,7 +256,7 @@ fn mistaken(address: &str) -> String {
 }
 
 /// Decodes `%41` and leaves what is no escape or no UTF-8 as it is.
-fn percent_decoded(text: &str) -> String {
+pub(crate) fn percent_decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -266,6 +293,13 @@ mod tests {
                 "a/SHA256SUMS",
             ),
             ("s3://b/d.sql", "d.sql", "d.sql", "SHA256SUMS"),
+            ("az://b/a/d.sql", "a/d.sql", "d.sql", "a/SHA256SUMS"),
+            (
+                "az://me.blob.core.windows.net/b/a/d.sql",
+                "a/d.sql",
+                "d.sql",
+                "a/SHA256SUMS",
+            ),
             ("file:///a/d.sql", "/a/d.sql", "d.sql", "/a/SHA256SUMS"),
             (
                 "http://h/a/my%20d.sql?x=1",
@@ -280,8 +314,14 @@ mod tests {
             assert_eq!(address.sibling(key, "SHA256SUMS"), sums);
             assert!(!address.is_folder());
         }
-        assert!(Address::parse("s3://bucket").unwrap().is_folder());
-        assert!(Address::parse("s3://bucket/dumps/").unwrap().is_folder());
+        for folder in [
+            "s3://bucket",
+            "s3://bucket/dumps/",
+            "az://b",
+            "az://b/dumps/",
+        ] {
+            assert!(Address::parse(folder).unwrap().is_folder(), "{folder}");
+        }
         assert_eq!(Address::parse("s3://bucket").unwrap().key(), "");
     }
 
@@ -297,6 +337,11 @@ mod tests {
             ("s3://h/b", false),
         ] {
             assert_eq!(ours.shares_origin_with(&parse(other)), shared, "{other}");
+        }
+        let blob = parse("az://b/a");
+        assert!(blob.shares_origin_with(&parse("az://b/c")));
+        for other in ["az://c/a", "az://me.blob.core.windows.net/b/a", "s3://b/a"] {
+            assert!(!blob.shares_origin_with(&parse(other)), "{other}");
         }
     }
 
@@ -317,6 +362,8 @@ mod tests {
             "https://me:443/secret@h/d",
             "https://me:p@99/secret@h/d",
             "ftp://h/d?sign=secret@secret&more=secret",
+            "az://b/d.sql?sv=2022&sig=secret",
+            "az://me:secret@b/d.sql",
         ] {
             let wrong = Address::parse(text).unwrap_err();
             assert!(!wrong.to_string().contains("secret"), "{wrong}");
@@ -325,6 +372,8 @@ mod tests {
             "https://h/a@b/d.sql",
             "https://[::1]/a@b",
             "https://h:8/a%40b",
+            "az://b/a@b/d.sql",
+            "az://me.blob.core.windows.net/b/d.sql",
         ] {
             assert_eq!(Address::parse(text).unwrap().to_string(), text);
         }
@@ -340,6 +389,10 @@ mod tests {
             "file://relative",
             "file:///a/../b",
             "gs://b/k",
+            "az:///k",
+            "az://B/k",
+            "az://me.example.com/b/k",
+            "az://evil.com#.blob.core.windows.net/b/k",
         ] {
             assert!(Address::parse(text).is_err(), "{text}");
         }

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue};
 
+use crate::azure;
+
 /// Flags of tools that read from storages.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Source")]
 pub struct StorageArgs {
-    /// S3-compatible store, http://minio:9000
+    /// Store of one's own: http://minio:9000, http://azurite:10000/ACCOUNT
     #[arg(long, value_name = "URL")]
     pub endpoint: Option<String>,
     /// S3 region [else AWS_REGION, the profile; us-east-1 with an endpoint]
@@ -25,7 +27,7 @@ pub struct StorageArgs {
         hide_possible_values = true
     )]
     pub path_style: PathStyle,
-    /// Read a public bucket without credentials
+    /// Read a public bucket or container without credentials
     #[arg(long, hide_short_help = true)]
     pub anonymous: bool,
     /// "Name: value" to send with http(s), not to other hosts; repeatable
@@ -73,6 +75,7 @@ pub struct Options {
     pub(crate) proxies: Proxies,
     /// From the environment; without them the SDK looks at profiles, web identity and metadata.
     pub(crate) credentials: Option<Credentials>,
+    pub(crate) azure: azure::Settings,
 }
 
 /// An S3 account.
@@ -110,6 +113,8 @@ impl StorageArgs {
             }
         }
         let either = |a: &str, b: &str| get(a).or_else(|| get(b));
+        let azure = azure::Settings::read(&get, self.endpoint.clone());
+        mistakes.extend(azure.mistake());
         let endpoint = self
             .endpoint
             .or_else(|| either("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"));
@@ -159,6 +164,7 @@ impl StorageArgs {
             timeouts,
             proxies,
             credentials,
+            azure,
         })
     }
 }
@@ -217,6 +223,7 @@ impl fmt::Debug for Options {
             .field("ca_file", &self.ca_file)
             .field("timeouts", &self.timeouts)
             .field("proxies", &proxies)
+            .field("azure", &self.azure)
             .finish()
     }
 }

@@ -31,6 +31,12 @@ pub enum Error {
         /// The object's address.
         object: String,
     },
+    /// There is no such container (now).
+    #[error("read {object}: there is no such container")]
+    NoContainer {
+        /// The object's address.
+        object: String,
+    },
     /// Credentials are missing, wrong, expired or not sufficient.
     #[error("read {object}: denied: {reason}")]
     Denied {
@@ -92,6 +98,9 @@ impl Error {
             Self::NoBucket { .. } => {
                 Some("look at the bucket's name and at --endpoint; or it was not made yet")
             }
+            Self::NoContainer { .. } => {
+                Some("look at the names of container and account; or it was not made yet")
+            }
             Self::Denied { .. } => Some("look at the credentials and at what they may read"),
             Self::Untrusted { .. } => {
                 Some("give --ca-file with the authority that signed it, or mend the certificate")
@@ -119,6 +128,7 @@ impl Classify for Error {
             // So may a good certificate: to be away is the source's part, not the configuration's.
             Self::NotFound { .. }
             | Self::NoBucket { .. }
+            | Self::NoContainer { .. }
             | Self::Changed { .. }
             | Self::Untrusted { .. }
             | Self::Unreachable { .. } => Kind::Unreachable,

@@ -257,7 +257,7 @@ pub(crate) fn client_builder(options: &Options) -> Result<reqwest::ClientBuilder
         .no_proxy())
 }
 
-fn client(options: &Options) -> Result<Client, Error> {
+pub(crate) fn client(options: &Options) -> Result<Client, Error> {
     let config = |error: reqwest::Error| Error::Config(format!("set up http: {error}"));
     let mut builder = client_builder(options)?;
     let except = options
@@ -307,7 +307,7 @@ fn refusal(key: &str, answer: &Response) -> Error {
 }
 
 /// No answer, or a body that broke off: the chain of causes without the address's secrets.
-fn cut(object: &str, error: reqwest::Error) -> Error {
+pub(crate) fn cut(object: &str, error: reqwest::Error) -> Error {
     let error = error.without_url();
     let mut reason = error.to_string();
     let mut source = std::error::Error::source(&error);
@@ -318,13 +318,13 @@ fn cut(object: &str, error: reqwest::Error) -> Error {
     crate::tls::unanswered(object.to_owned(), reason)
 }
 
-fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: Option<&str>) {
+pub(crate) fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: Option<&str>) {
     if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
         headers.insert(name, value);
     }
 }
 
-fn text(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&str> {
+pub(crate) fn text(headers: &HeaderMap, name: impl header::AsHeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
@@ -335,12 +335,12 @@ fn ends_with_connection(answer: &Response) -> bool {
     length(answer.headers()).is_none() && !chunked
 }
 
-fn length(headers: &HeaderMap) -> Option<u64> {
+pub(crate) fn length(headers: &HeaderMap) -> Option<u64> {
     text(headers, header::CONTENT_LENGTH)?.parse().ok()
 }
 
 /// First byte and whole size from `bytes 0-0/123`, `bytes 5-9/*`, `bytes */0`.
-fn content_range(headers: &HeaderMap) -> Option<(Option<u64>, Option<u64>)> {
+pub(crate) fn content_range(headers: &HeaderMap) -> Option<(Option<u64>, Option<u64>)> {
     let range = text(headers, header::CONTENT_RANGE)?
         .trim()
         .strip_prefix("bytes ")?;
@@ -359,12 +359,12 @@ fn version(headers: &HeaderMap) -> Version {
     }
 }
 
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = text(headers, header::RETRY_AFTER)?.trim().parse().ok()?;
     Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
 }
 
-fn modified(headers: &HeaderMap) -> Option<SystemTime> {
+pub(crate) fn modified(headers: &HeaderMap) -> Option<SystemTime> {
     let text = text(headers, header::LAST_MODIFIED)?;
     let date = aws_sdk_s3::primitives::DateTime::from_str(
         text,

@@ -1,4 +1,5 @@
-//! Object storages behind one trait: S3 and its compatibles, http(s), and the local file system.
+//! Object storages behind one trait: S3 and its compatibles, Azure Blob Storage, http(s), and the local
+//! file system.
 //!
 //! A storage lists, describes and reads objects; a read names the version it wants and fails with
 //! [`Error::Changed`] rather than hand out bytes of another one. It does one request per call:
@@ -8,6 +9,7 @@
 
 mod address;
 mod args;
+mod azure;
 #[cfg(feature = "testing")]
 pub mod conformance;
 mod error;
@@ -60,6 +62,7 @@ pub trait Storage: fmt::Debug + Send + Sync {
 /// [`Error::Config`] when the options cannot work, such as a CA file without certificates.
 pub async fn open(address: &Address, options: &Options) -> Result<Arc<dyn Storage>, Error> {
     Ok(match address {
+        Address::Azure { .. } => Arc::new(azure::Container::new(address, options)?),
         Address::File { .. } => Arc::new(file::Files),
         Address::Http { .. } => Arc::new(http::Http::new(address, options)?),
         Address::S3 { bucket, .. } => Arc::new(s3::Bucket::open(bucket, options).await?),

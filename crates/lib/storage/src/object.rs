@@ -101,16 +101,19 @@ pub enum Checksum {
     Crc32C(u32),
     /// CRC-32 (ISO-HDLC).
     Crc32(u32),
+    /// MD5, 32 lower-case hex digits: proof against accidents, not against people.
+    Md5(String),
 }
 
 impl Checksum {
-    /// S3 spells checksums in base64. One of a multipart upload, `...-7`, is a checksum of
+    /// Stores spell checksums in base64. One of a multipart upload, `...-7`, is a checksum of
     /// checksums and says nothing about the whole.
     pub(crate) fn sha256_from_base64(text: &str) -> Option<Self> {
-        let bytes: [u8; 32] = decoded(text)?;
-        Some(Self::Sha256(
-            bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
-        ))
+        decoded::<32>(text).map(|bytes| Self::Sha256(hex(&bytes)))
+    }
+
+    pub(crate) fn md5_from_base64(text: &str) -> Option<Self> {
+        decoded::<16>(text).map(|bytes| Self::Md5(hex(&bytes)))
     }
 
     pub(crate) fn crc64nvme_from_base64(text: &str) -> Option<Self> {
@@ -124,6 +127,10 @@ impl Checksum {
     pub(crate) fn crc32_from_base64(text: &str) -> Option<Self> {
         decoded(text).map(u32::from_be_bytes).map(Self::Crc32)
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn decoded<const N: usize>(base64: &str) -> Option<[u8; N]> {
@@ -141,6 +148,7 @@ impl fmt::Debug for Checksum {
             Self::Crc64Nvme(value) => write!(f, "crc64nvme:{value:016x}"),
             Self::Crc32C(value) => write!(f, "crc32c:{value:08x}"),
             Self::Crc32(value) => write!(f, "crc32:{value:08x}"),
+            Self::Md5(hex) => write!(f, "md5:{hex}"),
         }
     }
 }

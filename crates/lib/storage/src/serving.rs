@@ -67,7 +67,7 @@ struct World {
     requests: Vec<Request>,
     required: Option<(String, String)>,
     /// What calls other than GET are answered with; 202 when there is no more.
-    calls: VecDeque<u16>,
+    calls: VecDeque<(u16, Vec<u8>)>,
     versions: u64,
 }
 
@@ -159,7 +159,13 @@ impl HttpServer {
 
     /// Answers the next calls that are no GET with these, and all after them with 202.
     pub fn answer_calls(&self, statuses: &[u16]) {
-        self.world().calls = statuses.iter().copied().collect();
+        let calls = statuses.iter().map(|status| (*status, Vec::new()));
+        self.world().calls = calls.collect();
+    }
+
+    /// Answers one more call that is no GET, with a body.
+    pub fn answer_call_with(&self, status: u16, body: &[u8]) {
+        self.world().calls.push_back((status, body.to_vec()));
     }
 
     /// The requests so far.
@@ -214,7 +220,8 @@ fn converse(stream: &TcpStream, abilities: Abilities, world: &Mutex<World>) -> s
             let answer = if method == "GET" {
                 answer(&path, &headers, abilities, &world)
             } else {
-                Answer::empty(world.calls.pop_front().unwrap_or(202))
+                let (status, body) = world.calls.pop_front().unwrap_or((202, Vec::new()));
+                Answer::with_body(status, body)
             };
             let status = answer.status;
             world.requests.push(Request {
@@ -247,6 +254,14 @@ impl Answer {
             headers: Vec::new(),
             body: Arc::default(),
             part: 0..0,
+        }
+    }
+
+    fn with_body(status: u16, body: Vec<u8>) -> Self {
+        Self {
+            part: 0..body.len(),
+            body: Arc::new(body),
+            ..Self::empty(status)
         }
     }
 

@@ -13,6 +13,7 @@
 
 mod accounts;
 mod archives;
+mod azure;
 mod checksums;
 mod cli;
 mod daemon;
