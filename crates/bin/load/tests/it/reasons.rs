@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::{load, mariadb};
+use pilotfish_harness::{Server, ServerKind, World};
 
-/// A dump, what its refusal says, and where.
+use crate::{checksums, load, mariadb};
+
 #[test]
 fn a_refusal_says_why_and_where() {
     let (world, server) = mariadb(&[]);
@@ -104,4 +105,29 @@ fn a_database_that_somebody_drops_during_a_load_condemns_no_dump() {
     let _ = running.wait().fails_with(75, "somebody dropped");
     let _ = load(&server).arg(&second).arg("--into=app").run().success();
     assert_eq!(server.sql("SELECT COUNT(*) FROM app.a").trim(), "20");
+}
+
+#[test]
+fn dumps_with_replace_and_insert_ignore_load_whatever_their_foreign_keys() {
+    for kind in [ServerKind::MariaDb1011, ServerKind::MySql97] {
+        let world = World::new();
+        let server = Server::start(kind, &world, &[]);
+        // The child comes first, and two point at each other.
+        server.sql(
+            "CREATE DATABASE app; USE app; CREATE TABLE p (id INT PRIMARY KEY, c INT);
+             CREATE TABLE c (id INT PRIMARY KEY, p INT, up INT,
+               FOREIGN KEY (p) REFERENCES p (id) ON DELETE CASCADE ON UPDATE CASCADE,
+               FOREIGN KEY (up) REFERENCES c (id) ON DELETE CASCADE);
+             INSERT INTO p VALUES (1,NULL),(2,NULL); INSERT INTO c VALUES (1,1,NULL),(2,2,1);
+             UPDATE p SET c = id; ALTER TABLE p ADD FOREIGN KEY (c) REFERENCES c (id) ON DELETE SET NULL;",
+        );
+        let sums = checksums(&server, "app");
+        for option in ["--replace", "--insert-ignore"] {
+            let path = world.join("dump.sql");
+            server.dump_to("app", &[option, "--skip-extended-insert"], &path);
+            server.sql("DROP DATABASE app; DROP DATABASE IF EXISTS pilotfish");
+            let _ = load(&server).arg(&path).arg("--into=app").run().success();
+            assert_eq!(checksums(&server, "app"), sums, "{option}");
+        }
+    }
 }
