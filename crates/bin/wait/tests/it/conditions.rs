@@ -89,10 +89,13 @@ fn a_query_changes_nothing() {
             false => &["--log-bin-trust-function-creators=1"],
         };
         let server = Server::start(kind, &world, args);
-        server.sql(
-            "CREATE DATABASE app; USE app; CREATE TABLE zz (id INT); INSERT INTO zz VALUES (1), (2);
-             CREATE FUNCTION emptied() RETURNS INT MODIFIES SQL DATA BEGIN DELETE FROM zz; RETURN 1; END",
+        server.sql("CREATE DATABASE app; USE app; CREATE TABLE zz (id INT); INSERT INTO zz VALUES (1), (2)");
+        let function = world.write(
+            "function.sql",
+            "DELIMITER //\nCREATE FUNCTION emptied() RETURNS INT MODIFIES SQL DATA\n\
+             BEGIN DELETE FROM zz; RETURN 1; END //\n",
         );
+        server.sql_file("app", &function);
         for sql in [
             "delete from app.zz",
             "DROP TABLE app.zz",
