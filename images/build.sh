@@ -14,7 +14,7 @@ say() {
     printf '\033[1m== %s\033[0m\n' "$*" >&2
 }
 
-# The same commit gives the same bytes: no path of this machine, no time but the commit's.
+# Meant to give the same bytes for the same commit: no path of this machine, no time but the commit's.
 reproducible() {
     SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
     cargo_home=${CARGO_HOME:-$HOME/.cargo}
