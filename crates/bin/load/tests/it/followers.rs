@@ -189,3 +189,22 @@ fn views_follow_the_columns_of_their_tables() {
         assert_eq!(columns(), "a:a,b v:a,b");
     });
 }
+
+#[test]
+fn views_follow_the_columns_that_half_a_load_without_swap_left() {
+    on_each(|world, server| {
+        let release = |name: &str, table: &str, more: &str| {
+            let text = format!("{table}\nCREATE VIEW v AS SELECT * FROM t;\n{more}");
+            whole(world, name, &text)
+        };
+        let one = "CREATE TABLE t (a INT);\nINSERT INTO t VALUES (1);";
+        let two = "CREATE TABLE t (a INT, b INT);\nINSERT INTO t VALUES (1,2);";
+        let broken = "CREATE TABLE z (id INT NOT NULL);\nINSERT INTO z VALUES (NULL);";
+        goes_live(server, &release("one.sql", one, ""));
+        let half = release("half.sql", two, broken);
+        let straight = load(server).arg(&half).args(["--into=app", "--swap=none"]);
+        let _ = straight.run().fails_with(65, "half.sql");
+        goes_live(server, &release("two.sql", two, ""));
+        assert_eq!(server.sql("SELECT b FROM app.v").trim(), "2");
+    });
+}

@@ -347,3 +347,94 @@ fn a_row_that_a_killed_swap_left_outlives_a_load_without_swap() {
     let _ = load(&server).arg(&second).arg("--into=app").run().success();
     assert_eq!(server.sql("SHOW DATABASES LIKE 'pilotfish\\_kept%'"), "");
 }
+
+#[test]
+fn a_row_that_a_killed_swap_left_outlives_a_load_without_swap_that_is_killed_too() {
+    let world = World::new();
+    let server = Server::start(ServerKind::MySql97, &world, &[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    killed_behind_its_rename(&server, &second);
+    let told = load(&server).arg(&second).arg("--into=app").run();
+    let _ = told.success();
+    // It stands still right behind the move of the rows, before it says that it rewrites anything.
+    let reader = Holder::begin(&server, "SELECT COUNT(*) FROM pilotfish.prev_app");
+    let killed = load(&server)
+        .arg(&first)
+        .args(["--into=app", "--swap=none"])
+        .spawn();
+    let moved = || {
+        let row = "SELECT note FROM pilotfish_kept_app.a WHERE id = 7777";
+        server.try_sql(row).ok()
+    };
+    eventually("the rows are out of the way", PATIENCE, moved);
+    killed.signal("KILL");
+    assert_eq!(killed.wait().signal, Some(9));
+    drop(reader);
+    let next = load(&server)
+        .arg(&first)
+        .args(["--into=app", "--retry-for=10s"])
+        .run()
+        .success();
+    assert!(next.stderr.contains("pilotfish_kept_app"), "{next}");
+    let row = server.sql("SELECT note FROM pilotfish_kept_app.a WHERE id = 7777");
+    assert_eq!(row.trim(), "by hand");
+    let _ = load(&server).arg(&second).arg("--into=app").run().success();
+    assert_eq!(server.sql("SHOW DATABASES LIKE 'pilotfish\\_kept%'"), "");
+}
+
+#[test]
+fn rows_that_wait_outlive_a_repair_that_finds_no_moment() {
+    let world = World::new();
+    let server = Server::start(ServerKind::MySql97, &world, &[]);
+    let (first, second) = two_releases(&world, &server);
+    let run = |dump: &Path, more: &[&str]| load(&server).arg(dump).arg("--into=app").args(more);
+    let _ = run(&first, &[]).run().success();
+    killed_behind_its_rename(&server, &second);
+    let _ = run(&first, &["--retry-for=10s"]).run().success();
+    let waiting = || {
+        let row = "SELECT note FROM pilotfish_kept_app.a WHERE id = 7777";
+        server.sql(row).trim().to_owned()
+    };
+    assert_eq!(waiting(), "by hand");
+    server.sql("UPDATE app.a SET note = 'overruled' WHERE id = 1");
+    let reader = Holder::begin(&server, "SELECT COUNT(*) FROM app.a");
+    let repair = ["--overwrite-modified", "--swap-timeout=1s"];
+    let _ = run(&first, &repair).run().fails_with(75, "--swap-timeout");
+    drop(reader);
+    assert_eq!(waiting(), "by hand");
+    let _ = run(&first, &repair).run().success();
+    assert_eq!(
+        waiting(),
+        "",
+        "through: what the repair replaced waits in its place"
+    );
+    let row = server.sql("SELECT note FROM pilotfish_kept_app.a WHERE id = 1");
+    assert_eq!(row.trim(), "overruled");
+}
+
+#[test]
+fn a_foreign_key_of_others_made_while_a_repair_waits_keeps_its_parent() {
+    let (world, server) = mariadb(&[]);
+    let (first, _) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    server.sql(
+        "UPDATE app.a SET note = 'overruled' WHERE id = 1; UPDATE app.b SET release_no = 7 WHERE id = 1;
+         CREATE DATABASE other; CREATE TABLE other.child (id INT)",
+    );
+    let reader = Holder::begin(&server, "SELECT COUNT(*) FROM app.b");
+    let repair = load(&server)
+        .arg(&first)
+        .args(["--into=app", "--overwrite-modified"])
+        .spawn();
+    let there = || {
+        let schema = server.sql("SHOW DATABASES LIKE 'pilotfish\\_gone\\_app'");
+        (!schema.is_empty()).then_some(())
+    };
+    eventually("the swap looks for its moment", PATIENCE, there);
+    server.sql("ALTER TABLE other.child ADD FOREIGN KEY theirs (id) REFERENCES app.a (id)");
+    drop(reader);
+    let done = repair.wait().success();
+    assert!(done.stderr.contains("other.child"), "{done}");
+    server.sql("INSERT INTO other.child VALUES (1)");
+}

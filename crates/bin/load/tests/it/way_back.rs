@@ -266,3 +266,25 @@ fn a_repair_with_a_dump_that_is_loaded_whole_leaves_the_way_back_alone() {
     let _ = verb(&server, &["rollback"]).success();
     assert_eq!(server.sql("SELECT release_no FROM app.a").trim(), "1");
 }
+
+#[test]
+fn a_table_that_was_repaired_with_another_time_was_not_written_to() {
+    let (world, server) = mariadb(&[]);
+    let release = |name: &str, number: u32| {
+        let text = format!(
+            "CREATE TABLE a (id INT PRIMARY KEY, at TIMESTAMP DEFAULT CURRENT_TIMESTAMP);\nINSERT INTO a (id) VALUES (1);\n\
+             CREATE TABLE b (id INT PRIMARY KEY);\nINSERT INTO b VALUES ({number});\n-- Dump completed on 2026-11-28  4:00:00\n"
+        );
+        let dump = world.write(name, text);
+        let _ = load(&server).arg(&dump).arg("--into=app").run().success();
+    };
+    release("first.sql", 1);
+    release("second.sql", 2);
+    server.sql("DROP TABLE app.a");
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    release("second.sql", 2);
+    let _ = verb(&server, &["rollback"]).success();
+    assert_eq!(server.sql("SELECT id FROM app.b").trim(), "1");
+    release("third.sql", 3);
+    assert_eq!(server.sql("SELECT id FROM app.b").trim(), "3");
+}

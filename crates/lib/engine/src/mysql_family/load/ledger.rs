@@ -212,6 +212,23 @@ pub(super) async fn write(
     Ok(conn.query_drop("COMMIT").await?)
 }
 
+/// Replaces what is said of these tables.
+pub(super) async fn write_tables(
+    conn: &mut Conn,
+    names: &Names,
+    marker: Marker,
+    tables: &[(String, TableRecord)],
+) -> Result<(), Error> {
+    let update = format!(
+        "UPDATE {} SET detail = ? WHERE kind = 'table' AND name = ?",
+        names.marker(marker)
+    );
+    for (name, record) in tables {
+        conn.exec_drop(&update, (json(record)?, name)).await?;
+    }
+    Ok(())
+}
+
 /// Replaces what is still to be done.
 pub(super) async fn write_todo(
     conn: &mut Conn,

@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 use mysql_async::{Row, Value};
 use pilotfish_sql::mysql::quote;
 
+use super::ledger::Content;
 use super::names::qualified;
 use super::names_taken::{Objects, objects_of};
 use super::objects;
 use super::target::MysqlTarget;
 use crate::Error;
-use crate::load::{Object, ObjectKind, SessionState};
+use crate::load::{Object, ObjectKind, SessionState, SwapPlan};
 use crate::mysql_family::ask::Ask as _;
 
 /// The server's words for an object, its database called as the live one.
@@ -42,17 +43,18 @@ pub(super) async fn staged(
     Ok(words.map(|words| Words { fires, ..words }))
 }
 
-/// The live objects that are what the stage had.
+/// The live objects that are what the stage had, and those that a part of a dump leaves as they are.
 pub(super) async fn unchanged(
     target: &mut MysqlTarget,
-    release: &[Object],
+    before: &Content,
+    plan: &SwapPlan,
     rehearsed: &Rehearsed,
 ) -> Result<Objects, Error> {
     let live = target.access.names.live.clone();
     let enter = format!("USE {}", quote(&live));
     target.conn.query_drop(enter).await?;
     let mut same = Vec::new();
-    for object in release {
+    for object in &plan.objects {
         let key = object.key();
         let Some(Some(made)) = rehearsed.get(&key) else {
             continue;
@@ -62,6 +64,18 @@ pub(super) async fn unchanged(
         }
     }
     let there = objects_of(target).await?;
+    if plan.keep_objects {
+        let coming = there.like(
+            plan.objects
+                .iter()
+                .map(Object::key)
+                .collect::<Vec<_>>()
+                .iter()
+                .map(String::as_str),
+        );
+        let stays = |key: &&String| there.have(key) && !coming.have(key);
+        same.extend(before.release.objects.keys().filter(stays).cloned());
+    }
     Ok(there.like(same.iter().map(String::as_str)))
 }
 

@@ -11,6 +11,7 @@ mod atomic;
 mod columns;
 mod convert;
 mod definitions;
+mod displaced;
 mod follow_up;
 mod history;
 mod insert;

@@ -4,6 +4,7 @@
 //! of them is not the one that drops them, however often it fails or finds nothing to do: the live marker remembers
 //! them until a later swap is through.
 
+use super::displaced::{empty_kept, tables_in};
 use super::ledger;
 use super::names::Marker;
 use super::swap::moves;
@@ -92,34 +93,25 @@ pub(super) async fn remember(target: &mut MysqlTarget, note: &Note) -> Result<()
     write(target, Marker::Live, spared).await
 }
 
-/// Before the previous release goes without a swap: its rows of others stay. What the marker says comes first,
-/// so that a run that is killed here leaves them.
+/// Before the previous release goes without a swap: its rows of others stay, until a load after this one is through.
+/// What the marker says comes first, so that a run that is killed here leaves them.
 pub(super) async fn keep_previous(target: &mut MysqlTarget) -> Result<Spared, Error> {
-    let spared = read(target).await?;
-    if !spared.previous {
-        return Ok(Spared::default());
-    }
+    let mut spared = read(target).await?;
     let names = target.access.names.clone();
-    let tables = target.tables_of(&names.previous).await?;
-    let tables = tables.into_keys().collect();
-    let renames: Vec<String> = moves(&tables, &names.previous, &names.kept)
-        .into_iter()
+    let tables = tables_in(target, &names.previous).await?;
+    if !spared.previous || tables.is_empty() {
+        return Ok(spared);
+    }
+    spared.kept = true;
+    write(target, Marker::Live, spared).await?;
+    target.create_schema(&names.gone).await?;
+    let mut renames = empty_kept(target).await?;
+    renames.extend(moves(&tables, &names.previous, &names.kept));
+    let renames: Vec<String> = renames
+        .iter()
         .map(|(from, to)| format!("{from} TO {to}"))
         .collect();
-    if !renames.is_empty() {
-        write(
-            target,
-            Marker::Live,
-            Spared {
-                kept: true,
-                ..spared
-            },
-        )
-        .await?;
-        target.drop_schema(&names.kept).await?;
-        target.create_schema(&names.kept).await?;
-        let statement = format!("RENAME TABLE {}", renames.join(", "));
-        target.conn.query_drop(statement).await?;
-    }
-    Ok(spared.after_swap())
+    let statement = format!("RENAME TABLE {}", renames.join(", "));
+    target.conn.query_drop(statement).await?;
+    Ok(spared)
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::displaced::{Displaced, tables_in};
 use super::follow_up::{Tables, entries, follow, kept_objects};
 use super::ledger::{self, Content, Entry};
 use super::likeness::{self, Rehearsed};
@@ -14,7 +15,7 @@ use super::names_taken::{
     Objects, drop_aside, objects_of, refuse_foreign_objects, step_aside, views_in_the_way,
 };
 use super::patience::{Limit, patiently};
-use super::spared::{self, Spared};
+use super::spared;
 use super::target::MysqlTarget;
 use super::unproven::{self, Note};
 use super::{atomic, journal, rehearsal, rights, sequences, triggers, views};
@@ -40,7 +41,7 @@ pub(super) async fn forward(target: &mut MysqlTarget, plan: &SwapPlan) -> Result
         return Ok(());
     };
     // The server's words for it are as many as its statements are, and none of them is about the dump.
-    if matches!(error, Error::Sql { .. }) && !target.is_there().await? {
+    if matches!(error, Error::Sql { .. }) && matches!(target.is_there().await, Ok(false)) {
         let live = &target.access.names.live;
         return Err(Error::Locked(format!(
             "somebody dropped the database {live} while it was loaded: {error}"
@@ -60,11 +61,11 @@ async fn swap_in(target: &mut MysqlTarget, plan: &SwapPlan) -> Result<(), Error>
     refuse_foreign_objects(target, &before, plan).await?;
     // Whoever changed a view or a routine by hand left no trace in the books.
     let there = if target.access.options.overwrite_modified {
-        likeness::unchanged(target, &plan.objects, &rehearsed).await?
+        likeness::unchanged(target, &before, plan, &rehearsed).await?
     } else {
         objects_of(target).await?
     };
-    let reshaped = reshaped(target, plan).await?;
+    let reshaped = reshaped(target, &before, plan).await?;
     let mut next = next_release(target, &before, plan, &reshaped, &there);
     if straight {
         next.todo.extend(drops(target, plan));
@@ -87,13 +88,18 @@ async fn swap_in(target: &mut MysqlTarget, plan: &SwapPlan) -> Result<(), Error>
 }
 
 /// The tables whose columns are not what views over them were made for.
-async fn reshaped(target: &mut MysqlTarget, plan: &SwapPlan) -> Result<BTreeSet<String>, Error> {
+async fn reshaped(
+    target: &mut MysqlTarget,
+    before: &Content,
+    plan: &SwapPlan,
+) -> Result<BTreeSet<String>, Error> {
     let moved = moved(plan);
     if plan.keep_objects {
         // A part of a dump leaves views as they are.
         return Ok(BTreeSet::new());
     }
-    if target.access.options.swap == SwapMode::None {
+    let straight = target.access.options.swap == SwapMode::None;
+    if straight || before.release.rewriting {
         // Nobody knows any more what they were.
         return Ok(moved);
     }
@@ -175,7 +181,10 @@ async fn change_markers(
     }
     renames.push((names.marker(Marker::Next), names.marker(Marker::Live)));
     ledger::stamp(&mut target.conn, &names, Marker::Next, &next.release).await?;
-    let spared = spared::read(target).await?;
+    let mut spared = spared::read(target).await?;
+    if target.access.options.swap == SwapMode::None {
+        spared = spared.after_swap();
+    }
     spared::write(target, Marker::Next, spared).await?;
     switch(target, before, &BTreeSet::new(), &renames, patience).await
 }
@@ -192,21 +201,13 @@ async fn change_tables(
     let moved = moved(plan);
     write_next(target, next).await?;
     let spared = spared::read(target).await?;
-    // The live release once more replaces no release: the one before it stays the way back.
-    let repair = before.release.is(&next.release);
-    let mut renames = make_room(target, &names, spared, repair).await?;
+    let displaced = Displaced::by(next, before);
+    let mut renames = displaced.make_room(target, spared).await?;
     let outgoing = outgoing(target, &moved).await?;
     refuse_foreign_tables(&outgoing, before, plan)?;
     adopt(target, &names, &outgoing).await?;
     renames.extend(step_aside(aside, &names.live));
-    let (schema, marker) = if repair {
-        (&names.kept, Marker::Gone)
-    } else if before.release.rewriting {
-        // What a load without swap left half-written is nothing to go back to.
-        (&names.gone, Marker::Gone)
-    } else {
-        (&names.previous, Marker::Previous)
-    };
+    let (schema, marker) = displaced.place(&names);
     renames.extend(moves(&outgoing, &names.live, schema));
     renames.extend(moves(&plan.swap, &names.staging, &names.live));
     if ledger::exists(&mut target.conn, &names, Marker::Live).await? {
@@ -217,14 +218,10 @@ async fn change_tables(
     let note = Note {
         unlogged: next.release.unlogged,
         turn_back: None,
-        repair,
+        repair: displaced == Displaced::Kept,
     };
     unproven::leave(target, Marker::Next, Some(&note)).await?;
-    let after = if repair {
-        spared.after_repair()
-    } else {
-        spared.after_swap()
-    };
+    let after = displaced.remembered(spared);
     spared::write(target, Marker::Next, after).await?;
     switch(target, before, &moved, &renames, plan.patience).await?;
     if after.kept {
@@ -303,43 +300,6 @@ async fn wait_for_a_moment(
     }
 }
 
-/// The renames that take the release before the last one out of the way, in the swap itself: until
-/// then a rollback to it stays possible.
-async fn make_room(
-    target: &mut MysqlTarget,
-    names: &Names,
-    spared: Spared,
-    repair: bool,
-) -> Result<Vec<(String, String)>, Error> {
-    target.drop_schema(&names.gone).await?;
-    ledger::drop(&mut target.conn, names, Marker::Gone).await?;
-    target.create_schema(&names.gone).await?;
-    target.create_schema(&names.previous).await?;
-    // Rows that an earlier swap left there have waited through a load by now.
-    if repair || spared.previous {
-        target.drop_schema(&names.kept).await?;
-        target.create_schema(&names.kept).await?;
-    }
-    if repair {
-        return Ok(Vec::new());
-    }
-    let old: BTreeSet<String> = target
-        .tables_of(&names.previous)
-        .await?
-        .into_keys()
-        .collect();
-    let place = if spared.previous {
-        &names.kept
-    } else {
-        &names.gone
-    };
-    let mut renames = moves(&old, &names.previous, place);
-    if ledger::exists(&mut target.conn, names, Marker::Previous).await? {
-        renames.push((names.marker(Marker::Previous), names.marker(Marker::Gone)));
-    }
-    Ok(renames)
-}
-
 /// Tables that are taken over from somebody else can come back too: they are a release without name.
 async fn adopt(
     target: &mut MysqlTarget,
@@ -390,9 +350,8 @@ async fn outgoing(
     moved: &BTreeSet<String>,
 ) -> Result<BTreeSet<String>, Error> {
     let live = target.access.names.live.clone();
-    let mut there = target.tables_of(&live).await?;
-    there.retain(|table, kind| moved.contains(table) && kind != "VIEW");
-    Ok(there.into_keys().collect())
+    let there = tables_in(target, &live).await?;
+    Ok(&there & moved)
 }
 
 /// A table that came since the plan was made is not replaced unasked.

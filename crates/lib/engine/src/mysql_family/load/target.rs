@@ -84,7 +84,7 @@ impl MysqlTarget {
         for note in &notes {
             tracing::warn!(note, "others were at work");
         }
-        if !decided.written.is_empty() && !decided.turned_back {
+        if decided.outlives(note) {
             spared::remember(self, note).await?;
             if !note.repair {
                 let kept = &self.access.names.kept;
@@ -180,10 +180,16 @@ impl Target for MysqlTarget {
             return Ok(None);
         };
         let kept = self.tables_of(&names.previous).await?;
+        let given_up_by = format!("DROP DATABASE {}", quote(&names.previous));
+        let given_up_by = if spared::read(self).await?.previous {
+            format!("{given_up_by} /* and the rows that others wrote right before the last swap */")
+        } else {
+            given_up_by
+        };
         Ok(Some(Previous {
             release: content.release,
             kept: kept.into_keys().collect(),
-            given_up_by: format!("DROP DATABASE {}", quote(&names.previous)),
+            given_up_by,
         }))
     }
 
@@ -313,7 +319,7 @@ impl Target for MysqlTarget {
         };
         let decided = unproven::decide(self, &note).await?;
         // What waits in the previous release stays there until the next swap anyway.
-        if note.repair && !decided.written.is_empty() {
+        if note.repair && decided.outlives(&note) {
             spared::remember(self, &note).await?;
         }
         Ok(decided.notes())

@@ -61,6 +61,13 @@ pub(super) struct Decision {
 }
 
 impl Decision {
+    /// Whether what the load replaced outlives its swap: somebody wrote to it, or has a foreign key into it. What waits in
+    /// the previous release stays there for keys anyway.
+    pub(super) fn outlives(&self, note: &Note) -> bool {
+        let tied = note.repair && !self.tied.is_empty();
+        !self.turned_back && (tied || !self.written.is_empty())
+    }
+
     /// For people; empty where nobody was at work.
     pub(super) fn notes(&self) -> Vec<String> {
         let right_before = |table| {

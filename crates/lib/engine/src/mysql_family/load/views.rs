@@ -111,19 +111,39 @@ struct View<'a> {
 
 /// Those that are `made`, in the dump's order as far as none of them names one that comes later.
 fn in_order<'a>(views: &[View<'a>], made: &[&View<'a>]) -> Vec<&'a Entry> {
-    let is_made = |view: &&View<'_>| made.iter().any(|it| it.name == view.name);
-    let mut waiting: Vec<&View<'_>> = views.iter().filter(is_made).collect();
-    let mut ordered = Vec::with_capacity(waiting.len());
-    while !waiting.is_empty() {
-        let free = |view: &View<'_>| {
-            let others = waiting.iter().filter(|other| other.name != view.name);
-            !others
-                .into_iter()
-                .any(|other| view.names.contains(&other.name))
-        };
-        // Names of columns and words count too: what seems to go round in circles does not.
-        let at = waiting.iter().position(|view| free(view)).unwrap_or(0);
-        ordered.push(waiting.remove(at).entry);
+    let made: BTreeSet<&str> = made.iter().map(|view| view.name.as_str()).collect();
+    let is_made = |view: &&View<'_>| made.contains(view.name.as_str());
+    let views: Vec<&View<'_>> = views.iter().filter(is_made).collect();
+    let mut named_by: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (at, view) in views.iter().enumerate() {
+        for name in &view.names {
+            named_by.entry(name).or_default().push(at);
+        }
+    }
+    let namers = |view: &View<'_>| named_by.get(view.name.as_str()).into_iter().flatten();
+    let mut names_waiting = vec![0_usize; views.len()];
+    for view in &views {
+        for at in namers(view) {
+            names_waiting[*at] += 1;
+        }
+    }
+    let mut waiting: BTreeSet<usize> = (0..views.len()).collect();
+    let mut free: BTreeSet<usize> = waiting
+        .iter()
+        .copied()
+        .filter(|at| names_waiting[*at] == 0)
+        .collect();
+    let mut ordered = Vec::with_capacity(views.len());
+    // Names of columns and words count too: what seems to go round in circles does not.
+    while let Some(next) = free.pop_first().or_else(|| waiting.first().copied()) {
+        waiting.remove(&next);
+        ordered.push(views[next].entry);
+        for at in namers(views[next]) {
+            names_waiting[*at] -= 1;
+            if names_waiting[*at] == 0 && waiting.contains(at) {
+                free.insert(*at);
+            }
+        }
     }
     ordered
 }

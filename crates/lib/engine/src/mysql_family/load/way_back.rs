@@ -34,6 +34,7 @@ pub(super) async fn back(target: &mut MysqlTarget) -> Result<(Release, Release),
         .into_keys()
         .collect();
     let leaving = leaving(target, &now.release, &then.release, &kept).await?;
+    let proven_anew = proven_anew(&now.release, &then.release, &kept);
     let aside = views_in_the_way(target, &now, &kept).await?;
 
     if now.release.unlogged {
@@ -62,6 +63,7 @@ pub(super) async fn back(target: &mut MysqlTarget) -> Result<(Release, Release),
     renames.push((names.marker(Marker::Previous), names.marker(Marker::Live)));
     let note = note(target, &now.release, &renames, kept);
     unproven::leave(target, Marker::Previous, Some(&note)).await?;
+    ledger::write_tables(&mut target.conn, &names, Marker::Previous, &proven_anew).await?;
     // What waits in the previous release comes back with it.
     let spared = Spared {
         previous: false,
@@ -82,6 +84,31 @@ pub(super) async fn back(target: &mut MysqlTarget) -> Result<(Release, Release),
     ledger::drop(&mut target.conn, &names, Marker::Next).await?;
     target.drop_schema(&names.previous).await?;
     Ok((now.release, then.release))
+}
+
+/// The tables that stay and were loaded again since, with other times: what proves their rows is what is said of them now.
+fn proven_anew(
+    now: &Release,
+    then: &Release,
+    kept: &BTreeSet<String>,
+) -> Vec<(String, TableRecord)> {
+    let stay = then
+        .tables
+        .iter()
+        .filter(|(table, _)| !kept.contains(*table));
+    let both = stay.filter_map(|(table, then)| Some((table, now.tables.get(table)?, then)));
+    both.filter(|(_, now, then)| now.proof != then.proof)
+        .map(|(table, now, then)| {
+            let proof = now.proof.clone();
+            (
+                table.clone(),
+                TableRecord {
+                    proof,
+                    ..then.clone()
+                },
+            )
+        })
+        .collect()
 }
 
 /// What is decided after the RENAME, also by another process.
