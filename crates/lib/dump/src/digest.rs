@@ -165,6 +165,18 @@ impl Digests {
         self.tables.entry(name.to_owned()).or_default()
     }
 
+    /// The same triggers in another order do something else: each digest holds what fires before it.
+    fn order_triggers(&mut self) {
+        let mut last: BTreeMap<&String, &String> = BTreeMap::new();
+        for (table, key) in &self.triggers {
+            if let (Some(before), Some(state)) =
+                (last.insert(table, key), self.objects.get_mut(key))
+            {
+                *state = chain(*state, before.as_bytes());
+            }
+        }
+    }
+
     /// The finished digests of tables and objects.
     pub(crate) fn finish(mut self) -> (BTreeMap<String, TableDigest>, BTreeMap<String, String>) {
         self.order_triggers();
@@ -210,20 +222,6 @@ impl Digests {
             .into_iter()
             .map(|(key, state)| (key, hex(state)));
         (tables.collect(), objects.collect())
-    }
-}
-
-impl Digests {
-    /// The same triggers in another order do something else: each digest holds what fires before it.
-    fn order_triggers(&mut self) {
-        let mut last: BTreeMap<&String, &String> = BTreeMap::new();
-        for (table, key) in &self.triggers {
-            if let (Some(before), Some(state)) =
-                (last.insert(table, key), self.objects.get_mut(key))
-            {
-                *state = chain(*state, before.as_bytes());
-            }
-        }
     }
 }
 

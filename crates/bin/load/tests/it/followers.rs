@@ -194,7 +194,9 @@ fn views_follow_the_columns_of_their_tables() {
 fn views_follow_the_columns_that_half_a_load_without_swap_left() {
     on_each(|world, server| {
         let release = |name: &str, table: &str, more: &str| {
-            let text = format!("{table}\nCREATE VIEW v AS SELECT * FROM t;\n{more}");
+            let text = format!(
+                "DROP TABLE IF EXISTS t;\n{table}\nCREATE VIEW v AS SELECT * FROM t;\n{more}"
+            );
             whole(world, name, &text)
         };
         let one = "CREATE TABLE t (a INT);\nINSERT INTO t VALUES (1);";
@@ -204,6 +206,7 @@ fn views_follow_the_columns_that_half_a_load_without_swap_left() {
         let half = release("half.sql", two, broken);
         let straight = load(server).arg(&half).args(["--into=app", "--swap=none"]);
         let _ = straight.run().fails_with(65, "half.sql");
+        assert_eq!(server.sql("SELECT b FROM app.t").trim(), "2");
         goes_live(server, &release("two.sql", two, ""));
         assert_eq!(server.sql("SELECT b FROM app.v").trim(), "2");
     });

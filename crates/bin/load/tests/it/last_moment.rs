@@ -416,15 +416,17 @@ fn rows_that_wait_outlive_a_repair_that_finds_no_moment() {
 #[test]
 fn a_foreign_key_of_others_made_while_a_repair_waits_keeps_its_parent() {
     let (world, server) = mariadb(&[]);
-    let (first, _) = two_releases(&world, &server);
-    let _ = load(&server).arg(&first).arg("--into=app").run().success();
-    server.sql(
-        "UPDATE app.a SET note = 'overruled' WHERE id = 1; UPDATE app.b SET release_no = 7 WHERE id = 1;
-         CREATE DATABASE other; CREATE TABLE other.child (id INT)",
+    // The update has it loaded whole also where nothing changed.
+    let dump = world.write(
+        "dump.sql",
+        "CREATE TABLE a (id INT PRIMARY KEY);\nINSERT INTO a VALUES (1);\nCREATE TABLE b (id INT PRIMARY KEY);\n\
+         INSERT INTO b VALUES (1);\nUPDATE b SET id = 2;\n-- Dump completed on 2026-11-28  4:00:00\n",
     );
+    let _ = load(&server).arg(&dump).arg("--into=app").run().success();
+    server.sql("CREATE DATABASE other; CREATE TABLE other.child (id INT)");
     let reader = Holder::begin(&server, "SELECT COUNT(*) FROM app.b");
     let repair = load(&server)
-        .arg(&first)
+        .arg(&dump)
         .args(["--into=app", "--overwrite-modified"])
         .spawn();
     let there = || {

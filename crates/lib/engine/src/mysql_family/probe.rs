@@ -118,9 +118,8 @@ impl Probe for Family {
             since: status.since,
             finishing: status.finishing,
         };
-        let whole = ledger
-            .into_iter()
-            .filter(|status| !status.rewriting && status.missing == 0 && !status.digest.is_empty());
+        let is_live = |status: &Status| status.is_whole() && !status.digest.is_empty();
+        let whole = ledger.into_iter().filter(is_live);
         Ok(whole.map(release).collect())
     }
 }

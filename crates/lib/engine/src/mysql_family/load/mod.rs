@@ -152,12 +152,7 @@ impl Load for Family {
 
     async fn status(&self) -> Result<Vec<Status>, Error> {
         let mut conn = self.session(None).await?;
-        let mut status = status(&mut conn).await?;
-        if case_of_names(&mut conn).await? == LOWER_CASE {
-            for database in &mut status {
-                database.database = database.database.to_lowercase();
-            }
-        }
+        let status = status(&mut conn).await?;
         conn.disconnect().await?;
         Ok(status)
     }

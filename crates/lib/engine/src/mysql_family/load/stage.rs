@@ -196,12 +196,14 @@ impl Stage for MysqlStage {
             .unwrap_or_default();
         let staged = self.staged(sql).await?;
         let altered = self.run(&staged).await;
-        altered.map_err(|error| match foreign.is_empty() {
-            true => error,
-            false => error.because(
+        altered.map_err(|error| {
+            if foreign.is_empty() {
+                return error;
+            }
+            error.because(
                 NOT_THERE,
                 "a load makes foreign keys once all rows are in: leave out of CREATE TABLE what the dump drops again",
-            ),
+            )
         })?;
         self.definitions.learn(name, false).await?;
         if let Some(table) = self.tables.get(name) {

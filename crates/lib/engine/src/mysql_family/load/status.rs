@@ -8,7 +8,7 @@ use pilotfish_sql::mysql::quote;
 use super::ledger::{ABSENT, Head, exists, parse};
 use super::names::{LEDGER, Marker, Names, literal, qualified};
 use super::names_taken::Objects;
-use super::rejected;
+use super::{LOWER_CASE, case_of_names, rejected};
 use crate::Error;
 use crate::load::{ObjectKind, Status};
 use crate::mysql_family::ask::Ask as _;
@@ -58,6 +58,7 @@ pub(crate) async fn status(conn: &mut Conn) -> Result<Vec<Status>, Error> {
             Marker::Live.prefix()
         ))
         .await?;
+    let lower = case_of_names(conn).await? == LOWER_CASE;
     let mut list = Vec::new();
     for marker in markers {
         let table = qualified(LEDGER, &marker);
@@ -80,7 +81,12 @@ pub(crate) async fn status(conn: &mut Conn) -> Result<Vec<Status>, Error> {
         let rejected = rejected::list(conn, &head.database).await?;
         let (rejected, rejected_contents) = rejected.into_iter().unzip();
         list.push(Status {
-            database: head.database,
+            // A ledger that nobody took over yet has the name as it was given once.
+            database: if lower {
+                head.database.to_lowercase()
+            } else {
+                head.database
+            },
             digest: head.digest,
             contents: head.contents,
             since: head.since,
