@@ -102,8 +102,9 @@ pub(crate) fn kept_of_set(text: &[u8], tokens: &[Token<'_>]) -> Option<Vec<u8>> 
         .filter(|assignment| keeps(&assignment.target))
         .filter_map(|assignment| text.get(assignment.span.clone()))
         .collect();
+    let set = tokens.first()?.text;
     (!kept.is_empty() && kept.len() < list.len())
-        .then(|| [b"SET ".to_vec(), kept.join(&b", "[..])].concat())
+        .then(|| [set, b" ", &kept.join(&b", "[..])].concat())
 }
 
 /// A statement about the server that others may miss where it is left out: what dumps say of replication and
