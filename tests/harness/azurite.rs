@@ -18,12 +18,22 @@ const KEY: &str = "cGlsb3RmaXNoLXNlY3JldA==";
 /// A blob server with one account, living in a world.
 #[derive(Debug)]
 pub struct Azurite {
-    _child: Child,
-    _port: Port,
+    child: Option<Child>,
+    _port: Option<Port>,
     endpoint: String,
 }
 
 impl Azurite {
+    /// A server that somebody else started, with the account of [`Azurite::env`].
+    #[must_use]
+    pub fn at(endpoint: &str) -> Self {
+        Self {
+            child: None,
+            _port: None,
+            endpoint: endpoint.to_owned(),
+        }
+    }
+
     /// Starts the server and waits until it accepts signed requests.
     ///
     /// # Panics
@@ -49,19 +59,26 @@ impl Azurite {
             .args(["--skipApiVersionCheck", "--silent", "--location"])
             .arg(&folder);
         let child = Child::start("azurite", &mut command, &folder.join("log"));
-        let endpoint = format!("http://127.0.0.1:{port}/{ACCOUNT}");
         let mut azurite = Self {
-            _child: child,
-            _port: port,
-            endpoint,
+            child: Some(child),
+            endpoint: format!("http://127.0.0.1:{port}/{ACCOUNT}"),
+            _port: Some(port),
         };
         // Node reads some thousand files before it listens.
         eventually("Azurite to answer", Duration::from_secs(120), || {
-            azurite._child.assert_alive();
-            let made = azurite.ask("PUT", "ready?restype=container", &[], b"");
-            (made == Some(201)).then_some(())
+            if let Some(child) = &mut azurite.child {
+                child.assert_alive();
+            }
+            azurite.answers().then_some(())
         });
         azurite
+    }
+
+    /// Whether it answers signed requests.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        let made = self.ask("PUT", "ready?restype=container", &[], b"");
+        matches!(made, Some(201 | 409))
     }
 
     /// The endpoint's URL, which ends in the account's name.

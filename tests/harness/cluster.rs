@@ -1,6 +1,8 @@
 //! A cluster as `kubectl` sees it: whichever KUBECONFIG names, in one namespace.
 
+pub mod blobs;
 pub mod bucket;
+mod forwarded;
 
 use std::io::Write as _;
 use std::path::Path;
@@ -53,11 +55,11 @@ impl Cluster {
 
     /// What `kubectl` prints; its complaint as the error.
     pub fn kubectl(&self, args: &[&str]) -> Outcome<String> {
-        self.kubectl_with(args, "")
+        self.kubectl_with(args, b"")
     }
 
     /// The same with something on its standard input.
-    pub fn kubectl_with(&self, args: &[&str], input: &str) -> Outcome<String> {
+    pub fn kubectl_with(&self, args: &[&str], input: &[u8]) -> Outcome<String> {
         let mut child = Command::new("kubectl")
             .args(["--namespace", &self.namespace, "--request-timeout=60s"])
             .args(args)
@@ -68,7 +70,7 @@ impl Cluster {
             .map_err(|error| format!("run kubectl: {error}"))?;
         if let Some(mut stdin) = child.stdin.take() {
             // One that does not read its input is not interested.
-            let _ = stdin.write_all(input.as_bytes());
+            let _ = stdin.write_all(input);
         }
         let output = child
             .wait_with_output()
@@ -87,7 +89,7 @@ impl Cluster {
 
     /// Applies manifests.
     pub fn apply(&self, manifests: &str) -> Outcome<()> {
-        self.kubectl_with(&["apply", "-f", "-"], manifests)
+        self.kubectl_with(&["apply", "-f", "-"], manifests.as_bytes())
             .map(drop)
     }
 

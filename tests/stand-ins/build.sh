@@ -1,7 +1,7 @@
 #!/bin/sh
 # build.sh CACHE KUBECTL: stand-ins for official images, under the official names, where no registry can be
-# reached. The servers are Debian's, from the trees that `./x setup` made; prometheus is Debian's, weed and
-# kubectl are the ones on this machine. Each is made once per content.
+# reached. The servers are Debian's, from the trees that `./x setup` made; prometheus is Debian's; weed, Azurite,
+# Prefect and kubectl are the ones on this machine. Each is made once per content.
 set -eu
 cd "$(dirname "$0")"
 cache=$1
@@ -54,18 +54,65 @@ server() { # server NAME ROOTFS
 program() {
     path=$(readlink -f "$2")
     if known "$1" "$path"; then echo "$1" && return; fi
+    copy_program "$path" "$3"
+    image "$1" --change "ENTRYPOINT [\"/usr/bin/$3\"]" --change 'ENV PATH=/usr/bin' --change "LABEL pilotfish.stand-in=$label"
+}
+
+copy_program() { # copy_program FILE NAME
     mkdir -p "$work/tree/usr/bin" "$work/tree/tmp" "$work/tree/etc"
     chmod 1777 "$work/tree/tmp"
-    cp "$path" "$work/tree/usr/bin/$3"
-    for library in $(ldd "$path" 2>/dev/null | grep -o '/[^ ]*'); do
+    cp "$1" "$work/tree/usr/bin/$2"
+    for library in $(ldd "$1" 2>/dev/null | grep -o '/[^ ]*'); do
         mkdir -p "$work/tree$(dirname "$library")"
         cp -L "$library" "$work/tree$library"
     done
-    image "$1" --change "ENTRYPOINT [\"/usr/bin/$3\"]" --change 'ENV PATH=/usr/bin' --change "LABEL pilotfish.stand-in=$label"
+}
+
+azurite() { # azurite NAME FOLDER
+    node=$(readlink -f "$(command -v node)")
+    if known "$1" "$node" "$2/node_modules/azurite/package.json"; then echo "$1" && return; fi
+    copy_program "$node" node
+    mkdir -p "$work/tree/opt/azurite" "$work/tree/usr/local/bin"
+    cp -R "$2/node_modules" "$work/tree/opt/azurite/"
+    printf '#!/usr/bin/node\nrequire("/opt/azurite/node_modules/azurite/dist/src/blob/main.js")\n' \
+        >"$work/tree/usr/local/bin/azurite-blob"
+    chmod 0755 "$work/tree/usr/local/bin/azurite-blob"
+    image "$1" --change 'CMD ["azurite-blob"]' --change 'ENV PATH=/usr/local/bin:/usr/bin' --change "LABEL pilotfish.stand-in=$label"
+}
+
+# prefect NAME VENV: Prefect and the Python that it was installed by, each where it is on this machine; a shell.
+prefect() {
+    if known "$1" "$2/requirements.txt" "$(readlink -f "$2/bin/python")"; then echo "$1" && return; fi
+    python=$(readlink -f "$2/bin/python")
+    library=$("$python" -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
+    copy_program "$(readlink -f /bin/sh)" sh
+    copy_program "$python" "$(basename "$python")"
+    ln -s usr/bin "$work/tree/bin"
+    # The home of its library is found from where it is itself.
+    mkdir -p "$work/tree$(dirname "$python")" "$work/tree$library" "$work/tree/prefect"
+    [ -e "$work/tree$python" ] || mv "$work/tree/usr/bin/$(basename "$python")" "$work/tree$python"
+    for name in python python3; do
+        [ -e "$work/tree/usr/bin/$name" ] || ln -s "$python" "$work/tree/usr/bin/$name"
+    done
+    tar -C "$library" --exclude=./test --exclude=./site-packages --exclude=./dist-packages --exclude='./config-*' \
+        --exclude=./idlelib --exclude=./tkinter --exclude=./lib2to3 -cf - . | tar -C "$work/tree$library" -xf -
+    [ ! -d /usr/share/python-wheels ] || {
+        mkdir -p "$work/tree/usr/share"
+        cp -R /usr/share/python-wheels "$work/tree/usr/share/"
+    }
+    cp -R "$2"/lib/python*/site-packages/. "$work/tree/prefect/"
+    find "$work/tree$library" "$work/tree/prefect" -name '*.so' -exec ldd {} + 2>/dev/null | grep -o '=> /[^ ]*' |
+        cut -c4- | sort -u | while read -r shared; do
+        [ -e "$work/tree$shared" ] || { mkdir -p "$work/tree$(dirname "$shared")" && cp -L "$shared" "$work/tree$shared"; }
+    done
+    image "$1" --change 'CMD ["python"]' --change 'ENV PATH=/usr/bin' --change 'ENV PYTHONPATH=/prefect' \
+        --change "LABEL pilotfish.stand-in=$label"
 }
 
 server docker.io/library/mariadb:11.8 "$cache/rootfs-mariadb-11.8" '["mariadbd"]'
 server docker.io/library/mysql:9.7 "$cache/rootfs-mysql-9.7" '["mysqld"]'
 program docker.io/chrislusf/seaweedfs:4.48 "$cache/seaweedfs-4.48/weed" weed
 program docker.io/prom/prometheus:v3.13.5 "$(command -v prometheus)" prometheus
+azurite mcr.microsoft.com/azure-storage/azurite:3.33.0 "$cache/azurite-3.33.0"
+prefect docker.io/prefecthq/prefect:3.9.1-python3.12 "$cache/prefect-3.9.1"
 program registry.k8s.io/kubectl:v1.34.0 "$2" kubectl

@@ -29,12 +29,12 @@ impl Stage {
         }
     }
 
-    /// Another stage of the same story, in a namespace of its own.
+    /// Another stage of the same story, in a namespace of its own; the overlays that are acted out there are MariaDB's.
     pub(crate) fn beside(&self, name: &str) -> Outcome<Self> {
         let namespace = format!("{}-{name}", self.cluster.namespace());
         Ok(Self {
             cluster: Cluster::with_namespace(&namespace)?,
-            engine: self.engine,
+            engine: "mariadb",
             repository: self.repository.clone(),
             start: self.start,
         })

@@ -1,9 +1,8 @@
 //! The bucket: SeaweedFS in the cluster, written through a forwarded port.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
 
+use super::forwarded::Forwarded;
 use super::{Cluster, Outcome, PATIENCE, until};
 use crate::s3::S3;
 
@@ -26,22 +25,22 @@ pub fn start(cluster: &Cluster) -> Outcome<()> {
     cluster.apply(MANIFEST)?;
     cluster.wait_available("bucket")?;
     until("the bucket to accept signed requests", PATIENCE, || {
-        let forwarded = Forwarded::to_bucket(cluster)?;
-        Ok(S3::at(&forwarded.endpoint).answers().then_some(()))
+        let forwarded = Forwarded::to(cluster, "bucket", 8333)?;
+        Ok(S3::at(&forwarded.endpoint()).answers().then_some(()))
     })
 }
 
 /// Stores an object under the prefix that the pods look at.
 pub fn put(cluster: &Cluster, name: &str, content: &[u8]) -> Outcome<()> {
-    let forwarded = Forwarded::to_bucket(cluster)?;
-    S3::at(&forwarded.endpoint).put(BUCKET, &format!("{PREFIX}/{name}"), content);
+    let forwarded = Forwarded::to(cluster, "bucket", 8333)?;
+    S3::at(&forwarded.endpoint()).put(BUCKET, &format!("{PREFIX}/{name}"), content);
     Ok(())
 }
 
 /// The same with a file.
 pub fn put_file(cluster: &Cluster, name: &str, file: &Path) -> Outcome<()> {
-    let forwarded = Forwarded::to_bucket(cluster)?;
-    S3::at(&forwarded.endpoint).put_file(BUCKET, &format!("{PREFIX}/{name}"), file);
+    let forwarded = Forwarded::to(cluster, "bucket", 8333)?;
+    S3::at(&forwarded.endpoint()).put_file(BUCKET, &format!("{PREFIX}/{name}"), file);
     Ok(())
 }
 
@@ -52,47 +51,4 @@ pub fn reachable(cluster: &Cluster, yes: bool) -> Outcome<()> {
     cluster
         .kubectl(&["patch", "service", "bucket", "-p", &patch])
         .map(drop)
-}
-
-/// A port of this machine that leads to the bucket's pod; ends with its value.
-#[derive(Debug)]
-struct Forwarded {
-    kubectl: Child,
-    /// It ends when nobody reads what it says.
-    _said: BufReader<ChildStdout>,
-    endpoint: String,
-}
-
-impl Forwarded {
-    fn to_bucket(cluster: &Cluster) -> Outcome<Self> {
-        let mut kubectl = Command::new("kubectl")
-            .args(["--namespace", cluster.namespace()])
-            .args(["port-forward", "deployment/bucket", ":8333"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .map_err(|error| format!("run kubectl: {error}"))?;
-        let stdout = kubectl.stdout.take().ok_or("kubectl has no output")?;
-        let mut said = BufReader::new(stdout);
-        let mut line = String::new();
-        let _ = said.read_line(&mut line);
-        // Forwarding from 127.0.0.1:34567 -> 8333
-        let address = line.split_whitespace().nth(2).unwrap_or_default();
-        let forwarded = Self {
-            kubectl,
-            _said: said,
-            endpoint: format!("http://{address}"),
-        };
-        if address.is_empty() {
-            return Err(format!("no forwarded port in {line:?}"));
-        }
-        Ok(forwarded)
-    }
-}
-
-impl Drop for Forwarded {
-    fn drop(&mut self) {
-        let _ = self.kubectl.kill();
-        let _ = self.kubectl.wait();
-    }
 }

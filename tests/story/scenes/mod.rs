@@ -5,6 +5,7 @@ mod first_start;
 mod new_release;
 mod operations;
 mod pod_facts;
+mod prefect;
 mod variants;
 
 use crate::stage::Stage;
@@ -24,7 +25,9 @@ const SCENES: &[Scene] = &[
     ("deleted-mid-load", disturbances::deleted_mid_load),
     ("containers-restarted", disturbances::containers_restarted),
     ("out-of-memory", disturbances::out_of_memory),
+    ("prefect", prefect::publishes),
     ("shared-volume", variants::shared_volume),
+    ("azure", variants::azure),
 ];
 
 /// Acts the first start, and then each scene whose name holds `only`.

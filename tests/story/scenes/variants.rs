@@ -1,14 +1,23 @@
 //! The overlays of the example, each in a namespace of its own.
 
-use pilotfish_harness::cluster::{Cluster, Outcome, PATIENCE, bucket, condition, until};
+use pilotfish_harness::cluster::{Cluster, Outcome, PATIENCE, blobs, bucket, condition, until};
 
 use crate::dumps;
 use crate::stage::Stage;
 
 /// One ReadWriteMany volume for both pods, filled by the CronJob's Job.
 pub(crate) fn shared_volume(stage: &Stage) -> Outcome<()> {
-    let variant = stage.beside("shared")?;
-    let acted = act_shared_volume(&variant);
+    act_beside(stage, "shared", act_shared_volume)
+}
+
+/// The dumps lie in Azure's Blob Storage.
+pub(crate) fn azure(stage: &Stage) -> Outcome<()> {
+    act_beside(stage, "azure", act_azure)
+}
+
+fn act_beside(stage: &Stage, name: &str, act: fn(&Stage) -> Outcome<()>) -> Outcome<()> {
+    let variant = stage.beside(name)?;
+    let acted = variant.make_secrets().and_then(|()| act(&variant));
     if acted.is_err() {
         println!("{}", variant.cluster.account_of_trouble());
     }
@@ -17,7 +26,6 @@ pub(crate) fn shared_volume(stage: &Stage) -> Outcome<()> {
 }
 
 fn act_shared_volume(stage: &Stage) -> Outcome<()> {
-    stage.make_secrets()?;
     bucket::start(&stage.cluster)?;
     stage
         .cluster
@@ -30,6 +38,21 @@ fn act_shared_volume(stage: &Stage) -> Outcome<()> {
         stage.say(
             "shared",
             &format!("v{version} fetched once, and live in both pods {seconds:.1} s later"),
+        );
+    }
+    stage.wait_ready().map(drop)
+}
+
+fn act_azure(stage: &Stage) -> Outcome<()> {
+    blobs::start(&stage.cluster)?;
+    stage.cluster.apply_folder(&stage.prop("overlays/azure"))?;
+    for version in [1, 2] {
+        let dump = dumps::dump(version, 2000);
+        blobs::put(&stage.cluster, &format!("v{version}.sql.gz"), &dump)?;
+        let seconds = stage.wait_version(version)?;
+        stage.say(
+            "azure",
+            &format!("v{version} live in both pods {seconds:.1} s after it was stored"),
         );
     }
     stage.wait_ready().map(drop)
