@@ -84,24 +84,24 @@ azurite() { # azurite NAME FOLDER
 prefect() {
     if known "$1" "$2/requirements.txt" "$(readlink -f "$2/bin/python")"; then echo "$1" && return; fi
     python=$(readlink -f "$2/bin/python")
-    library=$("$python" -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
+    stdlib=$("$python" -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
     copy_program "$(readlink -f /bin/sh)" sh
     copy_program "$python" "$(basename "$python")"
     ln -s usr/bin "$work/tree/bin"
     # The home of its library is found from where it is itself.
-    mkdir -p "$work/tree$(dirname "$python")" "$work/tree$library" "$work/tree/prefect"
+    mkdir -p "$work/tree$(dirname "$python")" "$work/tree$stdlib" "$work/tree/prefect"
     [ -e "$work/tree$python" ] || mv "$work/tree/usr/bin/$(basename "$python")" "$work/tree$python"
     for name in python python3; do
         [ -e "$work/tree/usr/bin/$name" ] || ln -s "$python" "$work/tree/usr/bin/$name"
     done
-    tar -C "$library" --exclude=./test --exclude=./site-packages --exclude=./dist-packages --exclude='./config-*' \
-        --exclude=./idlelib --exclude=./tkinter --exclude=./lib2to3 -cf - . | tar -C "$work/tree$library" -xf -
+    tar -C "$stdlib" --exclude=./test --exclude=./site-packages --exclude=./dist-packages --exclude='./config-*' \
+        --exclude=./idlelib --exclude=./tkinter --exclude=./lib2to3 -cf - . | tar -C "$work/tree$stdlib" -xf -
     [ ! -d /usr/share/python-wheels ] || {
         mkdir -p "$work/tree/usr/share"
         cp -R /usr/share/python-wheels "$work/tree/usr/share/"
     }
     cp -R "$2"/lib/python*/site-packages/. "$work/tree/prefect/"
-    find "$work/tree$library" "$work/tree/prefect" -name '*.so' -exec ldd {} + 2>/dev/null | grep -o '=> /[^ ]*' |
+    find "$work/tree$stdlib" "$work/tree/prefect" -name '*.so' -exec ldd {} + 2>/dev/null | grep -o '=> /[^ ]*' |
         cut -c4- | sort -u | while read -r shared; do
         [ -e "$work/tree$shared" ] || { mkdir -p "$work/tree$(dirname "$shared")" && cp -L "$shared" "$work/tree$shared"; }
     done
