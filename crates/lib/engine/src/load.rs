@@ -101,6 +101,10 @@ pub struct Release {
     /// Digest of what the dump says: the same release's other name, whatever its bytes.
     #[serde(default)]
     pub contents: String,
+    /// Other releases, by both names, that were live with these very tables: the whole of which a part was loaded
+    /// that brought nothing, say. Who rejects this one rejects them.
+    #[serde(default)]
+    pub also: Vec<(String, String)>,
     /// When it became live, unix seconds.
     pub since: u64,
     /// It never reached the binary log, so that replicas do not have it.
@@ -121,6 +125,19 @@ impl Release {
     pub fn is(&self, other: &Self) -> bool {
         let same = |a: &str, b: &str| !a.is_empty() && a == b;
         same(&self.digest, &other.digest) || same(&self.contents, &other.contents)
+    }
+
+    /// All releases that were live with these tables, for the next one that is.
+    #[must_use]
+    pub fn passed_on(&self, next: &Self) -> Vec<(String, String)> {
+        const MOST: usize = 16;
+        let mut also = self.also.clone();
+        if !self.digest.is_empty() && !self.is(next) {
+            also.push((self.digest.clone(), self.contents.clone()));
+        }
+        also.retain(|(digest, _)| *digest != next.digest);
+        also.drain(..also.len().saturating_sub(MOST));
+        also
     }
 }
 

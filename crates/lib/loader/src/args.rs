@@ -98,7 +98,7 @@ pub struct LoadArgs {
     /// The dump's SHA-256 must be this
     #[arg(long, env = "PILOTFISH_SHA256", value_name = "HEX")]
     sha256: Option<String>,
-    /// Accept a dump whose end nothing proves
+    /// Accept a dump that never had a trailer
     #[arg(long, hide_short_help = true, env = "PILOTFISH_NO_TRAILER")]
     no_trailer: bool,
 }
@@ -134,6 +134,12 @@ impl LoadArgs {
         if self.swap == SwapMode::None && self.max_shrink.is_some() {
             mistakes.push(
                 "--max-shrink needs --swap rename: without a swap nothing can be held back"
+                    .to_owned(),
+            );
+        }
+        if self.swap == SwapMode::None && !self.checks.is_empty() {
+            mistakes.push(
+                "--check needs --swap rename: without a swap it would be asked when the live rows are gone already"
                     .to_owned(),
             );
         }

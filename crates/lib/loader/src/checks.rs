@@ -207,12 +207,15 @@ pub(crate) fn nothing_left(
 ) -> Result<(), Failure> {
     let objects_alone =
         live.tables.is_empty() && options.selects_all() && !summary.objects.is_empty();
-    if !plan.release().is_empty() || objects_alone {
+    let chosen = !plan.load.is_empty() || !plan.unchanged.is_empty() || !plan.retire.is_empty();
+    if objects_alone || chosen {
         return Ok(());
     }
     let message = match live.tables.len() {
+        _ if !options.selects_all() && !summary.tables.is_empty() => {
+            "--only and --skip leave no table of the dump".to_owned()
+        }
         0 if summary.tables.is_empty() => "the dump makes no table and no view".to_owned(),
-        0 => "--only and --skip leave no table of the dump".to_owned(),
         live => format!("the dump has no table at all, and {live} are live"),
     };
     Err(Failure::new(Kind::BadData, message).with_hint(

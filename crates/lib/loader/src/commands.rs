@@ -30,8 +30,13 @@ pub async fn rollback(
     cancel: &CancellationToken,
 ) -> Result<Report, Failure> {
     let started = Instant::now();
-    let database = one_database(engine, database).await?;
-    let seen = live_digest(engine, &database).await?;
+    // Looked at once and first: what a load under way makes live meanwhile is not what anybody wants undone.
+    let known = status(engine).await?;
+    let database = one_database(&known, database)?;
+    let mut here = known
+        .into_iter()
+        .filter(|status| status.database == database);
+    let seen = here.next().map(|status| status.digest);
     let mut target = open_target(engine, &database, overwrite_modified, cancel).await?;
     let notes = target
         .recover()
@@ -92,12 +97,6 @@ async fn refuse_no_way(target: &mut dyn Target) -> Result<(), Failure> {
     }
 }
 
-async fn live_digest(engine: &dyn Engine, database: &str) -> Result<Option<String>, Failure> {
-    let all = status(engine).await?.into_iter();
-    let mut here = all.filter(|status| status.database == database);
-    Ok(here.next().map(|status| status.digest))
-}
-
 /// A rollback drops the live tables that it replaces, with whatever was written to them.
 async fn refuse_lost_writes(target: &mut dyn Target) -> Result<(), Failure> {
     let live = target.live().await.context("read the ledger")?;
@@ -125,7 +124,7 @@ pub async fn resume(
     database: Option<&str>,
     digest: Option<&str>,
 ) -> Result<Vec<String>, Failure> {
-    let database = one_database(engine, database).await?;
+    let database = one_database(&status(engine).await?, database)?;
     let cancel = CancellationToken::new();
     let mut target = open_target(engine, &database, false, &cancel).await?;
     let wanted = digest.unwrap_or_default();
@@ -182,15 +181,14 @@ async fn open_target(
 }
 
 /// The named database, or the only one of the ledger.
-async fn one_database(engine: &dyn Engine, named: Option<&str>) -> Result<String, Failure> {
-    let known: Vec<String> = status(engine)
-        .await?
-        .into_iter()
-        .map(|status| status.database)
+fn one_database(ledger: &[Status], named: Option<&str>) -> Result<String, Failure> {
+    let known: Vec<&str> = ledger
+        .iter()
+        .map(|status| status.database.as_str())
         .collect();
     match (named, known.as_slice()) {
-        (Some(name), known) if known.iter().any(|database| database == name) => Ok(name.to_owned()),
-        (None, [only]) => Ok(only.clone()),
+        (Some(name), known) if known.contains(&name) => Ok(name.to_owned()),
+        (None, [only]) => Ok((*only).to_owned()),
         (Some(name), _) => Err(Failure::new(
             Kind::Config,
             format!("no release was ever loaded into {name}"),

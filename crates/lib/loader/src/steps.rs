@@ -163,6 +163,7 @@ impl<'a> Opened<'a> {
     async fn run(&mut self) -> Result<Report, Failure> {
         let ledger = self.read_ledger().await?;
         if let Some(live) = self.live_already(&ledger).await? {
+            self.say_unasked();
             return Ok(self.nothing_to_do(live));
         }
         if let Some(digest) = &ledger.dump {
@@ -227,6 +228,16 @@ impl<'a> Opened<'a> {
         report.rows = rows;
         report.objects = swap.objects.len();
         Ok(report)
+    }
+
+    /// An assertion is about a release to come.
+    fn say_unasked(&mut self) {
+        if self.options.checks.is_empty() {
+            return;
+        }
+        let note = "--check was not asked: its release is live already".to_owned();
+        tracing::warn!(note, "unasked");
+        self.notes.push(note);
     }
 
     fn nothing_to_do(&self, live: &Release) -> Report {

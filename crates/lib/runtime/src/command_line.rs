@@ -55,7 +55,6 @@ pub(crate) fn parse<A: clap::Parser>(
         .take_while(|word| *word != "--")
         .any(|word| *word == *format!("--{HELP_ALL}"));
     let command = prepare(A::command(), &program, environment, everything);
-    let common = readable_common(command.clone(), &words);
     let mut search = Search {
         command,
         words,
@@ -65,6 +64,8 @@ pub(crate) fn parse<A: clap::Parser>(
         Ok(matches) => matches,
         Err(shown) => return Request::Show(shown),
     };
+    // Of what is left: clap reads nothing behind an argument that it does not know.
+    let common = readable_common(search.command.clone(), &search.words);
     let mut mistakes = search.mistakes;
     let mut known = BTreeSet::new();
     variables(&search.command, &mut known);
@@ -183,6 +184,7 @@ fn variables(command: &Command, known: &mut BTreeSet<String>) {
 fn readable_common(command: Command, words: &[OsString]) -> CommonArgs {
     command
         .ignore_errors(true)
+        .mut_args(|arg| arg.required(false))
         .try_get_matches_from(words)
         .ok()
         .and_then(|matches| CommonArgs::from_arg_matches(&matches).ok())

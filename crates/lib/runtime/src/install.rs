@@ -54,6 +54,10 @@ pub(crate) fn into(
 ) -> Result<PathBuf, Failure> {
     let place = folder.join(program);
     let doing = format!("install {}", place.display());
+    if folder.exists() && !folder.is_dir() {
+        let message = format!("{} is no folder", folder.display());
+        return Err(Failure::new(Kind::Config, message).context(doing));
+    }
     match copy(folder, &place, goes_on).context(doing.clone())? {
         true => Ok(place),
         false => Err(

@@ -1,6 +1,6 @@
 //! What a person sees who types.
 
-use pilotfish_harness::{help_on_a_screen, tool};
+use pilotfish_harness::{World, help_on_a_screen, tool};
 
 #[test]
 fn help_fits_a_screen_groups_flags_and_shows_defaults_and_variables() {
@@ -73,4 +73,17 @@ fn a_time_that_could_be_read_otherwise_is_refused() {
             .run();
         let _ = done.fails_with(64, hint);
     }
+}
+
+#[test]
+fn a_result_is_written_whatever_else_is_wrong_with_the_command_line() {
+    let world = World::new();
+    let result = world.write("result.json", "");
+    let flag = format!("--result-file={}", result.display());
+    let _ = tool!("load")
+        .args(["--bogus", &flag])
+        .run()
+        .fails_with(64, "--bogus");
+    let written = std::fs::read_to_string(&result).expect("a result");
+    assert!(written.contains("<DUMP> is required"), "{written}");
 }

@@ -201,6 +201,11 @@ fn a_choice_of_no_table_is_no_release() {
     );
     let _ = load(&server).arg(&views).arg("--into=app").run().success();
     assert_eq!(server.sql("SELECT id FROM app.v").trim(), "1");
+    // Also beside tables that are live.
+    let _ = load(&server).arg(&dump).arg("--into=app").run().success();
+    let done = load(&server).arg(&dump);
+    let done = done.args(["--into=app", "--only=t", "--skip=t"]).run();
+    let _ = done.fails_with(65, "leave no table");
 }
 
 /// The proofs of an older version have no lengths.

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use pilotfish_harness::{Finished, Server, ServerKind, World, tool};
+use pilotfish_harness::{Finished, PATIENCE, Server, ServerKind, World, eventually, tool};
 
-use super::{dump, load, mariadb, release_no, two_releases};
+use super::{Holder, dump, load, mariadb, release_no, two_releases};
 
 fn verb(server: &Server, words: &[&str]) -> Finished {
     tool!("load")
@@ -287,4 +287,55 @@ fn a_table_that_was_repaired_with_another_time_was_not_written_to() {
     assert_eq!(server.sql("SELECT id FROM app.b").trim(), "1");
     release("third.sql", 3);
     assert_eq!(server.sql("SELECT id FROM app.b").trim(), "3");
+}
+
+#[test]
+fn a_rollback_that_waited_for_a_load_undoes_nothing_else() {
+    let (world, server) = mariadb(&[]);
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).arg("--into=app").run().success();
+    let _ = load(&server).arg(&second).arg("--into=app").run().success();
+    let third = world.write(
+        "third.sql",
+        "CREATE TABLE a (id INT PRIMARY KEY, release_no INT);\nINSERT INTO a VALUES (1,3);\n\
+         CREATE TABLE b (id INT PRIMARY KEY, release_no INT);\nINSERT INTO b VALUES (1,3);\n-- Dump completed on 2026-11-28  4:00:00\n",
+    );
+    let reader = Holder::begin(&server, "SELECT COUNT(*) FROM app.a");
+    let swaps = load(&server).arg(&third).arg("--into=app").spawn();
+    let there = || {
+        let schema = server.sql("SHOW DATABASES LIKE 'pilotfish\\_gone\\_app'");
+        (!schema.is_empty()).then_some(())
+    };
+    eventually("the swap looks for its moment", PATIENCE, there);
+    let undoes = tool!("load")
+        .args(["rollback", "--url", &server.url()])
+        .spawn();
+    let waits = || {
+        let locks = server.sql(
+            "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE '%GET_LOCK%' AND info NOT LIKE '%processlist%'",
+        );
+        (locks.trim() != "0").then_some(())
+    };
+    eventually("the rollback waits for the loader's lock", PATIENCE, waits);
+    drop(reader);
+    let _ = swaps.wait().success();
+    let _ = undoes.wait().fails_with(75, "another release is live");
+    assert_eq!(release_no(&server), "3");
+}
+
+#[test]
+fn a_release_stays_rejected_whatever_part_of_it_came_after_it() {
+    let (world, server) = mariadb(&[]);
+    let (first, second) = two_releases(&world, &server);
+    let run =
+        |dump: &Path, more: &[&str]| load(&server).arg(dump).arg("--into=app").args(more).run();
+    let _ = run(&first, &[]).success();
+    let _ = run(&second, &[]).success();
+    let _ = run(&second, &["--only=same"]).success();
+    let _ = verb(&server, &["rollback"]).success();
+    assert_eq!(release_no(&server), "1");
+    let _ = run(&second, &[]).fails_with(65, "rolled back");
+    let _ = run(&second, &["--only=same"]).fails_with(65, "rolled back");
+    let _ = verb(&server, &["resume"]).success();
+    let _ = run(&second, &[]).success();
 }

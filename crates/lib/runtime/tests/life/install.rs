@@ -22,8 +22,12 @@ fn it_installs_itself() {
     let output = specimen(&["install", file.to_str().unwrap()])
         .output()
         .unwrap();
-    assert_ne!(output.status.code(), Some(0));
-    assert!(stderr(&output).contains("install "), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(78));
+    assert!(
+        stderr(&output).contains("is no folder"),
+        "{}",
+        stderr(&output)
+    );
     fs::remove_dir_all(folder).unwrap();
 }
 

@@ -9,7 +9,7 @@ use super::lock::Lock;
 use super::names::qualified;
 use super::{Access, objects};
 use crate::Error;
-use crate::load::{ObjectKind, SessionState, SwapMode};
+use crate::load::{ObjectKind, SessionState};
 use crate::mysql_family::ask::Ask as _;
 use crate::mysql_family::truth::{is_true, shown};
 
@@ -56,14 +56,12 @@ pub(super) fn on_the_stage(access: &Access, sql: &str, schema: &str) -> String {
 }
 
 /// Refuses what would not ask the release to come: `coming` are the keys of its views and functions, which follow
-/// the tables. A stored function of any database asks the tables that its text names, which are live.
+/// the swap. A stored function of any database asks the tables that its text names, which are live.
 pub(super) fn refuse_detours(
     access: &Access,
     sql: &str,
     coming: &BTreeSet<String>,
 ) -> Result<(), Error> {
-    // Without a stage, functions of other databases ask tables that are the new ones already.
-    let staged = access.options.swap != SwapMode::None;
     let asked = mysql::asked(sql.as_bytes(), mode(access));
     let is_view = |name: &str| {
         let key = format!("view {name}");
@@ -76,7 +74,7 @@ pub(super) fn refuse_detours(
             .any(|known| ObjectKind::folded_key(known) == key)
     };
     for (database, name) in asked.functions {
-        if let Some(database) = database.filter(|_| staged || is_function(&name)) {
+        if let Some(database) = database {
             return Err(function(&format!("{database}.{name}")));
         }
         if is_function(&name) {
@@ -85,7 +83,7 @@ pub(super) fn refuse_detours(
     }
     if let Some(name) = asked.tables.iter().find(|name| is_view(name)) {
         return Err(Error::Config(format!(
-            "it asks the view {name}, which follows its tables: ask the tables that it is made of"
+            "it asks the view {name}, which follows the swap: ask the tables that it is made of"
         )));
     }
     Ok(())
@@ -93,7 +91,7 @@ pub(super) fn refuse_detours(
 
 fn function(name: &str) -> Error {
     Error::Config(format!(
-        "it calls the stored function {name}, which asks the release of before: ask the tables themselves"
+        "it calls the stored function {name}, which asks the release that is live: ask the tables themselves"
     ))
 }
 

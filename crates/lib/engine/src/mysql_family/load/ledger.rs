@@ -92,6 +92,8 @@ pub(super) struct Head {
     pub(super) digest: String,
     #[serde(default)]
     pub(super) contents: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    also: Vec<(String, String)>,
     pub(super) since: u64,
     #[serde(default)]
     unlogged: bool,
@@ -105,6 +107,7 @@ impl Head {
             database: names.live.clone(),
             digest: release.digest.clone(),
             contents: release.contents.clone(),
+            also: release.also.clone(),
             since,
             unlogged: release.unlogged,
             rewriting: release.rewriting,
@@ -349,6 +352,7 @@ pub(super) async fn read(
                 let head: Head = parse(&detail)?;
                 content.release.digest = head.digest;
                 content.release.contents = head.contents;
+                content.release.also = head.also;
                 content.release.since = head.since;
                 content.release.unlogged = head.unlogged;
                 content.release.rewriting = head.rewriting;

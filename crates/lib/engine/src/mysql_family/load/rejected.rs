@@ -57,10 +57,17 @@ pub(super) async fn book(
         target.log_statements(true).await?;
     }
     let live = target.access.names.live.clone();
-    if reject {
-        add(&mut target.conn, &live, release).await?;
-    } else {
-        forgive(&mut target.conn, &live, &release.digest).await?;
+    let own = std::iter::once((&release.digest, &release.contents));
+    let also = release
+        .also
+        .iter()
+        .map(|(digest, contents)| (digest, contents));
+    for (digest, contents) in own.chain(also) {
+        if reject {
+            add(&mut target.conn, &live, digest, contents).await?;
+        } else {
+            forgive(&mut target.conn, &live, digest).await?;
+        }
     }
     if release.unlogged {
         target.log_statements(false).await?;
@@ -69,12 +76,12 @@ pub(super) async fn book(
 }
 
 /// Notes that a release was rolled back, by both of its names.
-async fn add(conn: &mut Conn, database: &str, release: &Release) -> Result<(), Error> {
+async fn add(conn: &mut Conn, database: &str, digest: &str, contents: &str) -> Result<(), Error> {
     conn.exec_drop(
         format!(
             "REPLACE INTO {LEDGER}.rejected (db, digest, contents) VALUES (:db, :digest, :contents)"
         ),
-        params! { "db" => database, "digest" => &release.digest, "contents" => &release.contents },
+        params! { "db" => database, "digest" => digest, "contents" => contents },
     )
     .await?;
     Ok(())

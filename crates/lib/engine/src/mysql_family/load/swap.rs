@@ -81,6 +81,9 @@ async fn swap_in(target: &mut MysqlTarget, plan: &SwapPlan) -> Result<(), Error>
     // the previous one.
     let nothing_moves = plan.swap.is_empty() && plan.retire.is_empty();
     let same = nothing_moves && next.definitions() == before.definitions();
+    if same || before.release.is(&next.release) {
+        next.release.also = before.release.passed_on(&next.release);
+    }
     if same && !before.release.digest.is_empty() {
         return change_markers(target, &before, &next, plan.patience).await;
     }

@@ -150,6 +150,9 @@ impl Target for MysqlTarget {
         };
         // A rollback that was killed before its swap: what is live was not undone.
         self.forgive(&live.release.digest).await?;
+        for (digest, _) in &live.release.also {
+            self.forgive(digest).await?;
+        }
         if live.release.unlogged {
             self.log_statements(false).await?;
         }
