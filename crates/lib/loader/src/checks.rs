@@ -295,7 +295,8 @@ pub(crate) async fn assertions(
             return Err(Failure::new(
                 Kind::BadData,
                 format!("--check gave {answer} instead of a true value: {sql}"),
-            ));
+            )
+            .with_hint("what was live still is"));
         }
     }
     Ok(())

@@ -101,7 +101,11 @@ impl Control {
                     ""
                 };
                 let (digest, database) = (short(&first.digest), &first.database);
-                format!("release {digest} is live in {database}{torn}")
+                if digest.is_empty() {
+                    format!("half a load without swap is live in {database}")
+                } else {
+                    format!("release {digest} is live in {database}{torn}")
+                }
             }
             (None, Some(true)) => "the server holds no release yet".to_owned(),
             (None, _) => "waiting for a look at the server's ledger".to_owned(),

@@ -213,7 +213,7 @@ impl Target for MysqlTarget {
         let verb = objects::first_word(sql.as_bytes(), assertion::mode(&self.access));
         if !ASSERTIONS.contains(&verb.as_str()) {
             return Err(Error::Config(format!(
-                "an assertion looks and changes nothing: it begins with SELECT, not {verb}"
+                "an assertion looks and changes nothing: it begins with SELECT, not `{verb}`"
             )));
         }
         assertion::refuse_detours(&self.access, sql, coming)?;
