@@ -207,8 +207,10 @@ pub(crate) fn nothing_left(
 ) -> Result<(), Failure> {
     let objects_alone =
         live.tables.is_empty() && options.selects_all() && !summary.objects.is_empty();
-    let chosen = !plan.load.is_empty() || !plan.unchanged.is_empty() || !plan.retire.is_empty();
-    if objects_alone || chosen {
+    let brings = !plan.load.is_empty() || !plan.unchanged.is_empty();
+    // A part may do no more than retire a table that the dump no longer has, beside others that stay.
+    let retires = !plan.retire.is_empty() && !plan.kept.is_empty();
+    if objects_alone || brings || retires {
         return Ok(());
     }
     let message = match live.tables.len() {
