@@ -236,7 +236,8 @@ impl<'a> Opened<'a> {
             return;
         }
         let note = "--check was not asked: its release is live already".to_owned();
-        tracing::warn!(note, "unasked");
+        // `watch` comes here after each restart: nothing is wrong.
+        tracing::info!(note, "unasked");
         self.notes.push(note);
     }
 

@@ -172,3 +172,11 @@ fn an_assertion_over_a_view_is_refused_in_words() {
             .fails_with(65, "missing");
     }
 }
+
+#[test]
+fn a_release_that_is_live_says_that_its_assertion_was_not_asked() {
+    let scene = Scene::new(ServerKind::MariaDb1011, &[]);
+    let _ = scene.asks("SELECT COUNT(*) = 0 FROM t").success();
+    let again = scene.asks("SELECT COUNT(*) > 0 FROM t").success();
+    assert!(again.stderr.contains("--check was not asked"), "{again}");
+}
