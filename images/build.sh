@@ -14,7 +14,7 @@ say() {
     printf '\033[1m== %s\033[0m\n' "$*" >&2
 }
 
-# Meant to give the same bytes for the same commit: no path of this machine, no time but the commit's.
+# The same bytes for the same commit, toolchain and CA roots: no path of this machine, no time but the commit's.
 reproducible() {
     SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
     cargo_home=${CARGO_HOME:-$HOME/.cargo}
@@ -50,6 +50,8 @@ bills_of_materials() {
         mv "crates/bin/$tool/bill.cdx.json" "$context/sbom/pilotfish-$tool.cdx.json"
     done
     find crates tests images -name bill.cdx.json -delete
+    # A crate of the workspace is named by its folder: by the one that `reproducible` calls it.
+    sed -i "s#file://$(pwd -P)#file:///pilotfish#g" "$context"/sbom/*.json
 }
 
 # Mozilla's roots as the distribution packages them, without what an administrator added to this machine.

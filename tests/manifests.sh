@@ -50,6 +50,39 @@ YAML
     done
 done
 
+# An app beside the database, labelled as a client: the database's components leave it alone, and `wait` leaves the database alone.
+cat >"$work/wrong/workload.yaml" <<YAML
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: database}
+spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: db, image: mariadb}]}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: app, labels: {pilotfish: client}}
+spec: {selector: {matchLabels: {c: d}}, template: {metadata: {labels: {c: d}}, spec: {containers: [{name: app, image: app}]}}}
+YAML
+for component in dump-reload wait; do
+    cat >"$work/wrong/kustomization.yaml" <<YAML
+resources: [workload.yaml]
+components: [$(realpath --relative-to "$work/wrong" "manifests/$component")]
+YAML
+    kubectl kustomize "$work/wrong" >"$work/right.yaml" || fail "$component with an app beside the database"
+    patched=$(awk '/^kind:/ { kind = $2 } /^      initContainers:/ { printf "%s ", kind }' "$work/right.yaml")
+    wanted='StatefulSet '
+    [ "$component" != wait ] || wanted='Deployment '
+    [ "$patched" = "$wanted" ] || fail "$component patches: $patched"
+done
+
+# What the components bring is valid too where no example has them.
+kubectl kustomize manifests/network-policy >"$work/plain.yaml"
+"$validate" --strict --version 1.34 "$work/plain.yaml" >"$work/said" 2>&1 || fail "network-policy: $(cat "$work/said")"
+
+# One version everywhere: an image that nobody built is found by the kubelet only.
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+stale=$(grep -rnE 'pilotfish-(fetch|load|watch|wait):[0-9]' manifests examples/*/*/*.yaml tests/story tests/bench | grep -v ":$version\b" || true)
+[ -z "$stale" ] || fail "images of another version than $version: $stale"
+
 # The order of init containers is what strategic merge makes of the patches: it must be this one.
 order=$(kubectl kustomize examples/dump-reload/base | awk '/^      initContainers:/ { on = 1 } /^      [a-z]/ && !/initContainers/ { on = 0 } on && /^        name:/ { printf "%s ", $2 }')
 [ "$order" = "install-load fetch-first fetch watch " ] || fail "init containers come as: $order"

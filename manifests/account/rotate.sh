@@ -25,7 +25,8 @@ sql() { # sql USER PASSWORD: standard input, over the route that only a ready se
 
 for ((second = 0; second < patience; second++)); do
     password=$(cat "$file")
-    if ! sql pilotfish "$password" <<<'DO 1' 2>/dev/null; then
+    # Only a password that is refused was changed: a server that is away or full says nothing about it.
+    if ! said=$(sql pilotfish "$password" <<<'DO 1' 2>&1) && [[ $said == *'ERROR 1045'* ]]; then
         escaped=${password//\\/\\\\}
         escaped=${escaped//\'/\'\'}
         sql root "$root" <<<"ALTER USER 'pilotfish'@'127.0.0.1' IDENTIFIED BY '$escaped'"

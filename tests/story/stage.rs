@@ -8,8 +8,19 @@ use serde_json::Value;
 
 /// The database pods: each has its own server and its own volume of dumps.
 pub(crate) const PODS: [&str; 2] = ["db-0", "db-1"];
-/// Ports of the sidecars.
+/// Port of `watch`.
 pub(crate) const WATCH: u16 = 9808;
+
+/// What a server answers when it is asked for the version of its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    Version(u32),
+    /// Rows of these versions in one answer.
+    Mix(u32, u32),
+    /// No rows, or no tables.
+    Nothing,
+}
+
 /// What the scenes act on.
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -92,8 +103,16 @@ impl Stage {
         Ok(start.elapsed().as_secs_f64())
     }
 
-    /// The version of the dump that is live in a pod, asked of its server by the stock client.
+    /// The version of the dump that is live in a pod.
     pub(crate) fn version(&self, pod: &str) -> Outcome<u32> {
+        match self.held(pod)? {
+            Held::Version(version) => Ok(version),
+            other => Err(format!("{pod} holds {other:?}")),
+        }
+    }
+
+    /// What is live in a pod, asked of its server by the stock client; an error where that does not answer.
+    pub(crate) fn held(&self, pod: &str) -> Outcome<Held> {
         let client = if self.engine == "mysql" {
             "mysql"
         } else {
@@ -101,24 +120,34 @@ impl Stage {
         };
         let ask = format!(
             "MYSQL_PWD=$(cat /run/secrets/db/root-password) {client} --no-defaults --protocol=tcp -h127.0.0.1 -uroot -N -B \
-             -e 'SELECT CONCAT(MIN(v), MAX(v) - MIN(v)) FROM (SELECT version AS v FROM app.drugs UNION ALL SELECT version FROM app.makers) AS t'"
+             -e 'SELECT MIN(v), MAX(v) FROM (SELECT version AS v FROM app.drugs UNION ALL SELECT version FROM app.makers) AS t'"
         );
-        let answer = self.cluster.exec(pod, "db", &["bash", "-c", &ask])?;
-        let answer = answer.trim();
-        // The last digit is the distance of versions in the tables: 0, or a mix.
-        match answer.strip_suffix('0').map(str::parse) {
-            Some(Ok(version)) => Ok(version),
-            _ => Err(format!("{pod} holds a mix or nothing: {answer:?}")),
-        }
+        let answer = match self.cluster.exec(pod, "db", &["bash", "-c", &ask]) {
+            // No such table, no such database.
+            Err(error) if error.contains("ERROR 1146") || error.contains("ERROR 1049") => {
+                return Ok(Held::Nothing);
+            }
+            other => other?,
+        };
+        let mut words = answer.split_whitespace().map(str::parse::<u32>);
+        Ok(match (words.next(), words.next()) {
+            (Some(Ok(low)), Some(Ok(high))) if low == high => Held::Version(low),
+            (Some(Ok(low)), Some(Ok(high))) => Held::Mix(low, high),
+            _ => Held::Nothing,
+        })
     }
 
-    /// Waits until both pods hold a version; the seconds until the last one did.
+    /// Waits until both pods hold a version; the seconds until the last one did. A mix on the way is the end.
     pub(crate) fn wait_version(&self, version: u32) -> Outcome<f64> {
         let start = Instant::now();
         for pod in PODS {
             until(&format!("version {version} in {pod}"), PATIENCE, || {
-                Ok((self.version(pod)? == version).then_some(()))
-            })?;
+                Ok(match self.held(pod)? {
+                    Held::Version(held) if held == version => Some(Ok(())),
+                    Held::Version(_) | Held::Nothing => None,
+                    mix @ Held::Mix(..) => Some(Err(format!("{pod} holds a {mix:?}"))),
+                })
+            })??;
         }
         Ok(start.elapsed().as_secs_f64())
     }

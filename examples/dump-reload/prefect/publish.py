@@ -9,6 +9,7 @@ Account and endpoint of S3 are found as every AWS tool finds them (AWS_ACCESS_KE
 import hashlib
 import json
 import math
+import socket
 import sys
 import time
 from contextlib import suppress
@@ -127,8 +128,9 @@ def answer_of(client: httpx.Client, method: str, url: str, **request: Any) -> di
         shown: dict[str, Any] = answer.json()
         return shown
     said = f"{answer.status_code} {answer.text.strip()}"
+    # 401: the token changes under pods and flow, a minute or two apart; it is read anew for each request.
     # 410: the id is not known (any more), 429: too many loads wait.
-    if answer.status_code in (410, 429) or answer.status_code >= 500:
+    if answer.status_code in (401, 410, 429) or answer.status_code >= 500:
         raise Passing(said)
     raise LoadFailed(f"refused: {said}")
 
@@ -147,11 +149,14 @@ def publish(
     """Publishes a dump and has all pods load it.
 
     `pods` are the URLs of `watch`, one for each pod, since a Service reaches only one of them; without
-    them they are those of the StatefulSet `service` with `replicas` pods.
+    them they are those of the StatefulSet behind the headless `service`: `replicas` of them, or as many
+    as its name has addresses, if those are more.
     """
     if not dump.stat().st_size:
         raise ValueError(f"{dump} is empty")
-    pods = pods or [f"http://{service}-{number}.{service}:9808" for number in range(replicas)]
+    if not pods:
+        count = max(replicas, addresses_of(service))
+        pods = [f"http://{service}-{number}.{service}:9808" for number in range(count)]
     sha256 = upload(dump, bucket, prefix)
     # A run that is started again (with Retry, say) asks for the same load unless its dump is another one.
     load_id = f"{flow_run.id}-{sha256[:12]}"
@@ -166,6 +171,14 @@ def publish(
     failures = [f"{pod}: {why}" for pod, why in results.items() if isinstance(why, BaseException)]
     if failures:
         raise LoadFailed("; ".join(failures))
+
+
+def addresses_of(service: str) -> int:
+    """How many pods a headless Service has now; 0 where its name is not known."""
+    try:
+        return len({told[4][0] for told in socket.getaddrinfo(service, None)})
+    except socket.gaierror:
+        return 0
 
 
 def row(pod: str, result: dict[str, Any] | BaseException) -> dict[str, Any]:

@@ -1,10 +1,11 @@
 #!/bin/bash
 # Reads two tables in one statement, again and again, over connections that live for a while. Every row carries
 # the version of its dump: more than one version in an answer is a mix of two releases. A version that goes
-# backwards within a connection is right after a rollback only. Prints the counts once a second.
+# backwards within a connection is right after a rollback only. Prints the counts once a second, and how long the
+# slowest answer took.
 set -u
 
-reads=0 errors=0 mixes=0 backwards=0 version=0 last=
+reads=0 errors=0 mixes=0 backwards=0 version=0 slowest=0 last=
 question='SELECT CONCAT(MIN(v), " ", MAX(v), " ", COUNT(*)) FROM (
     SELECT version AS v FROM drugs UNION ALL SELECT version FROM makers) AS both_tables;'
 
@@ -12,7 +13,7 @@ report() {
     now=$(date +%s)
     [ "$now" = "$last" ] && return
     last=$now
-    echo "reads=$reads errors=$errors mixes=$mixes backwards=$backwards version=$version"
+    echo "reads=$reads errors=$errors mixes=$mixes backwards=$backwards version=$version slowest=${slowest}ms"
 }
 
 while :; do
@@ -22,8 +23,10 @@ while :; do
     in=${client[1]} out=${client[0]} process=$client_PID
     version=0
     for ((i = 0; i < 2000; i++)); do
-        printf "%s\n" "$question" >&"$in" || break
-        read -r -t 30 low high rows <&"$out" || { low=silence high="" rows=""; }
+        asked=${EPOCHREALTIME/[.,]/}
+        { printf "%s\n" "$question" >&"$in" && read -r -t 30 low high rows <&"$out"; } || { low=silence high="" rows=""; }
+        took=$(((${EPOCHREALTIME/[.,]/} - asked) / 1000))
+        [ "$took" -le "$slowest" ] || slowest=$took
         if [[ ! $low =~ ^[0-9]+$ ]]; then
             errors=$((errors + 1))
             echo "error: $low $high $rows"

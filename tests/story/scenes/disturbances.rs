@@ -5,17 +5,22 @@ use std::time::Instant;
 use crate::dumps;
 use crate::prometheus;
 use crate::reader::Seen;
-use crate::stage::{PODS, Stage, WATCH};
+use crate::stage::{Held, PODS, Stage, WATCH};
 use pilotfish_harness::cluster::bucket;
 use pilotfish_harness::cluster::{Outcome, PATIENCE, until};
 
 /// Enough rows that a pod can be deleted while they are loaded.
 const MANY: u32 = 600_000;
 
-/// The bucket is away and a pod is deleted: it comes back with the data it has.
+/// The bucket is away and a pod is deleted, with its server's data: it comes back from the dump that it has.
 pub(crate) fn bucket_away(stage: &Stage) -> Outcome<()> {
     let version = stage.version(PODS[0])?;
     bucket::reachable(&stage.cluster, false)?;
+    // Goes with the pod, which still uses it.
+    let claim = format!("data-{}", PODS[0]);
+    stage
+        .cluster
+        .kubectl(&["delete", "pvc", &claim, "--wait=false"])?;
     let seconds = delete_and_await(stage, PODS[0], &[])?;
     if stage.version(PODS[0])? != version {
         return Err(format!("{} came back with another version", PODS[0]));
@@ -23,7 +28,7 @@ pub(crate) fn bucket_away(stage: &Stage) -> Outcome<()> {
     stage.say(
         "db",
         &format!(
-            "without a bucket {} is back with v{version} after {seconds:.1} s",
+            "without a bucket and with an empty server {} is back with v{version} after {seconds:.1} s",
             PODS[0]
         ),
     );
@@ -38,10 +43,7 @@ pub(crate) fn bucket_away(stage: &Stage) -> Outcome<()> {
 /// A pod is deleted in the middle of a load.
 pub(crate) fn deleted_mid_load(stage: &Stage) -> Outcome<()> {
     let (old, new) = publish_many(stage)?;
-    wait_loading(stage, PODS[1])?;
-    let rows = stage
-        .cluster
-        .metric(PODS[1], WATCH, "pilotfish_watch_load_rows")?;
+    let rows = wait_loading(stage, PODS[1])?;
     let seconds = delete_and_await(stage, PODS[1], &["--grace-period=2"])?;
     stage.say(
         "db",
@@ -53,11 +55,11 @@ pub(crate) fn deleted_mid_load(stage: &Stage) -> Outcome<()> {
     wait_old_then_new(stage, old, new)
 }
 
-/// The server's container ends in the middle of a load, and then the one of `watch`.
+/// The server's container ends in the middle of a load.
 pub(crate) fn containers_restarted(stage: &Stage) -> Outcome<()> {
     let (old, new) = publish_many(stage)?;
-    wait_loading(stage, PODS[0])?;
     let before = stage.restarts(PODS[0], "db")?;
+    let rows = wait_loading(stage, PODS[0])?;
     // As PID 1 it has a handler for SIGTERM only.
     let _ = stage.cluster.exec(PODS[0], "db", &["bash", "-c", "kill 1"]);
     until(
@@ -67,7 +69,7 @@ pub(crate) fn containers_restarted(stage: &Stage) -> Outcome<()> {
     )?;
     stage.say(
         "db",
-        "the server's container ended in the middle of a load, and was started again",
+        &format!("its container ended with {rows} rows staged, and was started again"),
     );
     wait_old_then_new(stage, old, new)?;
     stage.wait_ready().map(drop)
@@ -85,12 +87,13 @@ fn publish_many(stage: &Stage) -> Outcome<(u32, u32)> {
     Ok((old, new))
 }
 
-fn wait_loading(stage: &Stage, pod: &str) -> Outcome<()> {
+/// Waits until a pod is in the middle of a load; the rows that it has staged.
+fn wait_loading(stage: &Stage, pod: &str) -> Outcome<f64> {
     until(&format!("{pod} to load"), PATIENCE, || {
         let rows = stage
             .cluster
             .metric(pod, WATCH, "pilotfish_watch_load_rows")?;
-        Ok((rows > 0.0).then_some(()))
+        Ok((rows > 0.0).then_some(rows))
     })
 }
 
@@ -98,12 +101,12 @@ fn wait_loading(stage: &Stage, pod: &str) -> Outcome<()> {
 fn wait_old_then_new(stage: &Stage, old: u32, new: u32) -> Outcome<()> {
     for pod in PODS {
         until(&format!("v{new} in {pod}"), PATIENCE, || {
-            match stage.version(pod)? {
-                version if version == new => Ok(Some(())),
-                version if version == old => Ok(None),
-                other => Err(format!("{pod} holds v{other}")),
-            }
-        })?;
+            Ok(match stage.held(pod)? {
+                Held::Version(version) if version == new => Some(Ok(())),
+                Held::Version(version) if version == old => None,
+                other => Some(Err(format!("{pod} holds {other:?}"))),
+            })
+        })??;
     }
     stage.say(
         "db",

@@ -15,19 +15,23 @@ pub(crate) fn act(stage: &Stage) -> Outcome<()> {
         .cluster
         .apply_folder(&stage.prop("overlays").join(stage.engine))?;
     stage.cluster.apply_folder(&stage.example("reader"))?;
+    for reader in ["overlays/reader-0", "overlays/reader-1"] {
+        stage.cluster.apply_folder(&stage.prop(reader))?;
+    }
     stage.say(
         "apply",
-        "two database pods and a reader; the bucket holds a truncated dump",
+        "two database pods and their readers; the bucket holds a truncated dump",
     );
     for pod in PODS {
         refuses_the_truncated_one(stage, pod)?;
     }
+    let published = now_in_the_cluster(stage)?;
     bucket::put(&stage.cluster, "v1.sql.gz", &dumps::dump(1, 20_000))?;
     stage.say("publish", "v1");
     let seconds = stage.wait_ready()?;
     for pod in PODS {
-        if stage.version(pod)? != 1 {
-            return Err(format!("{pod} is ready without its data"));
+        if stage.version(pod)? != 1 || ready_since(stage, pod)? < published {
+            return Err(format!("{pod} was ready without its data"));
         }
     }
     stage.say(
@@ -49,6 +53,29 @@ pub(crate) fn act(stage: &Stage) -> Outcome<()> {
         Ok(Seen::now(stage).ok())
     })?;
     Seen::since(Seen::default(), stage)?.must_be_flawless(stage)
+}
+
+/// The API server's clock, as its objects tell times: later ones are greater.
+fn now_in_the_cluster(stage: &Stage) -> Outcome<String> {
+    stage
+        .cluster
+        .kubectl(&["create", "configmap", "published"])?;
+    let object = stage.cluster.object("configmap/published")?;
+    let time = object["metadata"]["creationTimestamp"].as_str();
+    time.map(str::to_owned)
+        .ok_or_else(|| format!("no time in {object}"))
+}
+
+/// Since when a pod has been ready without a break.
+fn ready_since(stage: &Stage, pod: &str) -> Outcome<String> {
+    let pod = stage.pod(pod)?;
+    let conditions = pod["status"]["conditions"].as_array();
+    let mut conditions = conditions.into_iter().flatten();
+    let ready = conditions.find(|one| one["type"] == "Ready" && one["status"] == "True");
+    let since = ready.and_then(|one| one["lastTransitionTime"].as_str());
+    since
+        .map(str::to_owned)
+        .ok_or_else(|| format!("not ready: {}", pod["status"]["conditions"]))
 }
 
 fn refuses_the_truncated_one(stage: &Stage, pod: &str) -> Outcome<()> {

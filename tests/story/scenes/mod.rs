@@ -28,6 +28,7 @@ const SCENES: &[Scene] = &[
     ("prefect", prefect::publishes),
     ("shared-volume", variants::shared_volume),
     ("azure", variants::azure),
+    ("config-map", variants::config_map),
 ];
 
 /// Acts the first start, and then each scene whose name holds `only`.

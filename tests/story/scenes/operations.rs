@@ -44,30 +44,33 @@ pub(crate) fn password_rotated(stage: &Stage) -> Outcome<()> {
     Seen::since(before, stage)?.must_be_flawless(stage)
 }
 
-/// The image of a sidecar is patched in place: that container restarts, the server does not.
+/// The images of the sidecars are patched in place, by the README's commands: those restart, the server does not.
 pub(crate) fn upgraded_in_place(stage: &Stage) -> Outcome<()> {
     let before = Seen::now(stage)?;
     for pod in PODS {
-        let (db, watch) = (stage.restarts(pod, "db")?, stage.restarts(pod, "watch")?);
-        stage.cluster.kubectl(&[
-            "set",
-            "image",
-            &format!("pod/{pod}"),
-            "watch=pilotfish-watch:next",
-        ])?;
-        until(&format!("the next watch in {pod}"), PATIENCE, || {
-            Ok(
-                (stage.restarts(pod, "watch")? > watch && stage.cluster.is_ready(pod)?)
-                    .then_some(()),
-            )
-        })?;
-        if stage.restarts(pod, "db")? != db {
+        let count = |name| stage.restarts(pod, name);
+        let (db, watch, fetch) = (count("db")?, count("watch")?, count("fetch")?);
+        let object = format!("pod/{pod}");
+        let (next_watch, next_fetch) = ("watch=pilotfish-watch:next", "fetch=pilotfish-fetch:next");
+        for words in [
+            &["set", "image", &object, next_watch, next_fetch][..],
+            &["wait", "--for=condition=Ready=false", &object],
+            &["wait", "--for=condition=Ready", &object],
+        ] {
+            let patience = ["--timeout=5m", "--request-timeout=6m"];
+            let patience = &patience[..if words[0] == "wait" { 2 } else { 0 }];
+            stage.cluster.kubectl(&[words, patience].concat())?;
+        }
+        if count("watch")? == watch || count("fetch")? == fetch {
+            return Err(format!("{pod} is ready with its old sidecars"));
+        }
+        if count("db")? != db {
             return Err(format!("the server of {pod} was restarted"));
         }
     }
     stage.say(
         "upgrade",
-        "watch has another image in both pods; the servers went on",
+        "watch and fetch have other images in both pods, one pod after the other; the servers went on",
     );
     publish_next(stage)?;
     Seen::since(before, stage)?.must_be_flawless(stage)

@@ -43,9 +43,18 @@ pub(crate) fn publishes(stage: &Stage) -> Outcome<()> {
             ));
         }
     }
+    for pod in PODS {
+        let log = stage.cluster.kubectl(&["logs", pod, "-c", "fetch"])?;
+        let mut unproven = log.lines().filter(|line| line.contains("no checksum file"));
+        if let Some(line) = unproven.find(|line| line.contains("drugs.sql.gz")) {
+            return Err(format!(
+                "{pod} took the flow's dump without its proof: {line}"
+            ));
+        }
+    }
     stage.say(
         "prefect",
-        "the run of the next one completed: both pods serve it",
+        "the run of the next one completed: both pods serve it, checked against its SHA-256",
     );
     cluster
         .kubectl(&["delete", "deployment", "prefect-server"])

@@ -1,9 +1,12 @@
 //! The overlays of the example, each in a namespace of its own.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use pilotfish_harness::cluster::{Cluster, Outcome, PATIENCE, blobs, bucket, condition, until};
+use serde_json::json;
 
 use crate::dumps;
-use crate::stage::Stage;
+use crate::stage::{PODS, Stage, WATCH};
 
 /// One ReadWriteMany volume for both pods, filled by the CronJob's Job.
 pub(crate) fn shared_volume(stage: &Stage) -> Outcome<()> {
@@ -13,6 +16,11 @@ pub(crate) fn shared_volume(stage: &Stage) -> Outcome<()> {
 /// The dumps lie in Azure's Blob Storage.
 pub(crate) fn azure(stage: &Stage) -> Outcome<()> {
     act_beside(stage, "azure", act_azure)
+}
+
+/// A ConfigMap holds the dump: the volume is empty at first, and then the kubelet swaps its `..data`.
+pub(crate) fn config_map(stage: &Stage) -> Outcome<()> {
+    act_beside(stage, "config-map", act_config_map)
 }
 
 fn act_beside(stage: &Stage, name: &str, act: fn(&Stage) -> Outcome<()>) -> Outcome<()> {
@@ -53,6 +61,42 @@ fn act_azure(stage: &Stage) -> Outcome<()> {
         stage.say(
             "azure",
             &format!("v{version} live in both pods {seconds:.1} s after it was stored"),
+        );
+    }
+    stage.wait_ready().map(drop)
+}
+
+fn act_config_map(stage: &Stage) -> Outcome<()> {
+    let cluster = &stage.cluster;
+    cluster.apply_folder(&stage.prop("overlays/config-map"))?;
+    for pod in PODS {
+        until(
+            &format!("watch in {pod} to say what it lacks"),
+            PATIENCE,
+            || {
+                let page = cluster.page(pod, WATCH, "/")?;
+                Ok(page.contains("no release").then_some(()))
+            },
+        )?;
+        if cluster.is_ready(pod)? {
+            return Err(format!("{pod} is ready without a release"));
+        }
+    }
+    stage.say(
+        "config",
+        "no ConfigMap yet: both pods run and are not ready",
+    );
+    for version in [1, 2] {
+        let dump = STANDARD.encode(dumps::dump(version, 2000));
+        let object = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "small-dump"},
+            "binaryData": {"drugs.sql.gz": dump},
+        });
+        cluster.apply(&object.to_string())?;
+        let seconds = stage.wait_version(version)?;
+        stage.say(
+            "config",
+            &format!("v{version} live in both pods {seconds:.1} s after the ConfigMap had it"),
         );
     }
     stage.wait_ready().map(drop)

@@ -1,6 +1,5 @@
 //! `pilotfish-watch`: see the library's documentation.
 
-/// musl's own allocator is slow under many threads.
 // In static builds only: musl's own allocator is slow, glibc's holds less of a loader's large buffers.
 #[cfg(target_env = "musl")]
 #[global_allocator]
