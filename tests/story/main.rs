@@ -33,6 +33,9 @@ struct Args {
     /// Only the scenes whose names hold this text, after the first one
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
+    /// Without the scenes that take long, as the CI does
+    #[arg(long)]
+    short: bool,
     /// Leave the namespace at the end, for a look
     #[arg(long)]
     keep: bool,
@@ -63,7 +66,7 @@ fn tell(args: &Args) -> Outcome<()> {
     let namespace = format!("{}-{}", args.name, std::process::id());
     let stage = Stage::new(Cluster::with_namespace(&namespace)?, engine, repository());
     stage.say("namespace", &namespace);
-    let told = scenes::act(&stage, args.only.as_deref());
+    let told = scenes::act(&stage, args.only.as_deref(), args.short);
     if let Err(why) = &told {
         println!("{why}\n{}", stage.cluster.account_of_trouble());
     }

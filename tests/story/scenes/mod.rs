@@ -11,34 +11,51 @@ mod variants;
 use crate::stage::Stage;
 use pilotfish_harness::cluster::Outcome;
 
-type Scene = (&'static str, fn(&Stage) -> Outcome<()>);
+/// A scene of the story.
+struct Scene {
+    name: &'static str,
+    act: fn(&Stage) -> Outcome<()>,
+    /// Left out by `--short`.
+    long: bool,
+}
+
+const fn short(name: &'static str, act: fn(&Stage) -> Outcome<()>) -> Scene {
+    let long = false;
+    Scene { name, act, long }
+}
+
+const fn long(name: &'static str, act: fn(&Stage) -> Outcome<()>) -> Scene {
+    let long = true;
+    Scene { name, act, long }
+}
 
 /// Every scene begins with both pods ready, and leaves them so.
 const SCENES: &[Scene] = &[
-    ("new-release", new_release::arrives),
-    ("refused", new_release::is_refused),
-    ("rollback", new_release::is_rolled_back),
-    ("pod-facts", pod_facts::act),
-    ("password-rotated", operations::password_rotated),
-    ("upgraded-in-place", operations::upgraded_in_place),
+    short("new-release", new_release::arrives),
+    short("refused", new_release::is_refused),
+    short("rollback", new_release::is_rolled_back),
+    short("pod-facts", pod_facts::act),
+    short("password-rotated", operations::password_rotated),
+    short("upgraded-in-place", operations::upgraded_in_place),
     // Before the large dumps: its own would be a table that shrank.
-    ("prefect", prefect::publishes),
-    ("bucket-away", disturbances::bucket_away),
-    ("deleted-mid-load", disturbances::deleted_mid_load),
-    ("containers-restarted", disturbances::containers_restarted),
-    ("out-of-memory", disturbances::out_of_memory),
-    ("shared-volume", variants::shared_volume),
-    ("azure", variants::azure),
-    ("config-map", variants::config_map),
+    long("prefect", prefect::publishes),
+    short("bucket-away", disturbances::bucket_away),
+    short("deleted-mid-load", disturbances::deleted_mid_load),
+    long("containers-restarted", disturbances::containers_restarted),
+    long("out-of-memory", disturbances::out_of_memory),
+    long("shared-volume", variants::shared_volume),
+    long("azure", variants::azure),
+    long("config-map", variants::config_map),
 ];
 
-/// Acts the first start, and then each scene whose name holds `only`.
-pub(crate) fn act(stage: &Stage, only: Option<&str>) -> Outcome<()> {
+/// Acts the first start, and then each scene whose name holds `only`; with `in_short` the long ones not.
+pub(crate) fn act(stage: &Stage, only: Option<&str>, in_short: bool) -> Outcome<()> {
     first_start::act(stage)?;
-    for (name, act) in SCENES {
-        if only.is_none_or(|only| name.contains(only)) {
-            stage.say("SCENE", name);
-            act(stage).map_err(|why| format!("{name}: {why}"))?;
+    for scene in SCENES {
+        let named = only.is_none_or(|only| scene.name.contains(only));
+        if named && !(in_short && scene.long) {
+            stage.say("SCENE", scene.name);
+            (scene.act)(stage).map_err(|why| format!("{}: {why}", scene.name))?;
         }
     }
     Ok(())

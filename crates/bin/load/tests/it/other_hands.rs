@@ -338,7 +338,7 @@ fn a_table_that_somebody_holds_was_not_written_to() {
     let holder = Holder::lock(&server, "app", "a");
     let _ = load(&server)
         .arg(&second)
-        .arg("--into=app")
+        .args(["--into=app", "--swap-timeout=3s"])
         .run()
         .fails_with(75, "somebody holds app.a");
     drop(holder);
