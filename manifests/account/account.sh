@@ -5,7 +5,12 @@
     password=$(cat /run/secrets/pilotfish/password)
     password=${password//\\/\\\\}
     password=${password//\'/\'\'}
-    docker_process_sql <<SQL
+    # What the client says of a statement that fails holds the password.
+    if ! said=$(docker_process_sql 2>&1 <<SQL
 CREATE USER IF NOT EXISTS 'pilotfish'@'127.0.0.1' IDENTIFIED BY '$password';
 SQL
+    ); then
+        echo "the account pilotfish was not made: $(grep -o 'ERROR [0-9]* ([^)]*)' <<<"$said" | head -n 1)" >&2
+        exit 1
+    fi
 )

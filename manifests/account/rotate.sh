@@ -1,5 +1,6 @@
 #!/bin/bash
-# Gives the account the password that the Secret has now. Run in the database's container:
+# Gives the account the password that the Secret has now, and makes it where it is missing: a server that was
+# there before pilotfish has run its initdb.d. Run in the database's container:
 #   kubectl exec db-0 -c db -- bash /pilotfish-account/rotate.sh
 # The kubelet needs a minute or two until a changed Secret reaches a running pod: this waits for it.
 set -euo pipefail
@@ -20,7 +21,7 @@ root=$(value_of MARIADB_ROOT_PASSWORD)
 [ -n "$root" ] || root=$(value_of MYSQL_ROOT_PASSWORD)
 
 sql() { # sql USER PASSWORD: standard input, over the route that only a ready server has
-    MYSQL_PWD=$2 "$client" --no-defaults "${quiet[@]}" --protocol=tcp --host=127.0.0.1 --user="$1"
+    MYSQL_PWD=$2 "$client" --no-defaults "${quiet[@]}" --comments --protocol=tcp --host=127.0.0.1 --user="$1"
 }
 
 for ((second = 0; second < patience; second++)); do
@@ -29,7 +30,15 @@ for ((second = 0; second < patience; second++)); do
     if ! said=$(sql pilotfish "$password" <<<'DO 1' 2>&1) && [[ $said == *'ERROR 1045'* ]]; then
         escaped=${password//\\/\\\\}
         escaped=${escaped//\'/\'\'}
-        sql root "$root" <<<"ALTER USER 'pilotfish'@'127.0.0.1' IDENTIFIED BY '$escaped'"
+        # What a client says of a statement that fails holds the statement, and so the password.
+        if ! said=$({
+            echo "CREATE USER IF NOT EXISTS 'pilotfish'@'127.0.0.1' IDENTIFIED BY '$escaped';"
+            echo "ALTER USER 'pilotfish'@'127.0.0.1' IDENTIFIED BY '$escaped';"
+            cat "${0%/*}/grants.sql"
+        } | sql root "$root" 2>&1); then
+            printf 'root cannot change the account: %s\n' "$(grep -o 'ERROR [0-9]* ([^)]*)' <<<"$said" | head -n 1)" >&2
+            exit 1
+        fi
         echo 'the account has the new password'
         exit 0
     fi

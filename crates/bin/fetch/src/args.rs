@@ -99,6 +99,9 @@ struct SourceArgs {
     /// Fail when the source is away, whatever is on the volume
     #[arg(long, conflicts_with_all = ["every", "stdout", "fallback"])]
     strict: bool,
+    /// End with 0 also without the source: a loop brings it later
+    #[arg(long, hide_short_help = true, conflicts_with_all = ["strict", "every", "stdout"])]
+    best_effort: bool,
     /// SHA-256 of the object as it is stored
     #[arg(long, value_name = "HEX", conflicts_with = "checksum_from")]
     sha256: Option<String>,
@@ -224,6 +227,7 @@ impl Args {
                 transfer,
                 timeout,
                 strict: self.source.strict,
+                best_effort: self.source.best_effort,
                 daemon: daemon.0,
                 notify: daemon.1,
                 holder: get("HOSTNAME").unwrap_or_else(|| "pilotfish-fetch".to_owned()),

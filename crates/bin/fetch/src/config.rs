@@ -26,6 +26,8 @@ pub struct Config {
     pub(crate) timeout: Option<Duration>,
     /// A release on the volume is not good enough when the source is away.
     pub(crate) strict: bool,
+    /// Whatever a later run may mend is no failure of this one.
+    pub(crate) best_effort: bool,
     pub(crate) daemon: Option<Loop>,
     pub(crate) notify: Option<Notify>,
     /// What other publishers are told about this one.

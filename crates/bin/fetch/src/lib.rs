@@ -115,8 +115,7 @@ async fn onto_volume(
     }
     let report = match rounds.run().await {
         Ok(report) => report,
-        Err(failure) if config.strict => return Err(limit.explain(failure)),
-        Err(failure) => good_enough(&rounds, limit.explain(failure)).await?,
+        Err(failure) => without_the_source(&rounds, limit.explain(failure)).await?,
     };
     report.tell(&config.address);
     process.result(&report);
@@ -124,6 +123,38 @@ async fn onto_volume(
         notifier.tell_once(release).await?;
     }
     Ok(())
+}
+
+/// How a run ends that brought nothing.
+async fn without_the_source(rounds: &Rounds, failure: Failure) -> Result<Report, Failure> {
+    if rounds.config.strict {
+        return Err(failure);
+    }
+    match good_enough(rounds, failure).await {
+        Err(failure) if rounds.config.best_effort && a_later_run_may_do(failure.kind()) => {
+            tracing::warn!(
+                source = %rounds.config.address,
+                problem = %failure,
+                hint = failure.hint(),
+                "nothing was brought; --best-effort lets it pass, a later run may do better"
+            );
+            Ok(Report::let_pass(&failure))
+        }
+        ended => ended,
+    }
+}
+
+/// Whether the source, the disk or another publisher stands in the way, and not how it was called.
+const fn a_later_run_may_do(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::BadData
+            | Kind::Unreachable
+            | Kind::CannotWrite
+            | Kind::Busy
+            | Kind::Denied
+            | Kind::TimedOut
+    )
 }
 
 /// A release on the volume is good enough when the source is away: a pod must not stay down because

@@ -17,6 +17,8 @@ pub(crate) enum Outcome {
     Fallback,
     /// The source is away, and the volume has a release.
     SourceAway,
+    /// Nothing was brought, and `--best-effort` lets that pass.
+    LetPass,
 }
 
 impl Outcome {
@@ -26,6 +28,7 @@ impl Outcome {
             Self::NothingToDo => "nothing_to_do",
             Self::Fallback => "fallback",
             Self::SourceAway => "source_away",
+            Self::LetPass => "let_pass",
         }
     }
 }
@@ -53,6 +56,18 @@ impl Report {
         Self {
             outcome: Outcome::SourceAway,
             release: Some(live),
+            received_bytes: 0,
+            seconds: 0.0,
+            problem: Some(failure.to_string()),
+            hint: failure.hint().map(str::to_owned),
+        }
+    }
+
+    /// The report of a run that brought nothing, which is let pass.
+    pub(crate) fn let_pass(failure: &Failure) -> Self {
+        Self {
+            outcome: Outcome::LetPass,
+            release: None,
             received_bytes: 0,
             seconds: 0.0,
             problem: Some(failure.to_string()),
@@ -92,7 +107,7 @@ impl Report {
                     "the newest object was refused: an older one is in use"
                 );
             }
-            Outcome::Published | Outcome::SourceAway => {}
+            Outcome::Published | Outcome::SourceAway | Outcome::LetPass => {}
         }
     }
 }

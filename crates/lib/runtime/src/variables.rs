@@ -4,13 +4,14 @@
 //! tool: what another tool knows is no misspelling. `tests/tidy` holds the list to the flags.
 
 /// One line per variable, in the order of the alphabet.
-pub(crate) const FAMILY: [&str; 87] = [
+pub(crate) const FAMILY: [&str; 88] = [
     "PILOTFISH_ADOPT",
     "PILOTFISH_ALLOW_NON_TRANSACTIONAL",
     "PILOTFISH_ALLOW_ORPHANS",
     "PILOTFISH_ANONYMOUS",
     "PILOTFISH_ASK_TIMEOUT",
     "PILOTFISH_BEARER_TOKEN_FILE",
+    "PILOTFISH_BEST_EFFORT",
     "PILOTFISH_CA_FILE",
     "PILOTFISH_CHECK",
     "PILOTFISH_CHECKSUM_FROM",

@@ -6,6 +6,7 @@ use pilotfish_harness::{Fault, Proxy, S3, World, eventually, seeded};
 use pilotfish_storage::serving::{Abilities, HttpServer};
 use rand::Rng;
 
+use crate::archives::gzip;
 use crate::{dump, fetch, fetch_s3, manifest, published, volume};
 
 const PARTS: [&str; 4] = ["--part-size", "256KiB", "--parallel", "2"];
@@ -239,6 +240,46 @@ fn a_source_that_is_away_is_no_way_to_be_down() {
         .env("AWS_SECRET_ACCESS_KEY", "wrong")
         .run();
     denied.fails_with(77, "denied");
+}
+
+#[test]
+fn an_init_container_lets_pass_what_a_later_run_may_mend() {
+    let world = World::new();
+    let s3 = S3::start(&world);
+    let init = |object: &str, secret: &str| {
+        fetch_s3(&world, &s3, &format!("s3://dumps/{object}"))
+            .args(["--best-effort", "--retries=0"])
+            .env("AWS_SECRET_ACCESS_KEY", secret)
+            .run()
+    };
+    let key = s3
+        .env()
+        .into_iter()
+        .find(|(name, _)| *name == "AWS_SECRET_ACCESS_KEY");
+    let key = key.expect("a key").1;
+    let cut = {
+        let whole = gzip(&dump(100_000, 7));
+        whole[..whole.len() / 2].to_vec()
+    };
+    s3.put("dumps", "cut.sql.gz", &cut);
+    for (object, secret, why) in [
+        ("absent.sql", key, "no such object"),
+        ("cut.sql.gz", key, "cut off"),
+        ("cut.sql.gz", "wrong", "denied"),
+    ] {
+        let passed = init(object, secret).success();
+        assert_eq!(passed.json()["outcome"], "let_pass", "{passed}");
+        assert!(passed.stderr.contains(why), "{passed}");
+    }
+    assert!(!volume(&world).join("..data").exists());
+    s3.put("dumps", "dump.sql", &dump(1000, 7));
+    let brought = init("dump.sql", key).success();
+    assert_eq!(brought.json()["outcome"], "published");
+    // How it is called is nothing that a later run mends.
+    fetch_s3(&world, &s3, "s3://dumps/dump.sql")
+        .args(["--best-effort", "--sha256=no"])
+        .run()
+        .fails_with(78, "64 hex digits");
 }
 
 #[test]
