@@ -272,7 +272,7 @@ fn an_init_container_lets_pass_what_a_later_run_may_mend() {
         assert!(passed.stderr.contains(why), "{passed}");
     }
     assert!(!volume(&world).join("..data").exists());
-    s3.put("dumps", "dump.sql", &dump(1000, 7));
+    s3.put("dumps", "dump.sql", dump(1000, 7));
     let brought = init("dump.sql", key).success();
     assert_eq!(brought.json()["outcome"], "published");
     // How it is called is nothing that a later run mends.
