@@ -80,7 +80,8 @@ kubectl kustomize manifests/network-policy >"$work/plain.yaml"
 
 # One version everywhere: an image that nobody built is found by the kubelet only.
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-stale=$(grep -rnE 'pilotfish-(fetch|load|watch|wait):[0-9]' manifests examples/*/*/*.yaml tests/story tests/bench | grep -v ":$version\b" || true)
+stale=$(grep -rnE 'pilotfish-(fetch|load|watch|wait):[0-9]' manifests examples/*/*/*.yaml tests/story tests/bench |
+    awk -v wanted=":$version" '!index($0, wanted)')
 [ -z "$stale" ] || fail "images of another version than $version: $stale"
 
 # The order of init containers is what strategic merge makes of the patches: it must be this one.
