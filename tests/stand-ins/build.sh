@@ -1,10 +1,12 @@
 #!/bin/sh
-# build.sh CACHE KUBECTL: stand-ins for official images, under the official names, where no registry can be
+# build.sh CACHE KUBECTL [NAME...]: stand-ins for official images, under the official names, where no registry can be
 # reached. The servers are Debian's, from the trees that `./x setup` made; prometheus is Debian's; weed, Azurite,
 # Prefect and kubectl are the ones on this machine. Each is made once per content.
 set -eu
 cd "$(dirname "$0")"
 cache=$1
+kubectl=$2
+shift 2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -109,10 +111,16 @@ prefect() {
         --change "LABEL pilotfish.stand-in=$label"
 }
 
-server docker.io/library/mariadb:11.8 "$cache/rootfs-mariadb-11.8" '["mariadbd"]'
-server docker.io/library/mysql:9.7 "$cache/rootfs-mysql-9.7" '["mysqld"]'
-program docker.io/chrislusf/seaweedfs:4.48 "$cache/seaweedfs-4.48/weed" weed
-program docker.io/prom/prometheus:v3.13.5 "$(command -v prometheus)" prometheus
-azurite mcr.microsoft.com/azure-storage/azurite:3.33.0 "$cache/azurite-3.33.0"
-prefect docker.io/prefecthq/prefect:3.9.1-python3.12 "$cache/prefect-3.9.1"
-program registry.k8s.io/kubectl:v1.34.0 "$2" kubectl
+[ $# -gt 0 ] || set -- mariadb mysql seaweedfs prometheus azurite prefect kubectl
+for name in "$@"; do
+    case $name in
+    mariadb) server docker.io/library/mariadb:11.8 "$cache/rootfs-mariadb-11.8" '["mariadbd"]' ;;
+    mysql) server docker.io/library/mysql:9.7 "$cache/rootfs-mysql-9.7" '["mysqld"]' ;;
+    seaweedfs) program docker.io/chrislusf/seaweedfs:4.48 "$cache/seaweedfs-4.48/weed" weed ;;
+    prometheus) program docker.io/prom/prometheus:v3.13.5 "$(command -v prometheus)" prometheus ;;
+    azurite) azurite mcr.microsoft.com/azure-storage/azurite:3.33.0 "$cache/azurite-3.33.0" ;;
+    prefect) prefect docker.io/prefecthq/prefect:3.9.1-python3.12 "$cache/prefect-3.9.1" ;;
+    kubectl) program registry.k8s.io/kubectl:v1.34.0 "$kubectl" kubectl ;;
+    *) echo "no stand-in is called $name" >&2 && exit 2 ;;
+    esac
+done

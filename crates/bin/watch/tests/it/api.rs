@@ -328,8 +328,7 @@ fn the_page_tells_the_state_without_a_script() {
     ] {
         assert!(page.contains(part), "{part}\n{page}");
     }
-    let folder = bench.publish(2);
-    std::fs::write(format!("{folder}/dump.sql"), "SELECT 1;").unwrap();
+    bench.publish_text(2, "SELECT 1;");
     watch.newest_is("failed");
     let page = watch.get("/").body;
     for part in ["<p>In the way: release ", "<p>Last error: load auto-"] {

@@ -104,9 +104,8 @@ fn the_page_reads_well_in_a_browser_while_a_load_runs_and_after_one_failed() {
     bench.becomes_live(2);
     shows(&browser, &["Nothing."]);
 
-    let folder = bench.publish(3);
     let dump = Bench::dump(3);
-    fs::write(format!("{folder}/dump.sql"), &dump[..dump.len() / 2]).unwrap();
+    bench.publish_text(3, &dump[..dump.len() / 2]);
     let failed = watch.newest_is("failed");
     let reason = failed["error"].as_str().unwrap();
     assert!(reason.contains("dump.sql"), "{reason}");

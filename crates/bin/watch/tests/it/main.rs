@@ -111,10 +111,13 @@ impl Bench {
 
     /// Publishes as the kubelet does: a new folder, and one rename.
     fn publish(&self, number: u32) -> String {
+        self.publish_text(number, &Self::dump(number))
+    }
+
+    fn publish_text(&self, number: u32, dump: &str) -> String {
         let folder = self.volume.join(format!("..release_{number}"));
         fs::create_dir(&folder).unwrap();
-        let dump = Self::dump(number);
-        fs::write(folder.join("dump.sql"), &dump).unwrap();
+        fs::write(folder.join("dump.sql"), dump).unwrap();
         let next = self.volume.join("..data_tmp");
         std::os::unix::fs::symlink(folder.file_name().unwrap(), &next).unwrap();
         fs::rename(next, self.volume.join("..data")).unwrap();
