@@ -111,8 +111,8 @@ impl Stage {
         }
     }
 
-    /// What is live in a pod, asked of its server by the stock client; an error where that does not answer.
-    pub(crate) fn held(&self, pod: &str) -> Outcome<Held> {
+    /// What the stock client in a pod makes of a statement, as root. No double quotes or `$` in it.
+    pub(crate) fn sql(&self, pod: &str, statement: &str) -> Outcome<String> {
         let client = if self.engine == "mysql" {
             "mysql"
         } else {
@@ -120,9 +120,16 @@ impl Stage {
         };
         let ask = format!(
             "MYSQL_PWD=$(cat /run/secrets/db/root-password) {client} --no-defaults --protocol=tcp -h127.0.0.1 -uroot -N -B \
-             -e 'SELECT MIN(v), MAX(v) FROM (SELECT version AS v FROM app.drugs UNION ALL SELECT version FROM app.makers) AS t'"
+             -e \"{statement}\""
         );
-        let answer = match self.cluster.exec(pod, "db", &["bash", "-c", &ask]) {
+        self.cluster.exec(pod, "db", &["bash", "-c", &ask])
+    }
+
+    /// What is live in a pod, asked of its server by the stock client; an error where that does not answer.
+    pub(crate) fn held(&self, pod: &str) -> Outcome<Held> {
+        let ask = "SELECT MIN(v), MAX(v) FROM \
+            (SELECT version AS v FROM app.drugs UNION ALL SELECT version FROM app.makers) AS t";
+        let answer = match self.sql(pod, ask) {
             // No such table, no such database.
             Err(error) if error.contains("ERROR 1146") || error.contains("ERROR 1049") => {
                 return Ok(Held::Nothing);

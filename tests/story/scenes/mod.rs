@@ -46,6 +46,7 @@ const SCENES: &[Scene] = &[
     long("shared-volume", variants::shared_volume),
     long("azure", variants::azure),
     long("config-map", variants::config_map),
+    long("key-missing", variants::key_missing),
 ];
 
 /// Acts the first start, and then each scene whose name holds `only`; with `in_short` the long ones not.

@@ -1,19 +1,23 @@
-//! What people do to it: rotate a password, upgrade the sidecars.
+//! What people do to it: rotate a password, lose an account, upgrade the sidecars.
 
 use crate::dumps;
 use crate::reader::Seen;
 use crate::stage::{PODS, Stage};
 use pilotfish_harness::cluster::bucket;
 use pilotfish_harness::cluster::{Outcome, PATIENCE, condition, until};
+use serde_json::json;
+
+/// What the Secret is changed to: a shell, SQL and JSON each have a word in it to trip over.
+const NEXT_PASSWORD: &str = "the 'next' \\one";
 
 /// The Secret changes, the shipped Job runs ALTER USER, nothing restarts, the next load works.
 pub(crate) fn password_rotated(stage: &Stage) -> Outcome<()> {
     let before = Seen::now(stage)?;
     let restarts = all_restarts(stage)?;
-    let patch = r#"{"stringData": {"password": "the 'next' \\one"}}"#;
+    let patch = json!({"stringData": {"password": NEXT_PASSWORD}}).to_string();
     stage
         .cluster
-        .kubectl(&["patch", "secret", "pilotfish", "-p", patch])?;
+        .kubectl(&["patch", "secret", "pilotfish", "-p", &patch])?;
     stage
         .cluster
         .apply_folder(&stage.example("rotate-password"))?;
@@ -26,7 +30,7 @@ pub(crate) fn password_rotated(stage: &Stage) -> Outcome<()> {
             .cluster
             .kubectl(&["logs", "--selector=job-name=rotate-password", "--tail=5"])?;
     let done = said.matches("has the new password").count();
-    if done != PODS.len() {
+    if done != PODS.len() || said.contains(NEXT_PASSWORD) {
         return Err(format!("the password was changed in {done} pods: {said}"));
     }
     stage.say(
@@ -41,7 +45,26 @@ pub(crate) fn password_rotated(stage: &Stage) -> Outcome<()> {
         "watch",
         "loads with the new password; no container was restarted",
     );
+    account_lost(stage)?;
     Seen::since(before, stage)?.must_be_flawless(stage)
+}
+
+/// A server without the account, as one that was there before pilotfish: the shipped script makes it.
+fn account_lost(stage: &Stage) -> Outcome<()> {
+    for pod in PODS {
+        stage.sql(pod, "DROP USER 'pilotfish'@'127.0.0.1'")?;
+        let script = ["bash", "/pilotfish-account/rotate.sh", "60"];
+        let said = stage.cluster.exec(pod, "db", &script)?;
+        if !said.contains("has the new password") || said.contains(NEXT_PASSWORD) {
+            return Err(format!("the account was not made again: {said}"));
+        }
+    }
+    publish_next(stage)?;
+    stage.say(
+        "rotate",
+        "the account was dropped in both pods: rotate.sh made it again, with its grants",
+    );
+    Ok(())
 }
 
 /// The images of the sidecars are patched in place, by the README's commands: those restart, the server does not.

@@ -23,6 +23,11 @@ pub(crate) fn config_map(stage: &Stage) -> Outcome<()> {
     act_beside(stage, "config-map", act_config_map)
 }
 
+/// A Secret without one of its keys: the pod waits, its events say for what, and no server has run initdb.d.
+pub(crate) fn key_missing(stage: &Stage) -> Outcome<()> {
+    act_beside(stage, "key-missing", act_key_missing)
+}
+
 fn act_beside(stage: &Stage, name: &str, act: fn(&Stage) -> Outcome<()>) -> Outcome<()> {
     let variant = stage.beside(name)?;
     let acted = variant.make_secrets().and_then(|()| act(&variant));
@@ -99,6 +104,43 @@ fn act_config_map(stage: &Stage) -> Outcome<()> {
             &format!("v{version} live in both pods {seconds:.1} s after the ConfigMap had it"),
         );
     }
+    stage.wait_ready().map(drop)
+}
+
+fn act_key_missing(stage: &Stage) -> Outcome<()> {
+    let cluster = &stage.cluster;
+    let patch = r#"[{"op": "remove", "path": "/data/token"}]"#;
+    cluster.kubectl(&["patch", "secret", "pilotfish", "--type=json", "-p", patch])?;
+    bucket::start(cluster)?;
+    bucket::put(cluster, "v1.sql.gz", &dumps::dump(1, 2000))?;
+    cluster.apply_folder(&stage.prop("overlays/mariadb"))?;
+    for pod in PODS {
+        let object = format!("involvedObject.name={pod}");
+        until(
+            &format!("an event of {pod} that names the key"),
+            PATIENCE,
+            || {
+                let events = cluster.kubectl(&["get", "events", "--field-selector", &object])?;
+                let told = events.contains("non-existent secret key: token");
+                Ok(told.then_some(()))
+            },
+        )?;
+        let state = &stage.pod(pod)?["status"]["containerStatuses"][0]["state"];
+        if state["waiting"].is_null() {
+            return Err(format!("the server of {pod} is not waiting: {state}"));
+        }
+    }
+    stage.say(
+        "secret",
+        "without the key `token`: both pods wait before their first start, and an event names it",
+    );
+    let patch = r#"{"stringData": {"token": "the-token"}}"#;
+    cluster.kubectl(&["patch", "secret", "pilotfish", "-p", patch])?;
+    let seconds = stage.wait_version(1)?;
+    stage.say(
+        "secret",
+        &format!("v1 live in both pods {seconds:.1} s after the key was there"),
+    );
     stage.wait_ready().map(drop)
 }
 

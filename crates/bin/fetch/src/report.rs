@@ -1,6 +1,6 @@
 //! How a round ended, for machines and for people.
 
-use pilotfish_failure::Failure;
+use pilotfish_failure::{Failure, Kind};
 use pilotfish_storage::Address;
 use pilotfish_volume::{Manifest, utc};
 use serde::Serialize;
@@ -112,11 +112,15 @@ impl Report {
     }
 }
 
-/// Warns that nothing came, and says what readers of the volume have instead.
+/// Warns that nothing came or that it was refused, and says what readers of the volume have instead.
 pub(crate) fn warn_of(failure: &Failure, source: &Address, live: &Manifest, failures: Option<u32>) {
     let (release, sha256, since) = (&live.release, &live.sha256, utc(live.fetched_at));
+    let what = match failure.kind() {
+        Kind::BadData => "what the source has is refused",
+        _ => "nothing came from the source",
+    };
     tracing::warn!(
         %source, error = %failure, hint = failure.hint(), failures, release, sha256, since,
-        "nothing came from the source: the release on the volume stays in use"
+        "{what}: the release on the volume stays in use"
     );
 }

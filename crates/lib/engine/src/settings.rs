@@ -6,7 +6,7 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
@@ -85,7 +85,15 @@ impl<T: Clone + From<String>> Text<T> {
 #[derive(Clone, Default)]
 pub struct Password {
     given: Option<Text<Secret>>,
-    last_good: Arc<Mutex<Option<Secret>>>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What the server has said about passwords.
+#[derive(Default)]
+struct Known {
+    last_good: Option<Secret>,
+    /// One that the server refused while it took the last good one.
+    refused: Option<Secret>,
 }
 
 impl Password {
@@ -94,7 +102,7 @@ impl Password {
     pub fn new(given: Option<Text<Secret>>) -> Self {
         Self {
             given,
-            last_good: Arc::default(),
+            known: Arc::default(),
         }
     }
 
@@ -103,11 +111,7 @@ impl Password {
         let Some(given) = &self.given else {
             return Ok(vec![None]);
         };
-        let last_good = self
-            .last_good
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let last_good = self.known().last_good.clone();
         match (given.read().await, last_good) {
             (Ok(now), Some(last)) if now != last => Ok(vec![Some(now), Some(last)]),
             (Ok(now), _) => Ok(vec![Some(now)]),
@@ -119,12 +123,24 @@ impl Password {
         }
     }
 
-    /// Remembers the password that the server took.
-    pub(crate) fn worked(&self, password: Option<Secret>) {
-        *self
-            .last_good
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = password;
+    /// Remembers the password that the server took; tells once that it refused the one that is given now.
+    pub(crate) fn worked(&self, password: Option<Secret>, refused: Option<Secret>) {
+        let mut known = self.known();
+        if refused.is_some() && refused != known.refused {
+            tracing::warn!(
+                from = ?self,
+                "the server refuses the password that is given now, and takes the one before: \
+                 change the account's (in pods: rotate.sh)"
+            );
+        }
+        *known = Known {
+            last_good: password,
+            refused,
+        };
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -110,6 +110,13 @@ impl<'a> Opened<'a> {
         }
         let dump_database = feed.database.clone();
         let database = database::choose(options, dump_database.as_deref())?;
+        if let Some(other) = dump_database.as_ref().filter(|name| **name != database) {
+            tracing::info!(
+                dump = other,
+                into = database,
+                "the dump is of another database"
+            );
+        }
         let target = load
             .target(TargetOptions {
                 database: database.clone(),

@@ -42,6 +42,8 @@ use crate::{ByteStream, Checksum, Error, Object, Options, Page, Storage, Timeout
 pub(crate) struct Bucket {
     client: Client,
     name: String,
+    /// Where it is asked for, unless that follows from the region.
+    endpoint: Option<String>,
     timeouts: Timeouts,
 }
 
@@ -99,12 +101,28 @@ impl Bucket {
         Ok(Self {
             client,
             name: name.to_owned(),
+            endpoint: options.endpoint.clone(),
             timeouts: options.timeouts,
         })
     }
 
     fn address(&self, key: &str) -> String {
         format!("s3://{}/{key}", self.name)
+    }
+
+    /// The meaning of an SDK error. The address names no host, so that one that does not answer is named here.
+    fn failure<E>(&self, key: &str, error: &SdkError<E>) -> Error
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        match (failure(self.address(key), error), &self.endpoint) {
+            (Error::Unreachable { object, reason, .. }, Some(endpoint))
+                if status(error).is_none() =>
+            {
+                Error::unreachable(object, format!("{endpoint} does not answer: {reason}"))
+            }
+            (failure, _) => failure,
+        }
     }
 }
 
@@ -119,7 +137,7 @@ impl Storage for Bucket {
             .set_continuation_token(after.map(str::to_owned))
             .send()
             .await
-            .map_err(|error| failure(self.address(prefix), &error))?;
+            .map_err(|error| self.failure(prefix, &error))?;
         let objects = answer.contents().iter().filter_map(|found| {
             Some(Object {
                 key: found.key()?.to_owned(),
@@ -160,7 +178,7 @@ impl Storage for Bucket {
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) if status(&error) == Some(304) => return Ok(None),
-            Err(error) => return Err(failure(self.address(key), &error)),
+            Err(error) => return Err(self.failure(key, &error)),
         };
         let object = Object {
             key: key.to_owned(),
@@ -210,7 +228,7 @@ impl Storage for Bucket {
                 Some(412 | 416) => Error::Changed {
                     object: address.clone(),
                 },
-                _ => failure(address.clone(), &error),
+                _ => self.failure(&object.key, &error),
             })?;
         // Some compatible stores do not know If-Match, or ranges.
         let now = Version {

@@ -1,7 +1,5 @@
 //! The page in a real browser: narrow and wide, light and dark, while a load runs and after one failed.
 
-use std::fs;
-
 use pilotfish_harness::{Browser, Holder, PATIENCE, Scheme, eventually};
 use serde_json::Value;
 

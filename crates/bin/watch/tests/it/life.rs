@@ -275,6 +275,32 @@ fn a_resume_counts_for_whoever_asks_right_after_it() {
 }
 
 #[test]
+fn a_password_that_is_ahead_of_the_server_is_said_once() {
+    let bench = Bench::new();
+    let password = bench.world.write("password", "secret\n");
+    let url = format!("mysql://pilotfish@127.0.0.1:{}", bench.server.port());
+    let mut watch = Watch::start(bench.watch_by(&url).arg("--password-file").arg(&password));
+    bench.publish(1);
+    bench.becomes_live(1);
+    bench.world.write("password", "hunter2\n");
+    bench.publish(2);
+    bench.becomes_live(2);
+    watch
+        .running
+        .wait_for_stderr("refuses the password that is given now");
+    watch.is_ready();
+    bench
+        .server
+        .sql("ALTER USER 'pilotfish'@'127.0.0.1' IDENTIFIED BY 'hunter2'");
+    bench.publish(3);
+    bench.becomes_live(3);
+    let log = watch.ends_well();
+    let told = |line: &&str| line.contains("refuses the password that is given now");
+    assert_eq!(log.lines().filter(told).count(), 1, "{log}");
+    assert!(!log.contains("hunter2"), "{log}");
+}
+
+#[test]
 fn a_server_that_refuses_the_account_is_told_everywhere_and_no_secret_is() {
     let bench = Bench::new();
     bench.publish(1);

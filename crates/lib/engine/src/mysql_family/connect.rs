@@ -47,18 +47,21 @@ pub(crate) async fn connect(settings: &Settings, setup: &SessionSetup) -> Result
 }
 
 async fn authenticate(settings: &Settings, setup: &SessionSetup) -> Result<Conn, Error> {
-    let mut denied = None;
+    let (mut denied, mut refused) = (None, None);
     for password in settings.password.candidates().await? {
         match open(settings, setup, password.as_ref()).await {
             Ok(mut conn) => {
-                settings.password.worked(password);
+                settings.password.worked(password, refused);
                 for statement in &setup.statements {
                     conn.query_drop(statement).await?;
                 }
                 return Ok(conn);
             }
             // The newest password's refusal is the one to report.
-            Err(Error::Denied(words)) => denied = denied.or(Some(Error::LoginRefused(words))),
+            Err(Error::Denied(words)) => {
+                denied = denied.or(Some(Error::LoginRefused(words)));
+                refused = password;
+            }
             Err(error) => return Err(error),
         }
     }
