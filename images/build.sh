@@ -49,7 +49,6 @@ bills_of_materials() {
     for tool in $tools; do
         mv "crates/bin/$tool/bill.cdx.json" "$context/sbom/pilotfish-$tool.cdx.json"
     done
-    find crates tests images -name bill.cdx.json -delete
     # A crate of the workspace is named by its folder: by the one that `reproducible` calls it.
     sed -i "s#file://$(pwd -P)#file:///pilotfish#g" "$context"/sbom/*.json
 }
@@ -78,7 +77,8 @@ if command -v podman >/dev/null; then
         podman tag "localhost/$name:$version" "docker.io/library/$name:$version"
     }
     size() {
-        podman save -q --format docker-archive "$1:$version" | gzip -6 | wc -c | figures "$1"
+        podman save -q --format docker-archive -o "$context/saved.tar" "$1:$version"
+        compressed "$1"
         echo "image.$1.digest $(podman image inspect --format '{{.Digest}}' "$1:$version")"
     }
 else
@@ -86,12 +86,16 @@ else
         docker build -q --platform "linux/$platform" "$@" >/dev/null
     }
     size() {
-        docker save "$1:$version" | gzip -6 | wc -c | figures "$1"
+        docker save -o "$context/saved.tar" "$1:$version"
+        compressed "$1"
     }
 fi
 
-figures() {
-    awk -v name="$1" '{ printf "image.%s.compressed_mib %.1f MiB\n", name, $1 / 1048576 }'
+# compressed NAME: the size of the saved image, as a registry would keep it.
+compressed() {
+    gzip -6 <"$context/saved.tar" | wc -c |
+        awk -v name="$1" '{ printf "image.%s.compressed_mib %.1f MiB\n", name, $1 / 1048576 }'
+    rm "$context/saved.tar"
 }
 
 case $arch in
@@ -102,6 +106,9 @@ esac
 context=$target/images
 rm -rf "$context"
 mkdir -p "$context/bin" "$context/all" "$context/etc/ssl/certs" "$context/sbom"
+# A build that is ended leaves no bill of materials among the sources.
+trap 'find crates tests images -name bill.cdx.json -delete' EXIT
+trap 'exit 130' INT TERM
 reproducible
 programs
 bills_of_materials

@@ -24,10 +24,13 @@ sql() { # sql USER PASSWORD: standard input, over the route that only a ready se
     MYSQL_PWD=$2 "$client" --no-defaults "${quiet[@]}" --comments --protocol=tcp --host=127.0.0.1 --user="$1"
 }
 
+taken=
 for ((second = 0; second < patience; second++)); do
     password=$(cat "$file")
     # Only a password that is refused was changed: a server that is away or full says nothing about it.
-    if ! said=$(sql pilotfish "$password" <<<'DO 1' 2>&1) && [[ $said == *'ERROR 1045'* ]]; then
+    if said=$(sql pilotfish "$password" <<<'DO 1' 2>&1); then
+        taken=yes
+    elif [[ $said == *'ERROR 1045'* ]]; then
         escaped=${password//\\/\\\\}
         escaped=${escaped//\'/\'\'}
         # What a client says of a statement that fails holds the statement, and so the password.
@@ -44,4 +47,8 @@ for ((second = 0; second < patience; second++)); do
     fi
     sleep 1
 done
+if [ -z "$taken" ]; then
+    printf 'no login in %s s: %s\n' "$patience" "$(grep -o 'ERROR [0-9]* ([^)]*)' <<<"$said" | head -n 1)" >&2
+    exit 1
+fi
 echo "nothing to do: the password in $file is the account's, and did not change for $patience s"

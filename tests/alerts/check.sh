@@ -13,6 +13,7 @@ for command in promtool kubectl; do
 done
 folder=$(mktemp -d)
 trap 'rm -r "$folder"' EXIT
+trap 'exit 130' INT TERM
 
 # As README.md of examples/dump-reload/prometheus makes it.
 mkdir "$folder/alerts"

@@ -24,12 +24,16 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Makes the namespace, in which the API server refuses every pod that is not restricted.
+    /// Makes the namespace, in which the API server refuses every pod that is not restricted. It is labelled with
+    /// the run that `./x` is in, which deletes what is left by that label.
     pub fn with_namespace(namespace: &str) -> Outcome<Self> {
         let cluster = Self {
             namespace: namespace.to_owned(),
         };
-        let labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
+        let mut labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
+        if let Ok(run) = std::env::var("PILOTFISH_RUN") {
+            labels["pilotfish-run"] = run.into();
+        }
         let object = json!({
             "apiVersion": "v1", "kind": "Namespace",
             "metadata": {"name": namespace, "labels": labels},

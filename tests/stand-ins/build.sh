@@ -9,6 +9,7 @@ kubectl=$2
 shift 2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
 
 # image NAME CHANGE...: from $work/tree.
 image() {

@@ -8,6 +8,8 @@ use serde_json::Value;
 
 /// The database pods: each has its own server and its own volume of dumps.
 pub(crate) const PODS: [&str; 2] = ["db-0", "db-1"];
+/// Port of `fetch`.
+pub(crate) const FETCH: u16 = 9803;
 /// Port of `watch`.
 pub(crate) const WATCH: u16 = 9808;
 

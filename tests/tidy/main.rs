@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, reason = "helpers of tests fail the test")]
 
 mod dependencies;
+mod tools;
 mod tree;
 mod variables;
 

@@ -73,6 +73,13 @@ fn files_fit_their_budget() {
             complaints.push(format!("{}: {lines} lines in a main", path.display()));
         }
     }
+    for path in files() {
+        let shell = path.extension().is_some_and(|end| end == "sh") || path == Path::new("x");
+        let lines = text(&path).map_or(0, |text| text.lines().count());
+        if shell && lines > FILE_BUDGET {
+            complaints.push(format!("{}: {lines} lines", path.display()));
+        }
+    }
     assert_none(
         &format!("more than {FILE_BUDGET} lines: find the noun to split at"),
         &complaints,

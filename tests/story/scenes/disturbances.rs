@@ -43,7 +43,7 @@ pub(crate) fn bucket_away(stage: &Stage) -> Outcome<()> {
 /// A pod is deleted in the middle of a load.
 pub(crate) fn deleted_mid_load(stage: &Stage) -> Outcome<()> {
     let (old, new) = publish_many(stage)?;
-    let rows = wait_loading(stage, PODS[1])?;
+    let rows = wait_loading(stage, PODS[1], old)?;
     let seconds = delete_and_await(stage, PODS[1], &["--grace-period=2"])?;
     stage.say(
         "db",
@@ -59,7 +59,7 @@ pub(crate) fn deleted_mid_load(stage: &Stage) -> Outcome<()> {
 pub(crate) fn containers_restarted(stage: &Stage) -> Outcome<()> {
     let (old, new) = publish_many(stage)?;
     let before = stage.restarts(PODS[0], "db")?;
-    let rows = wait_loading(stage, PODS[0])?;
+    let rows = wait_loading(stage, PODS[0], old)?;
     // As PID 1 it has a handler for SIGTERM only.
     let _ = stage.cluster.exec(PODS[0], "db", &["bash", "-c", "kill 1"]);
     until(
@@ -87,14 +87,18 @@ fn publish_many(stage: &Stage) -> Outcome<(u32, u32)> {
     Ok((old, new))
 }
 
-/// Waits until a pod is in the middle of a load; the rows that it has staged.
-fn wait_loading(stage: &Stage, pod: &str) -> Outcome<f64> {
-    until(&format!("{pod} to load"), PATIENCE, || {
+/// Waits until a pod is in the middle of a load, with the old version live; the rows that it has staged.
+fn wait_loading(stage: &Stage, pod: &str, old: u32) -> Outcome<f64> {
+    let rows = until(&format!("{pod} to load"), PATIENCE, || {
         let rows = stage
             .cluster
             .metric(pod, WATCH, "pilotfish_watch_load_rows")?;
         Ok((rows > 0.0).then_some(rows))
-    })
+    })?;
+    match stage.version(pod)? {
+        version if version == old => Ok(rows),
+        _ => Err(format!("{pod} has loaded before it could be disturbed")),
+    }
 }
 
 /// Every answer is the old version or the new one, and in the end it is the new one.

@@ -47,17 +47,24 @@ const SCENES: &[Scene] = &[
     long("azure", variants::azure),
     long("config-map", variants::config_map),
     long("key-missing", variants::key_missing),
+    long("key-refused", variants::key_refused),
 ];
 
 /// Acts the first start, and then each scene whose name holds `only`; with `in_short` the long ones not.
 pub(crate) fn act(stage: &Stage, only: Option<&str>, in_short: bool) -> Outcome<()> {
-    first_start::act(stage)?;
-    for scene in SCENES {
+    let wanted = |scene: &&Scene| {
         let named = only.is_none_or(|only| scene.name.contains(only));
-        if named && !(in_short && scene.long) {
-            stage.say("SCENE", scene.name);
-            (scene.act)(stage).map_err(|why| format!("{}: {why}", scene.name))?;
-        }
+        named && !(in_short && scene.long)
+    };
+    let scenes: Vec<&Scene> = SCENES.iter().filter(wanted).collect();
+    if scenes.is_empty() {
+        let all: Vec<_> = SCENES.iter().map(|scene| scene.name).collect();
+        return Err(format!("no scene is left; all are: {}", all.join(", ")));
+    }
+    first_start::act(stage)?;
+    for scene in scenes {
+        stage.say("SCENE", scene.name);
+        (scene.act)(stage).map_err(|why| format!("{}: {why}", scene.name))?;
     }
     Ok(())
 }

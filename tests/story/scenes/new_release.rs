@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::dumps;
 use crate::prometheus;
 use crate::reader::Seen;
@@ -21,6 +23,12 @@ pub(crate) fn arrives(stage: &Stage) -> Outcome<()> {
         ),
     );
     let status = stage.load(PODS[0], &["status"])?;
+    let digest = live_digest(stage, PODS[0])?;
+    if !digest.get(..12).is_some_and(|head| status.contains(head)) {
+        return Err(format!(
+            "release {digest} is live, and status says: {status}"
+        ));
+    }
     stage.say(
         "exec",
         &format!(
@@ -106,6 +114,16 @@ pub(crate) fn is_rolled_back(stage: &Stage) -> Outcome<()> {
     let seconds = stage.wait_version(6)?;
     stage.say("db", &format!("v6 takes over, {seconds:.1} s"));
     Ok(())
+}
+
+/// The live release, as `watch` tells it.
+fn live_digest(stage: &Stage, pod: &str) -> Outcome<String> {
+    let state = stage.cluster.page(pod, WATCH, "/v1/state")?;
+    let state: Value = serde_json::from_str(&state).map_err(|error| error.to_string())?;
+    let digest = state["live"][0]["digest"].as_str();
+    digest
+        .map(str::to_owned)
+        .ok_or_else(|| format!("no live release in {state}"))
 }
 
 fn first_line(text: &str) -> &str {

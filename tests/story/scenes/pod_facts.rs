@@ -146,7 +146,10 @@ fn no_name_yet_and_service_links(stage: &Stage) -> Outcome<()> {
         ..OneShot::default()
     };
     pod.start(stage)?;
-    std::thread::sleep(Duration::from_secs(4));
+    until("wait to look for a name in vain", PATIENCE, || {
+        let log = stage.cluster.kubectl(&["logs", pod.name])?;
+        Ok(log.contains("lookup").then_some(()))
+    })?;
     service(
         "db-later",
         json!({"selector": {"app": "db"}, "ports": [{"port": 3306}]}),

@@ -6,7 +6,7 @@ use pilotfish_harness::cluster::{Cluster, Outcome, PATIENCE, blobs, bucket, cond
 use serde_json::json;
 
 use crate::dumps;
-use crate::stage::{PODS, Stage, WATCH};
+use crate::stage::{FETCH, PODS, Stage, WATCH};
 
 /// One ReadWriteMany volume for both pods, filled by the CronJob's Job.
 pub(crate) fn shared_volume(stage: &Stage) -> Outcome<()> {
@@ -21,6 +21,11 @@ pub(crate) fn azure(stage: &Stage) -> Outcome<()> {
 /// A ConfigMap holds the dump: the volume is empty at first, and then the kubelet swaps its `..data`.
 pub(crate) fn config_map(stage: &Stage) -> Outcome<()> {
     act_beside(stage, "config-map", act_config_map)
+}
+
+/// No claim for the dumps, a pod made anew, and a key that the bucket refuses: it serves the data that it has.
+pub(crate) fn key_refused(stage: &Stage) -> Outcome<()> {
+    act_beside(stage, "key-refused", act_key_refused)
 }
 
 /// A Secret without one of its keys: the pod waits, its events say for what, and no server has run initdb.d.
@@ -142,6 +147,37 @@ fn act_key_missing(stage: &Stage) -> Outcome<()> {
         &format!("v1 live in both pods {seconds:.1} s after the key was there"),
     );
     stage.wait_ready().map(drop)
+}
+
+fn act_key_refused(stage: &Stage) -> Outcome<()> {
+    let cluster = &stage.cluster;
+    bucket::start(cluster)?;
+    bucket::put(cluster, "v1.sql.gz", &dumps::dump(1, 2000))?;
+    cluster.apply_folder(&stage.prop("overlays/empty-dir"))?;
+    stage.wait_version(1)?;
+    stage.wait_ready()?;
+    let patch = r#"{"stringData": {"AWS_SECRET_ACCESS_KEY": "of yesterday"}}"#;
+    cluster.kubectl(&["patch", "secret", "pilotfish-bucket", "-p", patch])?;
+    cluster.kubectl(&["delete", "pod", PODS[0]])?;
+    until("the pod made anew to be ready", PATIENCE, || {
+        Ok(cluster.is_ready(PODS[0])?.then_some(()))
+    })?;
+    // Far more than the six after which a loop without a release would end, but for the component's word.
+    let failures = until("fetch to fail ten times", PATIENCE, || {
+        let failures = cluster.metric(PODS[0], FETCH, "pilotfish_fetch_consecutive_failures")?;
+        if !cluster.is_ready(PODS[0])? {
+            return Ok(Some(Err(format!("not ready after {failures} failures"))));
+        }
+        Ok((failures >= 10.0).then_some(Ok(failures)))
+    })??;
+    if stage.version(PODS[0])? != 1 || stage.restarts(PODS[0], "fetch")? != 0 {
+        return Err("fetch ended, or v1 is gone".to_owned());
+    }
+    stage.say(
+        "fetch",
+        &format!("a wrong key and an empty volume: {failures} failures, and the pod serves v1 all the time"),
+    );
+    Ok(())
 }
 
 /// The CronJob's next run, now.

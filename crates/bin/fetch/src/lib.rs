@@ -131,7 +131,7 @@ async fn without_the_source(rounds: &Rounds, failure: Failure) -> Result<Report,
         return Err(failure);
     }
     match good_enough(rounds, failure).await {
-        Err(failure) if rounds.config.best_effort && a_later_run_may_do(failure.kind()) => {
+        Err(failure) if rounds.config.best_effort && !is_our_own_end(failure.kind()) => {
             tracing::warn!(
                 source = %rounds.config.address,
                 problem = %failure,
@@ -144,17 +144,9 @@ async fn without_the_source(rounds: &Rounds, failure: Failure) -> Result<Report,
     }
 }
 
-/// Whether the source, the disk or another publisher stands in the way, and not how it was called.
-const fn a_later_run_may_do(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::BadData
-            | Kind::Unreachable
-            | Kind::CannotWrite
-            | Kind::Busy
-            | Kind::Denied
-            | Kind::TimedOut
-    )
+/// What no source, disk or publisher is to blame for. Mistakes of the command line end a process before this.
+const fn is_our_own_end(kind: Kind) -> bool {
+    matches!(kind, Kind::Bug | Kind::Cancelled)
 }
 
 /// A release on the volume is good enough when the source is away: a pod must not stay down because

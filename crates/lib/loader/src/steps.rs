@@ -27,8 +27,10 @@ const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 pub(crate) const FINISHING: &str =
     "make the views, triggers and routines of the new release, whose rows are live already";
 
-/// Longest clearing after a failure: a process that shall end must not hang.
-const CLEARING: Duration = Duration::from_secs(5);
+/// Longest clearing after a failure: a slow server must not keep the failure from being told.
+const CLEARING: Duration = Duration::from_secs(60);
+/// The same in a process that shall end.
+const CLEARING_AT_THE_END: Duration = Duration::from_secs(5);
 
 /// Loads a dump and makes it live.
 ///
@@ -153,6 +155,11 @@ impl<'a> Opened<'a> {
         if !self.staged {
             return;
         }
+        let patience = if interrupted {
+            CLEARING_AT_THE_END
+        } else {
+            CLEARING
+        };
         let target = &mut self.target;
         let clearing = async {
             if interrupted {
@@ -160,7 +167,7 @@ impl<'a> Opened<'a> {
             }
             target.recover().await
         };
-        match tokio::time::timeout(CLEARING, clearing).await {
+        match tokio::time::timeout(patience, clearing).await {
             Ok(Ok(_)) => tracing::info!("dropped the stage of the failed load"),
             Ok(Err(error)) => tracing::warn!(%error, "the stage stays until the next load"),
             Err(_) => tracing::warn!("the stage stays until the next load: the server is slow"),
