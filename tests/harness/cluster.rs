@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::world::variable;
+
 /// What went wrong, in words for a person.
 pub type Outcome<T> = Result<T, String>;
 
@@ -31,7 +33,7 @@ impl Cluster {
             namespace: namespace.to_owned(),
         };
         let mut labels = json!({"pod-security.kubernetes.io/enforce": "restricted"});
-        if let Ok(run) = std::env::var("PILOTFISH_RUN") {
+        if let Some(run) = variable("PILOTFISH_RUN") {
             labels["pilotfish-run"] = run.into();
         }
         let object = json!({
