@@ -288,7 +288,7 @@ fn an_init_container_does_not_wait_for_a_slow_source() {
     let server = HttpServer::start(Abilities::GOOD);
     let content = dump(3_000_000, 8);
     server.put("/dump.sql", &content);
-    let bytes_per_second = 100_000;
+    let bytes_per_second = 300_000;
     let proxy = Proxy::start(&server.url(""), Fault::Slow { bytes_per_second });
     let url = format!("{}/dump.sql", proxy.url());
     let passed = fetch(&world, &url)
