@@ -89,18 +89,23 @@ pub(crate) fn upgraded_in_place(stage: &Stage) -> Outcome<()> {
         let (db, watch, fetch) = (count("db")?, count("watch")?, count("fetch")?);
         let object = format!("pod/{pod}");
         let (next_watch, next_fetch) = ("watch=pilotfish-watch:next", "fetch=pilotfish-fetch:next");
+        let restarts = r#"{.status.initContainerStatuses[?(@.name=="watch")].restartCount}"#;
+        let restarted = format!("--for=jsonpath={restarts}={}", watch + 1);
         for words in [
             &["set", "image", &object, next_watch, next_fetch][..],
-            &["wait", "--for=condition=Ready=false", &object],
+            &["wait", &restarted, &object],
             &["wait", "--for=condition=Ready", &object],
         ] {
             let patience = ["--timeout=5m", "--request-timeout=6m"];
             let patience = &patience[..if words[0] == "wait" { 2 } else { 0 }];
             stage.cluster.kubectl(&[words, patience].concat())?;
         }
-        if count("watch")? == watch || count("fetch")? == fetch {
-            return Err(format!("{pod} is ready with its old sidecars"));
+        if count("watch")? == watch {
+            return Err(format!("{pod} is ready with its old watch"));
         }
+        until(&format!("the new fetch of {pod}"), PATIENCE, || {
+            Ok((count("fetch")? > fetch).then_some(()))
+        })?;
         if count("db")? != db {
             return Err(format!("the server of {pod} was restarted"));
         }
