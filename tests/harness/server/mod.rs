@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use kind::ServerKind;
+pub(crate) use template::copy;
 
 use crate::eventually::eventually;
 use crate::process::Child;
@@ -248,7 +249,7 @@ impl Server {
 }
 
 /// Runs `command` with `input`; its output, or what it complained about.
-fn feed(mut command: Command, input: &[u8]) -> Result<String, String> {
+pub(crate) fn feed(mut command: Command, input: &[u8]) -> Result<String, String> {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -45,7 +45,7 @@ pub(super) fn folder(kind: ServerKind) -> PathBuf {
 }
 
 /// Copies a data folder, sparse and by reference where the file system can.
-pub(super) fn copy(template: &Path, data: &Path) {
+pub(crate) fn copy(template: &Path, data: &Path) {
     let status = Command::new("cp")
         .args(["-a", "--reflink=auto", "--sparse=always"])
         .args([template, data])
