@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use pilotfish_engine::ServerArgs;
+use pilotfish_engine::{ServerArgs, Settings};
 use pilotfish_runtime::{CommonArgs, Environment, parse_duration};
 
 use crate::conditions::{Conditions, Digest, Table};
@@ -93,7 +93,7 @@ impl Args {
             .iter()
             .filter(|table| table.database.is_none())
         {
-            if targets.iter().any(|settings| settings.database.is_none()) {
+            if !targets.iter().all(Settings::finds_bare_tables) {
                 mistakes.push(format!(
                     "--table {table}: name its database, or give --database"
                 ));

@@ -1,4 +1,6 @@
-//! Flags that reach a server, read the same by every tool, and the stock images' own variables.
+//! Flags that reach a server, read the same by every tool; [`said`] has the variables of images and clients.
+
+mod said;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,12 +9,14 @@ use pilotfish_quantity::parse_duration_above_zero;
 
 use crate::settings::{EngineName, Password, Route, Secret, Settings, Text, Tls, TlsMode};
 use crate::url;
+pub(crate) use said::Kind;
+use said::Said;
 
 /// How to reach the database server.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Server")]
 pub struct ServerArgs {
-    /// As mysql://user:password@host:port/database
+    /// As mysql:// or postgres://user:password@host:port/database
     #[arg(
         long,
         env = "PILOTFISH_URL",
@@ -20,7 +24,7 @@ pub struct ServerArgs {
         value_delimiter = ' '
     )]
     url: Vec<Secret>,
-    /// Kind of server: mariadb or mysql; else it is detected
+    /// Kind of server: mariadb, mysql, postgres; else it is detected
     #[arg(
         long,
         hide_short_help = true,
@@ -32,10 +36,10 @@ pub struct ServerArgs {
     /// Host name or address [default: 127.0.0.1]
     #[arg(long, env = "PILOTFISH_HOST")]
     host: Option<String>,
-    /// TCP port [default: 3306]
+    /// TCP port [default: 3306, of PostgreSQL 5432]
     #[arg(long, env = "PILOTFISH_PORT")]
     port: Option<u16>,
-    /// Unix socket, instead of host and port
+    /// Unix socket or PostgreSQL's folder of them, no host and port
     #[arg(
         long,
         hide_short_help = true,
@@ -99,15 +103,6 @@ pub struct ServerArgs {
     connect_timeout: Duration,
 }
 
-/// Image variables come in two spellings; MariaDB's image knows both and prefers its own.
-const IMAGES: [&str; 2] = ["MARIADB", "MYSQL"];
-/// Variables that make an image leave root without a password.
-const EMPTY_ROOT: [&str; 3] = [
-    "MARIADB_ALLOW_EMPTY_ROOT_PASSWORD",
-    "MYSQL_ALLOW_EMPTY_PASSWORD",
-    "MARIADB_ALLOW_EMPTY_PASSWORD",
-];
-
 impl ServerArgs {
     /// Settings of the one server.
     ///
@@ -137,7 +132,6 @@ impl ServerArgs {
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<Vec<Settings>, Vec<String>> {
         let mut mistakes = Vec::new();
-        let mut image = Image::read(&env, &mut mistakes);
         let mut addresses = Vec::new();
         for text in &self.url {
             match url::parse(text.reveal()) {
@@ -154,7 +148,11 @@ impl ServerArgs {
         }
         let mut targets = Vec::new();
         for address in addresses {
-            if let Some(settings) = self.target(address, &tls, &mut image, &mut mistakes) {
+            let Some(kind) = self.kind(&address, &env, &mut mistakes) else {
+                continue;
+            };
+            let said = Said::read(kind, &env, &mut mistakes);
+            if let Some(settings) = self.target(address, kind, &tls, said, &mut mistakes) {
                 targets.push(settings);
             }
         }
@@ -166,38 +164,47 @@ impl ServerArgs {
         }
     }
 
+    /// Whose protocol is spoken and whose variables count: told by the flags, else by the variables that are set.
+    fn kind(
+        &self,
+        address: &url::Address,
+        env: &impl Fn(&str) -> Option<String>,
+        mistakes: &mut Vec<String>,
+    ) -> Option<Kind> {
+        let flagged = self.engine.map(Kind::of);
+        if let (Some(flagged), Some(scheme)) = (flagged, address.kind)
+            && flagged != scheme
+        {
+            mistakes.push("--engine and the scheme of --url contradict each other".to_owned());
+            return None;
+        }
+        let by_route = match (&self.socket, self.port) {
+            (Some(path), _) => Kind::of_socket(path),
+            (None, Some(port)) => Kind::of_port(port),
+            (None, None) => None,
+        };
+        let told = flagged.or(address.kind).or(by_route);
+        Some(told.unwrap_or_else(|| Kind::of_variables(env)))
+    }
+
     fn target(
         &self,
         address: url::Address,
+        kind: Kind,
         tls: &Tls,
-        image: &mut Image,
+        said: Said,
         mistakes: &mut Vec<String>,
     ) -> Option<Settings> {
-        let mut both = |given: bool, flag: &str| {
-            if given {
-                mistakes.push(format!(
-                    "--url and {flag}, or its variable, both say it: keep one"
-                ));
-            }
-        };
-        let secret_given = self.password.is_some() || self.password_file.is_some();
-        both(address.user.is_some() && self.user.is_some(), "--user");
-        both(
-            address.password.is_some() && secret_given,
-            "--password-file",
-        );
-        both(
-            address.database.is_some() && self.database.is_some(),
-            "--database",
-        );
-        let flagged = self.host.is_some() || self.port.is_some() || self.socket.is_some();
-        both(
-            address.route.is_some() && flagged,
-            "--host, --port or --socket",
-        );
-        let route = match address.route {
-            Some(route) => route,
-            None => self.route(mistakes),
+        self.contradictions(&address, mistakes);
+        let route = address
+            .route
+            .or_else(|| self.route(kind, mistakes))
+            .or(said.route)
+            .unwrap_or_else(|| kind.default_route());
+        let tls = Tls {
+            mode: tls.mode.or(said.tls.mode),
+            ca: tls.ca.clone().or(said.tls.ca),
+            identity: tls.identity.clone().or(said.tls.identity),
         };
         if matches!(route, Route::Socket(_)) && !matches!(tls.mode, None | Some(TlsMode::Disable)) {
             mistakes.push("--tls-mode: a Unix socket has no TLS, leave it out".to_owned());
@@ -207,22 +214,53 @@ impl ServerArgs {
         let account = match (user, given) {
             (Some(user), given) => Some((Text::Value(user), given)),
             (None, Some(given)) => Some((Text::Value("pilotfish".to_owned()), Some(given))),
-            (None, None) => image.account.clone(),
+            (None, None) => said.account,
         };
         let Some((user, password)) = account else {
-            mistakes.push(NO_ACCOUNT.to_owned());
+            mistakes.push(kind.no_account().to_owned());
             return None;
         };
         let database = address.database.or_else(|| self.database.clone());
+        let database = database.map(Text::Value).or(said.database);
+        let in_file = said.pass_file.filter(|_| password.is_none());
+        let in_file =
+            in_file.and_then(|path| said::pass_file(path, &route, &user, database.as_ref()));
         Some(Settings {
-            engine: self.engine,
+            engine: self.engine.or(kind.only_engine()),
             route,
             user,
-            password: Password::new(password),
-            database: database.map(Text::Value).or_else(|| image.database.clone()),
-            tls: tls.clone(),
+            password: in_file.map_or_else(|| Password::new(password), Password::in_file),
+            database,
+            tls,
             connect_timeout: self.connect_timeout,
         })
+    }
+
+    /// What both the address and a flag say.
+    fn contradictions(&self, address: &url::Address, mistakes: &mut Vec<String>) {
+        let secret_given = self.password.is_some() || self.password_file.is_some();
+        let way_given = self.host.is_some() || self.port.is_some() || self.socket.is_some();
+        for (twice, flag) in [
+            (address.user.is_some() && self.user.is_some(), "--user"),
+            (
+                address.password.is_some() && secret_given,
+                "--password-file",
+            ),
+            (
+                address.database.is_some() && self.database.is_some(),
+                "--database",
+            ),
+            (
+                address.route.is_some() && way_given,
+                "--host, --port or --socket",
+            ),
+        ] {
+            if twice {
+                mistakes.push(format!(
+                    "--url and {flag}, or its variable, both say it: keep one"
+                ));
+            }
+        }
     }
 
     fn secret(&self) -> Option<Text<Secret>> {
@@ -230,19 +268,21 @@ impl ServerArgs {
         value.or_else(|| self.password_file.clone().map(Text::File))
     }
 
-    fn route(&self, mistakes: &mut Vec<String>) -> Route {
-        match &self.socket {
-            Some(path) => {
-                if self.host.is_some() || self.port.is_some() {
-                    mistakes.push("--socket and --host or --port: give one way".to_owned());
-                }
-                Route::Socket(path.clone())
+    /// The way that the flags name, if they do.
+    fn route(&self, kind: Kind, mistakes: &mut Vec<String>) -> Option<Route> {
+        if let Some(path) = &self.socket {
+            if self.host.is_some() || self.port.is_some() {
+                mistakes.push("--socket and --host or --port: give one way".to_owned());
             }
-            None => Route::Tcp {
-                host: self.host.clone().unwrap_or_else(|| "127.0.0.1".to_owned()),
-                port: self.port.unwrap_or(3306),
-            },
+            return Some(Route::Socket(path.clone()));
         }
+        if self.host.is_none() && self.port.is_none() {
+            return None;
+        }
+        Some(Route::Tcp {
+            host: self.host.clone().unwrap_or_else(|| "127.0.0.1".to_owned()),
+            port: self.port.unwrap_or(kind.default_port()),
+        })
     }
 
     fn tls(&self, mistakes: &mut Vec<String>) -> Tls {
@@ -269,55 +309,6 @@ impl ServerArgs {
             ca: self.tls_ca.clone(),
             identity,
         }
-    }
-}
-
-const NO_ACCOUNT: &str = "no account: give --user and --password-file, --url, or the image's \
-                          variables such as MARIADB_ROOT_PASSWORD";
-
-/// What the stock images' variables say.
-struct Image {
-    account: Option<(Text, Option<Text<Secret>>)>,
-    database: Option<Text>,
-}
-
-impl Image {
-    fn read(env: &impl Fn(&str) -> Option<String>, mistakes: &mut Vec<String>) -> Self {
-        let mut variable = |name: &str| -> Option<Text> {
-            let mut found = None;
-            for image in IMAGES {
-                let name = format!("{image}_{name}");
-                let value = env(&name).filter(|value| !value.is_empty());
-                let file = env(&format!("{name}_FILE")).filter(|path| !path.is_empty());
-                if value.is_some() && file.is_some() {
-                    mistakes.push(format!("{name} and {name}_FILE are both set: keep one"));
-                }
-                let here = value
-                    .map(Text::Value)
-                    .or_else(|| file.map(|path| Text::File(path.into())));
-                found = found.or(here);
-            }
-            found
-        };
-        let root_password = variable("ROOT_PASSWORD");
-        let user = variable("USER");
-        let password = variable("PASSWORD");
-        let database = variable("DATABASE");
-        let hidden = |text: Text| match text {
-            Text::Value(value) => Text::Value(Secret::new(value)),
-            Text::File(path) => Text::File(path),
-        };
-        let root = || Text::Value("root".to_owned());
-        let empty_root = EMPTY_ROOT
-            .iter()
-            .any(|name| env(name).is_some_and(|v| !v.is_empty()));
-        let account = match (root_password, user, password) {
-            (Some(password), _, _) => Some((root(), Some(hidden(password)))),
-            (None, _, _) if empty_root => Some((root(), None)),
-            (None, Some(user), password) => Some((user, password.map(hidden))),
-            (None, None, _) => None,
-        };
-        Self { account, database }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What can go wrong between a tool and a database server, by meaning.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,20 +28,18 @@ pub enum Error {
         cause: std::io::Error,
     },
     /// The server refused one statement.
-    #[error("server error {code} ({state}): {message}")]
+    #[error("server error {code:#}: {message}")]
     Sql {
-        /// The server's own error number, such as 1146.
-        code: u16,
-        /// SQLSTATE, such as `42S02`.
-        state: String,
+        /// What the server calls it.
+        code: Code,
         /// The server's words.
         message: String,
     },
     /// The server is in a state that passes: read-only, too many connections, a lock.
     #[error("server is busy ({code}): {message}")]
     Busy {
-        /// The server's own error number.
-        code: u16,
+        /// What the server calls it.
+        code: Code,
         /// The server's words.
         message: String,
     },
@@ -53,8 +52,8 @@ pub enum Error {
     /// The server has no room left.
     #[error("server cannot write ({code}): {message}")]
     Full {
-        /// The server's own error number.
-        code: u16,
+        /// What the server calls it.
+        code: Code,
         /// The server's words.
         message: String,
     },
@@ -77,33 +76,81 @@ pub enum Error {
     Protocol(String),
 }
 
-impl Error {
-    /// The server's error number, where the server spoke.
+/// What a server calls an error: MariaDB and MySQL by number and SQLSTATE, PostgreSQL by SQLSTATE.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Code {
+    number: Option<u16>,
+    state: String,
+}
+
+impl Code {
+    /// Of a server that numbers its errors, such as 1146 and `42S02`.
     #[must_use]
-    pub const fn code(&self) -> Option<u16> {
+    pub fn numbered(number: u16, state: impl Into<String>) -> Self {
+        Self {
+            number: Some(number),
+            state: state.into(),
+        }
+    }
+
+    /// Of a server that does not, such as `42P01`.
+    #[must_use]
+    pub fn state(state: impl Into<String>) -> Self {
+        Self {
+            number: None,
+            state: state.into(),
+        }
+    }
+}
+
+/// `1146` or `42P01`; in full (`{:#}`) `1146 (42S02)`.
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.number {
+            Some(number) if f.alternate() => write!(f, "{number} ({})", self.state),
+            Some(number) => number.fmt(f),
+            None => f.write_str(&self.state),
+        }
+    }
+}
+
+impl Error {
+    /// What the server calls it, where the server spoke.
+    #[must_use]
+    pub const fn code(&self) -> Option<&Code> {
         match self {
             Self::Sql { code, .. } | Self::Busy { code, .. } | Self::Full { code, .. } => {
-                Some(*code)
+                Some(code)
             }
             _ => None,
+        }
+    }
+
+    /// The server's error number, where it has numbers.
+    #[must_use]
+    pub(crate) fn number(&self) -> Option<u16> {
+        self.code()?.number
+    }
+
+    /// The server's refusal of a statement in other words; every other error as it is.
+    #[must_use]
+    pub(crate) fn reworded(self, words: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Self::Sql { code, message } => Self::Sql {
+                code,
+                message: words(message),
+            },
+            error => error,
         }
     }
 
     /// The error, with the reason where the server refused with this number.
     #[must_use]
     pub(crate) fn because(self, number: u16, why: &str) -> Self {
-        match self {
-            Self::Sql {
-                code,
-                state,
-                message,
-            } if code == number => Self::Sql {
-                code,
-                state,
-                message: format!("{message}: {why}"),
-            },
-            error => error,
+        if self.number() == Some(number) {
+            return self.reworded(|message| format!("{message}: {why}"));
         }
+        self
     }
 
     /// Whether the server refused the statement as such, so that it will refuse it again: a syntax
@@ -114,13 +161,16 @@ impl Error {
         /// `ER_BAD_DB_ERROR`, `ER_SP_DOES_NOT_EXIST` and `ER_FUNC_INEXISTENT_NAME_COLLISION` (of a
         /// function named as a native one), which share 42000, the SQLSTATE of syntax errors.
         const MISSING: [u16; 3] = [1049, 1305, 1630];
+        /// Tables and columns; then PostgreSQL's tables, columns, functions and other objects.
+        const MISSING_STATES: [&str; 6] = ["42S02", "42S22", "42P01", "42703", "42883", "42704"];
         /// It would write, where it may only look.
         const READ_ONLY_TRANSACTION: &str = "25006";
         match self {
-            Self::Sql { code, state, .. } => {
-                let missing = matches!(state.as_str(), "42S02" | "42S22") || MISSING.contains(code);
-                let writes = state == READ_ONLY_TRANSACTION;
-                writes || state.starts_with("42") && !missing
+            Self::Sql { code, .. } => {
+                let state = code.state.as_str();
+                let missing = MISSING_STATES.contains(&state)
+                    || code.number.is_some_and(|number| MISSING.contains(&number));
+                state == READ_ONLY_TRANSACTION || state.starts_with("42") && !missing
             }
             Self::Refused(_) => true,
             _ => false,

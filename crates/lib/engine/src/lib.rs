@@ -13,19 +13,23 @@ pub mod load;
 mod mariadb;
 mod mysql;
 mod mysql_family;
+mod pass_file;
+mod postgres;
 mod settings;
+mod tls;
 mod url;
 
 use async_trait::async_trait;
 use serde::Serialize;
 
 pub use args::ServerArgs;
-pub use error::Error;
+pub use error::{Code, Error};
+pub use pass_file::PassFile;
 pub use settings::{EngineName, Password, Route, Secret, Settings, Text, Tls, TlsMode};
 
 /// One kind of server, with the settings to reach one of them.
 pub trait Engine: Send + Sync {
-    /// `mariadb` or `mysql`.
+    /// `mariadb`, `mysql` or `postgres`.
     fn name(&self) -> &'static str;
     /// Looks at the server; every engine can.
     fn probe(&self) -> &dyn Probe;
@@ -42,13 +46,14 @@ pub trait Probe: Send + Sync {
     /// `Unreachable`, `Denied`; `Config` when the server is of another kind than the settings say.
     async fn server(&self) -> Result<Server, Error>;
 
-    /// Whether `table` exists and holds `min` rows or more; stops counting there.
+    /// Whether `table` exists and holds `min` rows or more; stops counting there. `space` is what holds it: a
+    /// database of MariaDB and MySQL, a schema of PostgreSQL; without it the session's default counts.
     ///
     /// # Errors
-    /// `Sql` in the server's words when the database or the table does not exist.
+    /// `Sql` in the server's words when the space or the table does not exist.
     async fn rows_at_least(
         &self,
-        database: Option<&str>,
+        space: Option<&str>,
         table: &str,
         min: u64,
     ) -> Result<bool, Error>;
@@ -123,6 +128,10 @@ const REGISTRY: &[Entry] = &[
     Entry {
         name: EngineName::MySql,
         open: mysql::open,
+    },
+    Entry {
+        name: EngineName::Postgres,
+        open: postgres::open,
     },
 ];
 

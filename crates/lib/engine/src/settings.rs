@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
 
-use crate::Error;
+use crate::{Error, PassFile};
 
 /// Longest credential file that is read, in bytes.
-const FILE_LIMIT: u64 = 64 * 1024;
+pub(crate) const FILE_LIMIT: u64 = 64 * 1024;
 
 /// A text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -84,8 +84,25 @@ impl<T: Clone + From<String>> Text<T> {
 /// either.
 #[derive(Clone, Default)]
 pub struct Password {
-    given: Option<Text<Secret>>,
+    given: Option<Given>,
     known: Arc<Mutex<Known>>,
+}
+
+/// How the password is given.
+#[derive(Debug, Clone)]
+enum Given {
+    Text(Text<Secret>),
+    /// One that has no line for the account means an account without a password.
+    PassFile(PassFile),
+}
+
+impl Given {
+    async fn read(&self) -> Result<Option<Secret>, Error> {
+        match self {
+            Self::Text(text) => text.read().await.map(Some),
+            Self::PassFile(file) => file.read().await,
+        }
+    }
 }
 
 /// What the server has said about passwords.
@@ -101,20 +118,29 @@ impl Password {
     #[must_use]
     pub fn new(given: Option<Text<Secret>>) -> Self {
         Self {
-            given,
+            given: given.map(Given::Text),
+            known: Arc::default(),
+        }
+    }
+
+    /// The one that libpq's password file has for the account.
+    #[must_use]
+    pub fn in_file(file: PassFile) -> Self {
+        Self {
+            given: Some(Given::PassFile(file)),
             known: Arc::default(),
         }
     }
 
     /// What to try, in order: the value now, then the last good one where it differs.
-    pub(crate) async fn candidates(&self) -> Result<Vec<Option<Secret>>, Error> {
+    async fn candidates(&self) -> Result<Vec<Option<Secret>>, Error> {
         let Some(given) = &self.given else {
             return Ok(vec![None]);
         };
         let last_good = self.known().last_good.clone();
         match (given.read().await, last_good) {
-            (Ok(now), Some(last)) if now != last => Ok(vec![Some(now), Some(last)]),
-            (Ok(now), _) => Ok(vec![Some(now)]),
+            (Ok(now), Some(last)) if now.as_ref() != Some(&last) => Ok(vec![now, Some(last)]),
+            (Ok(now), _) => Ok(vec![now]),
             (Err(error), Some(last)) => {
                 tracing::debug!(%error, "using the last good password");
                 Ok(vec![Some(last)])
@@ -124,7 +150,7 @@ impl Password {
     }
 
     /// Remembers the password that the server took; tells once that it refused the one that is given now.
-    pub(crate) fn worked(&self, password: Option<Secret>, refused: Option<Secret>) {
+    fn worked(&self, password: Option<Secret>, refused: Option<Secret>) {
         let mut known = self.known();
         if refused.is_some() && refused != known.refused {
             tracing::warn!(
@@ -139,8 +165,61 @@ impl Password {
         };
     }
 
+    /// The passwords to try for one session: the one in force first, then the last one that worked.
+    ///
+    /// # Errors
+    /// Where none can be read.
+    pub(crate) async fn attempts(&self) -> Result<Attempts<'_>, Error> {
+        Ok(Attempts {
+            password: self,
+            waiting: self.candidates().await?.into_iter(),
+            denied: None,
+            refused: None,
+        })
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Logins with one password after the other, until the server takes one.
+pub(crate) struct Attempts<'a> {
+    password: &'a Password,
+    waiting: std::vec::IntoIter<Option<Secret>>,
+    denied: Option<Error>,
+    refused: Option<Secret>,
+}
+
+impl Attempts<'_> {
+    /// The next one to try.
+    ///
+    /// # Errors
+    /// [`Error::LoginRefused`] after the last one, in the server's words about the newest.
+    pub(crate) fn next(&mut self) -> Result<Option<Secret>, Error> {
+        let no_more = || {
+            let denied = self.denied.take();
+            denied.unwrap_or_else(|| Error::Config("no password to try".to_owned()))
+        };
+        self.waiting.next().ok_or_else(no_more)
+    }
+
+    /// The server took it.
+    pub(crate) fn took(self, password: Option<Secret>) {
+        self.password.worked(password, self.refused);
+    }
+
+    /// The login failed: whether another password may do.
+    ///
+    /// # Errors
+    /// What has nothing to do with passwords.
+    pub(crate) fn failed(&mut self, password: Option<Secret>, error: Error) -> Result<(), Error> {
+        let Error::Denied(words) = error else {
+            return Err(error);
+        };
+        self.denied.get_or_insert(Error::LoginRefused(words));
+        self.refused = password;
+        Ok(())
     }
 }
 
@@ -226,6 +305,9 @@ pub enum EngineName {
     /// MySQL 8.0 and later.
     #[value(name = "mysql")]
     MySql,
+    /// PostgreSQL 14 and later.
+    #[value(name = "postgres", alias = "postgresql")]
+    Postgres,
 }
 
 /// Everything needed to open connections to one server.
@@ -248,6 +330,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Whether a table's name alone says which one is meant. Sessions of PostgreSQL are always in a database.
+    #[must_use]
+    pub fn finds_bare_tables(&self) -> bool {
+        self.database.is_some() || self.engine == Some(EngineName::Postgres)
+    }
+
     /// The default database now.
     ///
     /// # Errors
@@ -256,6 +344,26 @@ impl Settings {
         match &self.database {
             Some(text) => text.read().await.map(Some),
             None => Ok(None),
+        }
+    }
+
+    /// Waits for a session at most as long as a connect may take; failures to reach the server name the route.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] also when the server took the connection but did not finish the handshake in time.
+    pub(crate) async fn in_time<T>(
+        &self,
+        session: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let limit = self.connect_timeout;
+        match tokio::time::timeout(limit, session).await {
+            Ok(Err(Error::Unreachable(reason))) => {
+                Err(Error::Unreachable(format!("{self}: {reason}")))
+            }
+            Ok(outcome) => outcome,
+            Err(_) => Err(Error::Unreachable(format!(
+                "{self}: no session within {limit:?}"
+            ))),
         }
     }
 

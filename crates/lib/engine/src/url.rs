@@ -1,25 +1,32 @@
-//! `mysql://user:password@host:port/database`, the address everybody knows.
+//! `mysql://user:password@host:port/database`, or `postgres://`: the address everybody knows.
 //!
 //! Messages never quote the address: it may hold a password.
 
 use std::path::PathBuf;
 
+use crate::args::Kind;
 use crate::settings::{Route, Secret};
 
 /// The parts of an address; those not given are `None`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Address {
+    pub(crate) kind: Option<Kind>,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<Secret>,
     pub(crate) route: Option<Route>,
     pub(crate) database: Option<String>,
 }
 
-/// Ports of the schemes, all of one protocol family today.
-const SCHEMES: &[(&str, u16)] = &[("mysql", 3306), ("mariadb", 3306)];
+/// The schemes and whose protocol they mean.
+const SCHEMES: &[(&str, Kind)] = &[
+    ("mysql", Kind::MySqlFamily),
+    ("mariadb", Kind::MySqlFamily),
+    ("postgres", Kind::Postgres),
+    ("postgresql", Kind::Postgres),
+];
 
-/// Takes an address apart and decodes each part. The scheme does not choose the engine: everyone
-/// writes `mysql://` for MariaDB too.
+/// Takes an address apart and decodes each part. The scheme chooses the protocol, not the engine: everyone writes
+/// `mysql://` for MariaDB too.
 ///
 /// # Errors
 /// One sentence on what is wrong, without the address.
@@ -27,8 +34,8 @@ pub(crate) fn parse(address: &str) -> Result<Address, String> {
     let (scheme, rest) = address
         .split_once("://")
         .ok_or("is no address: write mysql://user:password@host:port/database, specials as %xx")?;
-    let Some(&(_, default_port)) = SCHEMES.iter().find(|(name, _)| *name == scheme) else {
-        return Err("has an unknown scheme: use mysql:// or mariadb://".to_owned());
+    let Some(&(_, kind)) = SCHEMES.iter().find(|(name, _)| *name == scheme) else {
+        return Err("has an unknown scheme: use mysql://, mariadb:// or postgres://".to_owned());
     };
     if rest.contains(['?', '#']) {
         return Err(
@@ -48,7 +55,8 @@ pub(crate) fn parse(address: &str) -> Result<Address, String> {
         None => (None, authority),
     };
     let mut parts = Address {
-        route: route(host, default_port)?,
+        kind: Some(kind),
+        route: route(host, kind.default_port())?,
         ..Address::default()
     };
     if let Some(credentials) = credentials {
@@ -154,6 +162,17 @@ mod tests {
             parts.route,
             Some(Route::Socket("/run/mysqld/mysqld.sock".into()))
         );
+        let parts = parse("postgresql://db").unwrap();
+        assert_eq!(
+            (parts.kind, parts.route),
+            (
+                Some(Kind::Postgres),
+                Some(Route::Tcp {
+                    host: "db".into(),
+                    port: 5432
+                })
+            )
+        );
         let parts = parse("mysql://u:@[::1]:3307/").unwrap();
         assert_eq!(
             parts.route,
@@ -169,7 +188,7 @@ mod tests {
     fn mistakes_are_named_without_the_secret() {
         for address in [
             "db:3306",
-            "postgres://u:hunter2@db",
+            "oracle://u:hunter2@db",
             "mysql://u:hunter2#x@db",
             "mysql://u:hunter2?@db",
             "mysql://u:hunter2/x@db",

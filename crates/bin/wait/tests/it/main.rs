@@ -2,6 +2,7 @@
 
 mod command_line;
 mod conditions;
+mod postgres;
 mod reach;
 mod signals;
 

@@ -133,3 +133,66 @@ fn several_targets_share_the_rest() {
     let names: Vec<_> = targets.iter().map(ToString::to_string).collect();
     assert_eq!(names, ["one:3306", "two:3307"]);
 }
+
+#[test]
+fn postgres_is_known_by_its_address_or_its_variables() {
+    let postgres = |flags: &[&str], env: &[(&str, &str)]| {
+        let found = settings(flags, env).unwrap();
+        assert_eq!(
+            found.engine,
+            Some(EngineName::Postgres),
+            "{flags:?} {env:?}"
+        );
+        found
+    };
+    let found = postgres(&["--url=postgres://me:secret@db/app"], &[]);
+    assert_eq!(found.route.to_string(), "db:5432");
+    let account = [("PILOTFISH_USER", "me")];
+    for flags in [
+        &["--user=me", "--engine=postgresql"][..],
+        &["--user=me", "--port=5432"],
+        &["--user=me", "--socket=/run/postgresql"],
+        &["--user=me", "--socket=/tmp/.s.PGSQL.5433"],
+    ] {
+        postgres(flags, &account);
+    }
+    let found = postgres(&[], &[("POSTGRES_PASSWORD", "s3cret")]);
+    assert_eq!(found.user, Text::Value("postgres".into()));
+    assert_eq!(found.database, Some(Text::Value("postgres".into())));
+    let found = postgres(
+        &[],
+        &[("POSTGRES_USER", "shop"), ("POSTGRES_PASSWORD_FILE", "/p")],
+    );
+    assert_eq!(found.database, Some(Text::Value("shop".into())));
+    let found = postgres(
+        &[],
+        &[
+            ("PGHOST", "/run/postgresql"),
+            ("PGPORT", "5433"),
+            ("PGUSER", "me"),
+            ("PGDATABASE", "app"),
+        ],
+    );
+    assert_eq!(found.route.to_string(), "/run/postgresql/.s.PGSQL.5433");
+    let found = postgres(
+        &["--host=db"],
+        &[
+            ("PGHOST", "elsewhere"),
+            ("PGUSER", "me"),
+            ("PGSSLMODE", "verify-full"),
+        ],
+    );
+    assert_eq!(found.route.to_string(), "db:5432");
+    assert_eq!(found.tls_mode(), TlsMode::VerifyFull);
+}
+
+#[test]
+fn mistakes_about_postgres_are_named() {
+    let mistakes = settings(&["--engine=mysql", "--url=postgres://me@db"], &[]).unwrap_err();
+    assert!(mistakes[0].contains("contradict"), "{mistakes:?}");
+    let mistakes = settings(&["--engine=postgres"], &[]).unwrap_err();
+    assert!(mistakes[0].contains("POSTGRES_PASSWORD"), "{mistakes:?}");
+    let env = [("PGUSER", "me"), ("PGPORT", "many"), ("PGSSLMODE", "some")];
+    let mistakes = settings(&[], &env).unwrap_err();
+    assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+}

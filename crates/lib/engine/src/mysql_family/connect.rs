@@ -25,47 +25,29 @@ pub(crate) struct SessionSetup {
     pub(crate) statements: Vec<String>,
 }
 
-/// Opens one session.
-///
-/// The password in force is tried first, then the last one that worked. The driver takes
-/// `max_allowed_packet` from the server.
+/// Opens one session. The driver takes `max_allowed_packet` from the server.
 ///
 /// # Errors
-/// [`Error::Unreachable`] also when the server took the connection but did not finish the handshake
-/// within the connect timeout; it names the route.
+/// As [`Settings::in_time`] and [`crate::settings::Attempts`].
 pub(crate) async fn connect(settings: &Settings, setup: &SessionSetup) -> Result<Conn, Error> {
-    let limit = settings.connect_timeout;
-    match tokio::time::timeout(limit, authenticate(settings, setup)).await {
-        Ok(Err(Error::Unreachable(reason))) => {
-            Err(Error::Unreachable(format!("{settings}: {reason}")))
-        }
-        Ok(outcome) => outcome,
-        Err(_) => Err(Error::Unreachable(format!(
-            "{settings}: no session within {limit:?}"
-        ))),
-    }
+    settings.in_time(authenticate(settings, setup)).await
 }
 
 async fn authenticate(settings: &Settings, setup: &SessionSetup) -> Result<Conn, Error> {
-    let (mut denied, mut refused) = (None, None);
-    for password in settings.password.candidates().await? {
+    let mut attempts = settings.password.attempts().await?;
+    loop {
+        let password = attempts.next()?;
         match open(settings, setup, password.as_ref()).await {
             Ok(mut conn) => {
-                settings.password.worked(password, refused);
+                attempts.took(password);
                 for statement in &setup.statements {
                     conn.query_drop(statement).await?;
                 }
                 return Ok(conn);
             }
-            // The newest password's refusal is the one to report.
-            Err(Error::Denied(words)) => {
-                denied = denied.or(Some(Error::LoginRefused(words)));
-                refused = password;
-            }
-            Err(error) => return Err(error),
+            Err(error) => attempts.failed(password, error)?,
         }
     }
-    Err(denied.unwrap_or_else(|| Error::Config("no password to try".to_owned())))
 }
 
 async fn open(

@@ -5,8 +5,7 @@
 
 use mysql_async::{DriverError, IoError, ServerError};
 
-use super::tls;
-use crate::Error;
+use crate::{Code, Error, tls};
 
 /// Account, host or right is missing; password expired or account locked.
 const DENIED: &[u16] = &[
@@ -30,8 +29,8 @@ const STATEMENT_TIME: &[u16] = &[1969, 3024];
 
 impl From<mysql_async::Error> for Error {
     fn from(error: mysql_async::Error) -> Self {
-        if let Some(tls) = tls::rustls_error(&error) {
-            return tls_error(tls);
+        if let Some(error) = tls::rustls_error(&error) {
+            return tls::meaning(error);
         }
         match error {
             mysql_async::Error::Server(error) => server(error),
@@ -52,21 +51,36 @@ fn server(error: ServerError) -> Error {
         message,
         state,
     } = error;
+    let named = Code::numbered(code, state);
     match code {
         _ if DENIED.contains(&code) => Error::Denied(format!("{message} ({code})")),
-        _ if BUSY.contains(&code) => Error::Busy { code, message },
+        _ if BUSY.contains(&code) => Error::Busy {
+            code: named,
+            message,
+        },
         OPTION_PREVENTS if message.contains("read-only") || message.contains("read_only") => {
-            Error::Busy { code, message }
+            Error::Busy {
+                code: named,
+                message,
+            }
         }
         _ if LOST.contains(&code) => Error::Unreachable(format!("{message} ({code})")),
-        _ if FULL.contains(&code) => Error::Full { code, message },
+        _ if FULL.contains(&code) => Error::Full {
+            code: named,
+            message,
+        },
         // "Got error 28 from storage engine": ENOSPC under another number.
-        1030 if message.contains("28") => Error::Full { code, message },
-        _ if STATEMENT_TIME.contains(&code) => Error::Busy { code, message },
+        1030 if message.contains("28") => Error::Full {
+            code: named,
+            message,
+        },
+        _ if STATEMENT_TIME.contains(&code) => Error::Busy {
+            code: named,
+            message,
+        },
         TLS_REQUIRED => Error::Config(format!("{message}: give --tls-mode require or stricter")),
         _ => Error::Sql {
-            code,
-            state,
+            code: named,
             message,
         },
     }
@@ -91,23 +105,6 @@ fn driver(error: DriverError) -> Error {
         }
         DriverError::LocalInfile(error) => Error::Protocol(format!("stream rows: {error}")),
         error => Error::Protocol(error.to_string()),
-    }
-}
-
-fn tls_error(error: &rustls::Error) -> Error {
-    use rustls::{CertificateError as Bad, Error as Tls};
-    match error {
-        Tls::InvalidCertificate(Bad::UnknownIssuer) => Error::Config(
-            "the server's certificate is not signed by a trusted CA: name its CA with --tls-ca"
-                .to_owned(),
-        ),
-        Tls::InvalidCertificate(Bad::NotValidForNameContext { .. }) => Error::Config(format!(
-            "{error}: connect by that name, or use --tls-mode verify-ca"
-        )),
-        Tls::InvalidCertificate(_) | Tls::NoCertificatesPresented | Tls::General(_) => {
-            Error::Config(format!("use TLS: {error}"))
-        }
-        _ => Error::Unreachable(format!("use TLS: {error}")),
     }
 }
 

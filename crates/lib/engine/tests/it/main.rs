@@ -10,6 +10,7 @@ mod load;
 mod matrix;
 mod probe;
 mod tls;
+mod tls_postgres;
 
 use clap::Parser as _;
 use pilotfish_engine::{ServerArgs, Settings};

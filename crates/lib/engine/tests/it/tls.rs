@@ -4,26 +4,39 @@ use std::path::PathBuf;
 
 use pilotfish_engine::{Engine, Error, open};
 use pilotfish_harness::{Server, ServerKind, World};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use super::settings;
 
+/// Files of a CA, and of a certificate and its key.
+pub(crate) struct Files {
+    pub(crate) ca: PathBuf,
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
 /// A CA, and server options that show a certificate of its for `name`.
 fn certificates(world: &World, name: &str) -> (PathBuf, [String; 3]) {
+    let Files { ca, cert, key } = authority(world, name);
+    let options = [("ca", &ca), ("cert", &cert), ("key", &key)]
+        .map(|(what, path)| format!("--ssl-{what}={}", path.display()));
+    (ca, options)
+}
+
+/// A CA, and a certificate of its for `name`, which is its common name as well.
+pub(crate) fn authority(world: &World, name: &str) -> Files {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec![name.to_owned()])
-        .unwrap()
-        .signed_by(&key, &authority)
-        .unwrap();
-    let ca = world.write("ca.pem", authority.pem());
-    let cert = world.write("cert.pem", leaf.pem());
-    let key = world.write("key.pem", key.serialize_pem());
-    let options = [("ca", &ca), ("cert", &cert), ("key", &key)]
-        .map(|(what, path)| format!("--ssl-{what}={}", path.display()));
-    (ca, options)
+    let mut leaf = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    leaf.distinguished_name.push(DnType::CommonName, name);
+    let leaf = leaf.signed_by(&key, &authority).unwrap();
+    Files {
+        ca: world.write("ca.pem", authority.pem()),
+        cert: world.write("cert.pem", leaf.pem()),
+        key: world.write("key.pem", key.serialize_pem()),
+    }
 }
 
 async fn connect(server: &Server, flags: &[&str]) -> Result<Box<dyn Engine>, Error> {

@@ -174,18 +174,7 @@ impl Definitions {
 fn named(table: &str, foreign: &[(String, String)], error: Error) -> Error {
     let text: Vec<&str> = foreign.iter().map(|(_, text)| text.as_str()).collect();
     let at = format!("table {table}, {}", text.join(", "));
-    match error {
-        Error::Sql {
-            code,
-            state,
-            message,
-        } => Error::Sql {
-            code,
-            state,
-            message: format!("{at}: {message}"),
-        },
-        error => error,
-    }
+    error.reworded(|message| format!("{at}: {message}"))
 }
 
 /// Puts back the keys that wait on a table, by a session that is plain.

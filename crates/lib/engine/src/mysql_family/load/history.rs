@@ -86,7 +86,7 @@ impl History for Family {
 }
 
 fn absent(error: &Error) -> bool {
-    error.code().is_some_and(|code| ABSENT.contains(&code))
+    error.number().is_some_and(|code| ABSENT.contains(&code))
 }
 
 async fn prepare(conn: &mut Conn) -> Result<(), Error> {

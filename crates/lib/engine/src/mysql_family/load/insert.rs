@@ -5,9 +5,9 @@ use pilotfish_sql::mysql::{Tuples, quote};
 
 use super::lock::Lock;
 use super::names::qualified;
-use crate::Error;
 use crate::load::{Loaded, RowBatch};
 use crate::mysql_family::ask::Ask as _;
+use crate::{Code, Error};
 
 /// Longest INSERT that is sent, in bytes, where the server takes that much; the driver holds each
 /// statement several times.
@@ -87,18 +87,10 @@ async fn insert_all(
 
 /// The server counts rows from the beginning of its statement, a person from where the batch begins.
 fn behind(before: u64, error: Error) -> Error {
-    match error {
-        Error::Sql {
-            code,
-            state,
-            message,
-        } if before > 0 => Error::Sql {
-            code,
-            state,
-            message: format!("{message}, after the first {before} rows"),
-        },
-        error => error,
+    if before == 0 {
+        return error;
     }
+    error.reworded(|message| format!("{message}, after the first {before} rows"))
 }
 
 /// Rows of several INSERTs travel in one, where a NULL in a NOT NULL column is a mere warning outside the
@@ -110,8 +102,7 @@ async fn refuse_null(conn: &mut Conn) -> Result<(), Error> {
     match affected.into_iter().find(|(_, code, _)| *code == BAD_NULL) {
         None => Ok(()),
         Some((_, code, message)) => Err(Error::Sql {
-            code,
-            state: "23000".to_owned(),
+            code: Code::numbered(code, "23000"),
             message: String::from_utf8_lossy(&message).into_owned(),
         }),
     }
@@ -151,8 +142,7 @@ fn pack(batch: &RowBatch, room: usize) -> Result<Vec<(&[u8], u64)>, Error> {
     });
     if let Err(error) = walked {
         return Err(Error::Sql {
-            code: 1064,
-            state: "42000".to_owned(),
+            code: Code::numbered(1064, "42000"),
             message: error.to_string(),
         });
     }

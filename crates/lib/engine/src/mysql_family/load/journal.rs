@@ -56,7 +56,7 @@ async fn walk(
     for entry in todo {
         match patiently(target, &entry, limit()).await {
             Ok(()) => ledger::done(&mut target.conn, &names, &entry.key).await?,
-            Err(error) if error.code().is_some_and(|code| NOT_YET.contains(&code)) => {
+            Err(error) if error.number().is_some_and(|code| NOT_YET.contains(&code)) => {
                 why = Some(named(&entry.key, error));
                 waiting.push(entry);
             }
@@ -78,16 +78,7 @@ pub(super) async fn run(target: &mut MysqlTarget, entry: &Entry) -> Result<(), E
 /// The server's refusal, with the object's name.
 pub(super) fn named(object: &str, error: Error) -> Error {
     match error {
-        Error::Sql {
-            code,
-            state,
-            message,
-        } => Error::Sql {
-            code,
-            state,
-            message: format!("make {object}: {message}"),
-        },
         Error::Denied(message) => Error::Denied(format!("make {object}: {message}")),
-        error => error,
+        error => error.reworded(|message| format!("make {object}: {message}")),
     }
 }

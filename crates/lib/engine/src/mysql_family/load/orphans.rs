@@ -82,7 +82,7 @@ async fn look(access: &Access, schema: &str, key: &ForeignKey) -> Result<Option<
         .map_err(Error::from);
     let of = format!("{} ({})", key.child, key.name);
     match answer {
-        Err(error) if error.code() == Some(NO_PARENT) => Ok(Some(format!(
+        Err(error) if error.number() == Some(NO_PARENT) => Ok(Some(format!(
             "the parent of the foreign key of {of} is not in the dump"
         ))),
         answer => Ok(answer?.filter(|rows| *rows > 0).map(|rows| {

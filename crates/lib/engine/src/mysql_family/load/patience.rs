@@ -117,5 +117,5 @@ fn without_queueing(flavour: Flavour) -> String {
 
 /// Whether somebody held a lock that DDL needs.
 fn found_locks(error: &Error) -> bool {
-    error.code().is_some_and(|code| LOCKED.contains(&code))
+    error.number().is_some_and(|code| LOCKED.contains(&code))
 }

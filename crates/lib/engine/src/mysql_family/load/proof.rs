@@ -7,8 +7,8 @@ use pilotfish_sql::mysql::quote;
 use super::columns;
 use super::names::{literal, qualified};
 use super::patience::LOCKED;
-use crate::Error;
 use crate::mysql_family::ask::Ask as _;
+use crate::{Code, Error};
 
 /// Before the lengths, behind the checksum.
 const LENGTHS: &str = " lengths ";
@@ -80,7 +80,7 @@ async fn refuse_locked(conn: &mut Conn, schema: &str, table: &str) -> Result<(),
         .find(|(_, code, _)| LOCKED.contains(code));
     locked.map_or(Ok(()), |(_, code, message)| {
         Err(Error::Busy {
-            code,
+            code: Code::numbered(code, "HY000"),
             message: format!("{message}: somebody holds {schema}.{table}, see SHOW PROCESSLIST"),
         })
     })

@@ -117,7 +117,7 @@ async fn make_all<'a>(
         for object in std::mem::take(&mut waiting) {
             match make(target, object, looks).await {
                 Ok(()) => made.push(object),
-                Err(error) if error.code().is_some_and(|code| NOT_YET.contains(&code)) => {
+                Err(error) if error.number().is_some_and(|code| NOT_YET.contains(&code)) => {
                     refused = Some(error);
                     waiting.push(object);
                 }

@@ -42,7 +42,7 @@ pub(super) async fn list(conn: &mut Conn, database: &str) -> Result<Vec<(String,
         .await
         .map_err(Error::from);
     match releases {
-        Err(error) if error.code().is_some_and(|code| ABSENT.contains(&code)) => Ok(Vec::new()),
+        Err(error) if error.number().is_some_and(|code| ABSENT.contains(&code)) => Ok(Vec::new()),
         releases => releases,
     }
 }

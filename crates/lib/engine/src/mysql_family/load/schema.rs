@@ -81,7 +81,7 @@ impl MysqlTarget {
             .query_drop(format!("RENAME TABLE {from} TO {to}"))
             .await;
         match asked.map_err(Error::from) {
-            Err(error) if error.code() == Some(NO_TABLE) => Ok(()),
+            Err(error) if error.number() == Some(NO_TABLE) => Ok(()),
             outcome => outcome,
         }
     }

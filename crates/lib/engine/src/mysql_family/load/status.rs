@@ -135,7 +135,7 @@ async fn missing(conn: &mut Conn, database: &str, marker: &str) -> Result<u64, E
     // Gone, or not for the eyes of this account, which may read the ledger only.
     let entered = conn.query_drop(format!("USE {}", quote(database))).await;
     match entered.map_err(Error::from) {
-        Err(error) if error.code() != Some(NO_SUCH_DATABASE) => Ok(0),
+        Err(error) if error.number() != Some(NO_SUCH_DATABASE) => Ok(0),
         _ => Ok(recorded),
     }
 }
@@ -154,7 +154,7 @@ async fn gone(conn: &mut Conn, database: &str, marker: &str) -> Result<u64, Erro
     for table in unseen {
         let look = format!("SELECT 1 FROM {} LIMIT 0", qualified(database, &table));
         let refused = conn.query_drop(look).await.map_err(Error::from).err();
-        let code = refused.and_then(|error| error.code());
+        let code = refused.and_then(|error| error.number());
         gone += u64::from(code.is_some_and(|code| ABSENT.contains(&code)));
     }
     Ok(gone)

@@ -394,8 +394,8 @@ pub(super) async fn rename(
     let statement = format!("RENAME TABLE {}", pairs.join(", "));
     let swap = Entry::plain("swap the tables", statement);
     patiently(target, &swap, limit).await.map_err(|error| {
-        if error.code().is_some_and(|code| CHANGED.contains(&code)) {
-            let hidden = if error.code() == Some(TRIGGER_IN_WRONG_SCHEMA) {
+        if error.number().is_some_and(|code| CHANGED.contains(&code)) {
+            let hidden = if error.number() == Some(TRIGGER_IN_WRONG_SCHEMA) {
                 ", or the account may not see their triggers: grant TRIGGER"
             } else {
                 ""

@@ -223,7 +223,7 @@ impl Target for MysqlTarget {
         let prepared = self.conn.query_drop("PREPARE assertion FROM @assertion");
         match prepared.await.map_err(Error::from) {
             Ok(()) => Ok(self.conn.query_drop("DEALLOCATE PREPARE assertion").await?),
-            Err(error) if error.code().is_some_and(|code| code != SYNTAX) => Ok(()),
+            Err(error) if error.number().is_some_and(|code| code != SYNTAX) => Ok(()),
             Err(error) => Err(error),
         }
     }

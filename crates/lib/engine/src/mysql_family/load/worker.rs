@@ -14,9 +14,9 @@ use super::session::Carried;
 use super::stream::Stream;
 use super::tables::{Table, Tables};
 use super::{definitions, insert, objects, proof, reach};
-use crate::Error;
 use crate::load::{Completed, Loaded, RowBatch, SessionState, Worker};
 use crate::mysql_family::ask::Ask as _;
+use crate::{Code, Error};
 
 /// See the module.
 #[derive(Debug)]
@@ -90,8 +90,7 @@ impl Worker for MysqlWorker {
 impl MysqlWorker {
     fn table(&self, name: &str) -> Result<Arc<Table>, Error> {
         self.tables.get(name).ok_or_else(|| Error::Sql {
-            code: 1146,
-            state: "42S02".to_owned(),
+            code: Code::numbered(1146, "42S02"),
             message: format!(
                 "the dump has rows for {name} but does not create it, or not in the same character set; a load follows \
                  CREATE TABLE with columns, not CREATE TABLE .. LIKE, .. AS SELECT, a RENAME, a TEMPORARY table or \
