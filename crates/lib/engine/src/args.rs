@@ -206,7 +206,9 @@ impl ServerArgs {
             ca: tls.ca.clone().or(said.tls.ca),
             identity: tls.identity.clone().or(said.tls.identity),
         };
-        if matches!(route, Route::Socket(_)) && !matches!(tls.mode, None | Some(TlsMode::Disable)) {
+        // Not libpq's variable, which says nothing of sockets.
+        let asked_for = !matches!(self.tls_mode, None | Some(TlsMode::Disable));
+        if matches!(route, Route::Socket(_)) && asked_for {
             mistakes.push("--tls-mode: a Unix socket has no TLS, leave it out".to_owned());
         }
         let user = address.user.or_else(|| self.user.clone());

@@ -171,8 +171,11 @@ fn postgres_is_known_by_its_address_or_its_variables() {
             ("PGPORT", "5433"),
             ("PGUSER", "me"),
             ("PGDATABASE", "app"),
+            // For other routes: libpq does not look at it here either.
+            ("PGSSLMODE", "require"),
         ],
     );
+    assert_eq!(found.tls_mode(), TlsMode::Disable);
     assert_eq!(found.route.to_string(), "/run/postgresql/.s.PGSQL.5433");
     let found = postgres(
         &["--host=db"],

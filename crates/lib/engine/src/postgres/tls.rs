@@ -40,9 +40,22 @@ async fn verifier(
     mode: TlsMode,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, Error> {
-    if !matches!(mode, TlsMode::VerifyCa | TlsMode::VerifyFull) {
-        return Ok(Arc::new(Anyone { provider }));
-    }
+    let chain = match mode {
+        TlsMode::VerifyCa | TlsMode::VerifyFull => Some(chain(tls, Arc::clone(&provider)).await?),
+        TlsMode::Disable | TlsMode::Prefer | TlsMode::Require => None,
+    };
+    Ok(Arc::new(Verifier {
+        provider,
+        chain,
+        any_name: mode == TlsMode::VerifyCa,
+    }))
+}
+
+/// The authorities that are trusted.
+async fn chain(
+    tls: &Tls,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<WebPkiServerVerifier>, Error> {
     let mut roots = RootCertStore::empty();
     match &tls.ca {
         Some(path) => {
@@ -51,31 +64,41 @@ async fn verifier(
         }
         None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
     }
-    let full = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
         .build()
-        .map_err(|error| Error::Config(format!("use the certificate authorities: {error}")))?;
-    Ok(match mode {
-        TlsMode::VerifyCa => Arc::new(AnyName(full)),
-        _ => full,
-    })
+        .map_err(|error| Error::Config(format!("use the certificate authorities: {error}")))
 }
 
-/// Takes every certificate (`prefer`, `require`): TLS hides the packets from those who only listen.
+/// What is asked of the server's certificate; that the server has its key is always asked.
 #[derive(Debug)]
-struct Anyone {
+struct Verifier {
     provider: Arc<CryptoProvider>,
+    /// Whose certificates are taken; none asks for nothing (`prefer`, `require`): TLS hides the packets from those
+    /// who only listen.
+    chain: Option<Arc<WebPkiServerVerifier>>,
+    /// A certificate of theirs will do whatever name it carries (`verify-ca`).
+    any_name: bool,
 }
 
-impl ServerCertVerifier for Anyone {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+        let Some(chain) = &self.chain else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        match chain.verify_server_cert(certificate, intermediates, name, ocsp, now) {
+            // The name is looked at last, when the chain was found good.
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) if self.any_name => Ok(ServerCertVerified::assertion()),
+            verdict => verdict,
+        }
     }
 
     fn verify_tls12_signature(
@@ -102,53 +125,5 @@ impl ServerCertVerifier for Anyone {
         self.provider
             .signature_verification_algorithms
             .supported_schemes()
-    }
-}
-
-/// Takes a certificate of a trusted authority whatever name it carries (`verify-ca`).
-#[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
-
-impl ServerCertVerifier for AnyName {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let verified = self
-            .0
-            .verify_server_cert(certificate, intermediates, name, ocsp, now);
-        match verified {
-            // The name is looked at last, when the chain was found good.
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
-            verdict => verdict,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
     }
 }
