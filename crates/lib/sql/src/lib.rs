@@ -1,11 +1,12 @@
 //! The lexical grammar of SQL text: where a token, a literal or a comment begins and ends.
 //!
-//! It promises to read bytes exactly as the server named by a [`Flavour`] would read them, and never
+//! It promises to read bytes exactly as the server of its dialect would read them, and never
 //! to touch what is inside a string or a comment. It refuses to know files, networks, statements'
 //! meaning beyond names and literals, and any character set in which `\` can be the second byte of a
 //! character (the reader of dumps turns those away).
 
 pub mod mysql;
+pub mod postgres;
 
 /// The grammar a text is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
