@@ -58,6 +58,19 @@ pub enum Error {
         /// How it begins.
         head: String,
     },
+    /// A row is longer than the server takes.
+    #[error(
+        "read {at}: a row needs more than the {limit} bytes that the server takes in one packet: raise \
+         max_allowed_packet; `{head}`"
+    )]
+    Packet {
+        /// Where it begins.
+        at: Position,
+        /// The server's `max_allowed_packet`.
+        limit: usize,
+        /// How its INSERT begins.
+        head: String,
+    },
     /// The text is no SQL that a server could run.
     #[error("read {at}: {what}; `{head}`")]
     Malformed {
@@ -84,6 +97,7 @@ impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
             Self::Read { source, .. } => Classify::kind(source),
+            Self::Packet { .. } => Kind::Config,
             _ => Kind::BadData,
         }
     }

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Read};
 
-use pilotfish_sql::Flavour;
+use pilotfish_sql::{Dialect, Flavour};
 
 use crate::catalog::Catalog;
 use crate::script::{Script, Shared, Step};
@@ -52,7 +52,11 @@ pub(crate) struct Outcome {
 
 pub(crate) fn read(text: &[u8], lengths: Vec<usize>, options: &Options) -> Outcome {
     let cut = Cut::new(text, lengths);
-    let mut script = Script::new(Window::new(Box::new(cut), "dump.sql".into()), options);
+    let window = Window::new(Box::new(cut), "dump.sql".into());
+    let Dialect::MySql(server) = &options.dialect else {
+        panic!("options of another server");
+    };
+    let mut script = Script::new(window, server, &options.default_charset);
     let mut shared = Shared {
         options: options.clone(),
         catalog: Catalog::default(),

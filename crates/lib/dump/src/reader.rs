@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use pilotfish_sql::Flavour;
+use pilotfish_sql::Dialect;
 
 use crate::script::{Script, Shared, Step};
 use crate::stored::{Identity, Part, Parts, Tap, TapHash};
@@ -14,8 +14,8 @@ use crate::{Error, Item, Source, Summary, Trailer, compress};
 /// How a dump is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// The server it goes to: conditional comments depend on it.
-    pub flavour: Flavour,
+    /// What the server it goes to reads with.
+    pub dialect: Dialect,
     /// Size in bytes that chunks of rows are cut to; a chunk is at most a quarter longer, or one row.
     pub chunk_bytes: usize,
     /// Longest statement in bytes that is no list of rows. As many bytes of rows are held back until
@@ -23,20 +23,17 @@ pub struct Options {
     pub statement_limit: usize,
     /// The connection's character set until the dump names one.
     pub default_charset: String,
-    /// The server's own `sql_mode`: a session has it until the dump sets one.
-    pub sql_mode: String,
 }
 
 impl Options {
-    /// Chunks of 4 MiB, statements of 16 MiB, utf8mb4, no modes.
+    /// Chunks of 4 MiB, statements of 16 MiB, utf8mb4.
     #[must_use]
-    pub fn new(flavour: Flavour) -> Self {
+    pub fn new(dialect: impl Into<Dialect>) -> Self {
         Self {
-            flavour,
+            dialect: dialect.into(),
             chunk_bytes: 4 * 1024 * 1024,
             statement_limit: 16 * 1024 * 1024,
             default_charset: "utf8mb4".to_owned(),
-            sql_mode: String::new(),
         }
     }
 }
@@ -212,7 +209,13 @@ impl Reader {
             source,
         })?;
         let window = Window::new(text, Arc::clone(&part.label));
-        let mut script = Script::new(window, &self.shared.options);
+        let Dialect::MySql(server) = &self.shared.options.dialect else {
+            return Err(Error::NoSql {
+                file: part.label.to_string(),
+                what: "dumps for this kind of server cannot be read yet",
+            });
+        };
+        let mut script = Script::new(window, server, &self.shared.options.default_charset);
         script.begin()?;
         self.shared.catalog.new_session();
         self.current = Some((part, hash, script));

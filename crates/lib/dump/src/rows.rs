@@ -18,9 +18,6 @@ use crate::walk::{Asking, Chunk, Meaning, Order, Walk, Walked};
 use crate::whereabouts::refuse_in_value;
 use crate::{Error, InsertHead, Item, Position, Rows, Verb};
 
-/// Longest tuple: what the servers accept as `max_allowed_packet`.
-const TUPLE_LIMIT: usize = 1024 * 1024 * 1024;
-
 /// A head and what its rows depend on.
 #[derive(Debug)]
 pub(crate) struct Known {
@@ -187,10 +184,9 @@ impl Script {
                 let at = inserting.at.clone();
                 Err(self.cut_off(at, "inside the INSERT that began here"))
             }
-            Walked::NeedMore if self.window.data().len() > TUPLE_LIMIT => Err(Error::TooLong {
+            Walked::NeedMore if self.window.data().len() > self.max_packet => Err(Error::Packet {
                 at: self.window.position(0),
-                what: "a row",
-                limit: TUPLE_LIMIT,
+                limit: self.max_packet,
                 head: excerpt(&inserting.known.head.text),
             }),
             Walked::NeedMore => self.fill(),

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use pilotfish_sql::MySql;
 use pilotfish_sql::mysql::{Mode, Token};
 
 use crate::beginning::{self, UTF8_MARK};
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
 /// One file being read.
 pub(crate) struct Script {
     pub(crate) window: Window,
+    /// Longest row that the server takes.
+    pub(crate) max_packet: usize,
     pub(crate) delimiter: Vec<u8>,
     pub(crate) session: Session,
     pub(crate) transaction: Transaction,
@@ -60,11 +63,12 @@ pub(crate) enum Step {
 }
 
 impl Script {
-    pub(crate) fn new(window: Window, options: &Options) -> Self {
+    pub(crate) fn new(window: Window, server: &MySql, charset: &str) -> Self {
         Self {
+            max_packet: server.max_packet,
             window,
             delimiter: b";".to_vec(),
-            session: Session::new(options.flavour, &options.default_charset, &options.sql_mode),
+            session: Session::new(server.flavour, charset, &server.sql_mode),
             transaction: Transaction::default(),
             proof: Proof::default(),
             inserting: None,

@@ -11,7 +11,7 @@ use pilotfish_dump::{
     Error, Item, Options, Reader, RowOrder, Rows, Source, Summary, Trailer, identify,
 };
 use pilotfish_failure::{Classify, Kind};
-use pilotfish_sql::Flavour;
+use pilotfish_sql::{Dialect, Flavour, MySql};
 use tempfile::TempDir;
 
 const MARIA: Flavour = Flavour {
@@ -397,4 +397,22 @@ fn nothing_to_read_is_an_error() {
     ));
     let zip = read_text(b"PK\x03\x04rest", &Options::new(MARIA)).unwrap_err();
     assert!(matches!(zip, Error::NoSql { .. }), "{zip}");
+}
+
+#[test]
+fn a_row_that_the_server_cannot_take_is_refused_with_its_place() {
+    let server = MySql {
+        max_packet: 2 * 1024 * 1024,
+        ..MARIA.into()
+    };
+    let text = format!(
+        "INSERT INTO t VALUES\n(1,'x'),\n(2,'{}');\n",
+        "y".repeat(8 * 1024 * 1024)
+    );
+    let error = read_text(&text, &Options::new(Dialect::MySql(server))).unwrap_err();
+    assert!(
+        matches!(&error, Error::Packet { at, .. } if at.line == 3),
+        "{error}"
+    );
+    assert!(error.to_string().contains("raise max_allowed_packet"));
 }

@@ -19,11 +19,8 @@ use crate::Error;
 /// Loading into one kind of server.
 #[async_trait]
 pub trait Load: Send + Sync {
-    /// The grammar the server reads; asks it for its version.
+    /// What the server reads with; asks it.
     async fn dialect(&self) -> Result<pilotfish_sql::Dialect, Error>;
-
-    /// The `sql_mode` that a session of the stock client begins with.
-    async fn sql_mode(&self) -> Result<String, Error>;
 
     /// Locks one live database for this loader.
     ///

@@ -7,7 +7,6 @@ use pilotfish_dump::{Source, Summary};
 use pilotfish_engine::Engine;
 use pilotfish_engine::load::{Release, Stage, SwapPlan, Target, TargetOptions};
 use pilotfish_failure::{Context as _, Failure, Kind};
-use pilotfish_sql::Dialect;
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::ability;
@@ -94,16 +93,10 @@ impl<'a> Opened<'a> {
         cancel: &'a CancellationToken,
     ) -> Result<Self, Failure> {
         let load = ability(engine)?;
-        let Dialect::MySql(flavour) = load.dialect().await.context("reach the server")? else {
-            return Err(Failure::new(
-                Kind::Config,
-                "dumps of this kind of server cannot be read yet",
-            ));
-        };
+        let dialect = load.dialect().await.context("reach the server")?;
         let pinned = release::pin(source)?;
-        let mut dump_options = pilotfish_dump::Options::new(flavour);
+        let mut dump_options = pilotfish_dump::Options::new(dialect);
         dump_options.chunk_bytes = CHUNK_BYTES;
-        dump_options.sql_mode = load.sql_mode().await.context("reach the server")?;
         let feed = Feed::open(&pinned.source, dump_options.clone()).await?;
         let mut notes = Vec::new();
         if let Some(note) = left_out::look(&pinned, &feed.ignored)? {

@@ -8,12 +8,44 @@
 pub mod mysql;
 pub mod postgres;
 
-/// The grammar a text is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
+/// What a server reads a text with.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Dialect {
     /// MySQL and MariaDB.
-    MySql(Flavour),
+    MySql(MySql),
+    /// PostgreSQL.
+    Postgres {
+        /// Its `server_version_num`: 150004 = 15.4.
+        version: u32,
+    },
+}
+
+/// A MySQL or MariaDB server, as a session finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MySql {
+    /// Which conditional comments run.
+    pub flavour: Flavour,
+    /// The `sql_mode` that a session begins with.
+    pub sql_mode: String,
+    /// Its `max_allowed_packet`: longest statement in bytes.
+    pub max_packet: usize,
+}
+
+impl From<Flavour> for MySql {
+    /// No modes, and the longest packet that a server can be set to take.
+    fn from(flavour: Flavour) -> Self {
+        Self {
+            flavour,
+            sql_mode: String::new(),
+            max_packet: 1024 * 1024 * 1024,
+        }
+    }
+}
+
+impl From<Flavour> for Dialect {
+    fn from(flavour: Flavour) -> Self {
+        Self::MySql(flavour.into())
+    }
 }
 
 /// The server that is going to read the text: conditional comments run or not depending on it.

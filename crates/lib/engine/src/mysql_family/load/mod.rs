@@ -49,7 +49,7 @@ mod worker;
 
 use async_trait::async_trait;
 use mysql_async::Conn;
-use pilotfish_sql::{Dialect, Flavour};
+use pilotfish_sql::{Dialect, Flavour, MySql};
 
 use super::Family;
 use super::ask::Ask as _;
@@ -122,15 +122,16 @@ impl Load for Family {
     async fn dialect(&self) -> Result<Dialect, Error> {
         let mut conn = self.session(None).await?;
         let flavour = flavour(&mut conn).await?;
+        let set: Option<(String, usize)> = conn
+            .query_first("SELECT @@global.sql_mode, @@session.max_allowed_packet")
+            .await?;
         conn.disconnect().await?;
-        Ok(Dialect::MySql(flavour))
-    }
-
-    async fn sql_mode(&self) -> Result<String, Error> {
-        let mut conn = self.session(None).await?;
-        let modes: Option<String> = conn.query_first("SELECT @@global.sql_mode").await?;
-        conn.disconnect().await?;
-        Ok(modes.unwrap_or_default())
+        let mut server = MySql::from(flavour);
+        if let Some((sql_mode, max_packet)) = set {
+            server.sql_mode = sql_mode;
+            server.max_packet = max_packet;
+        }
+        Ok(Dialect::MySql(server))
     }
 
     async fn target(&self, options: TargetOptions) -> Result<Box<dyn Target>, Error> {
