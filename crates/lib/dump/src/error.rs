@@ -1,8 +1,10 @@
 //! What can be wrong with a dump.
 
+use std::io;
+
 use pilotfish_failure::{Classify, Kind};
 
-use crate::Position;
+use crate::{Position, compress};
 
 /// Why a dump cannot be read, with the place and the statement's head where there is one.
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +95,25 @@ pub enum Error {
     },
 }
 
+impl Error {
+    pub(crate) fn cut_off(at: Position, what: &str) -> Self {
+        Self::Truncated {
+            at,
+            what: what.to_owned(),
+        }
+    }
+
+    /// Reading failed within the piece that begins at `at`.
+    pub(crate) fn of_text(at: Position, source: io::Error) -> Self {
+        let file = at.file.to_string();
+        match source.kind() {
+            io::ErrorKind::UnexpectedEof => Self::cut_off(at, "its compressed stream breaks off"),
+            _ if compress::is_damage(&source) => Self::Corrupt { file, source },
+            _ => Self::Read { file, source },
+        }
+    }
+}
+
 impl Classify for Error {
     fn kind(&self) -> Kind {
         match self {
@@ -108,4 +129,19 @@ impl Classify for Error {
             _ => None,
         }
     }
+}
+
+/// Bytes of a statement that an error shows at most.
+pub(crate) const EXCERPT: usize = 80;
+
+/// The beginning of a text for an error: one short line, up to the first string, since that may be
+/// a password or a person's data.
+#[must_use]
+pub fn excerpt(text: &[u8]) -> String {
+    let head = &text[..text.len().min(EXCERPT)];
+    let head = head
+        .split(|byte| matches!(byte, b'\'' | b'"' | b'\n' | 0))
+        .next()
+        .unwrap_or_default();
+    String::from_utf8_lossy(head).trim_end().to_owned()
 }

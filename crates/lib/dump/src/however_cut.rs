@@ -2,13 +2,11 @@
 
 #![allow(clippy::panic, reason = "a property that does not hold ends the test")]
 
-use std::collections::VecDeque;
 use std::io::{self, Read};
 
 use pilotfish_sql::{Dialect, Flavour};
 
-use crate::catalog::Catalog;
-use crate::script::{Script, Shared, Step};
+use crate::grammar::{Step, grammar};
 use crate::window::Window;
 use crate::{Item, Options};
 
@@ -52,30 +50,21 @@ pub(crate) struct Outcome {
 
 pub(crate) fn read(text: &[u8], lengths: Vec<usize>, options: &Options) -> Outcome {
     let cut = Cut::new(text, lengths);
-    let window = Window::new(Box::new(cut), "dump.sql".into());
-    let Dialect::MySql(server) = &options.dialect else {
-        panic!("options of another server");
-    };
-    let mut script = Script::new(window, server, &options.default_charset);
-    let mut shared = Shared {
-        options: options.clone(),
-        catalog: Catalog::default(),
-        ready: VecDeque::new(),
-        left_out: Vec::new(),
-    };
-    let mut steps = || {
-        script.begin()?;
+    let mut grammar = grammar(options.clone()).unwrap_or_else(|error| panic!("{error}"));
+    let steps = || {
+        grammar.begin(Window::new(Box::new(cut), "dump.sql".into()))?;
         loop {
-            match script.step(&mut shared)? {
+            match grammar.step()? {
                 Step::More => {}
                 over @ Step::Over { .. } => return Ok::<_, crate::Error>(over),
             }
         }
     };
     let end = format!("{:?}", steps());
+    let items = std::mem::take(grammar.ready()).into();
     Outcome {
-        end: format!("{end} {:?}", shared.catalog.digests.finish()),
-        items: shared.ready.into(),
+        end: format!("{end} {:?}", grammar.finish()),
+        items,
     }
 }
 
@@ -115,20 +104,15 @@ pub fn fuzz(data: &[u8]) {
     let Some((text, [flavour, chunk, limit, length])) = data.split_last_chunk::<4>() else {
         return;
     };
-    let flavour = match flavour % 2 {
-        0 => Flavour {
-            mariadb: true,
-            version: 101_119,
-        },
-        _ => Flavour {
-            mariadb: false,
-            version: 90_700,
-        },
+    let mysql = |mariadb, version| Flavour { mariadb, version };
+    let dialect: Dialect = match flavour % 2 {
+        0 => mysql(true, 101_119).into(),
+        _ => mysql(false, 90_700).into(),
     };
     let options = Options {
         chunk_bytes: [8, 64, 4096][usize::from(chunk % 3)],
         statement_limit: [64, 1024, 1 << 20][usize::from(limit % 3)],
-        ..Options::new(flavour)
+        ..Options::new(dialect)
     };
     let lengths = vec![usize::from(*length) + 1, 1, 7];
     check(text, lengths, &options);

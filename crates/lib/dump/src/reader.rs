@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use pilotfish_sql::Dialect;
 
-use crate::script::{Script, Shared, Step};
+use crate::grammar::{Contents, Grammar, Step, grammar};
 use crate::stored::{Identity, Part, Parts, Tap, TapHash};
 use crate::window::Window;
 use crate::{Error, Item, Source, Summary, Trailer, compress};
@@ -52,8 +52,8 @@ pub struct Reader {
     total_bytes: Option<u64>,
     read_bytes: Arc<AtomicU64>,
     waiting: VecDeque<Part>,
-    current: Option<(Part, TapHash, Script)>,
-    shared: Shared,
+    current: Option<(Part, TapHash)>,
+    grammar: Box<dyn Grammar>,
     identity: Identity,
     proven: bool,
     items: u64,
@@ -75,12 +75,6 @@ impl Reader {
             Source::Path(path) => path.display().to_string(),
             Source::Stdin => "standard input".to_owned(),
         };
-        let shared = Shared {
-            options,
-            catalog: Default::default(),
-            ready: VecDeque::new(),
-            left_out: Vec::new(),
-        };
         Ok(Self {
             name,
             directory,
@@ -89,7 +83,7 @@ impl Reader {
             read_bytes: Arc::default(),
             waiting: parts.into(),
             current: None,
-            shared,
+            grammar: grammar(options)?,
             identity: Identity::default(),
             proven: true,
             items: 0,
@@ -103,13 +97,13 @@ impl Reader {
     /// after an error.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<Item>, Error> {
-        while self.shared.ready.is_empty() {
+        while self.grammar.ready().is_empty() {
             if !self.step()? {
                 return Ok(None);
             }
         }
         self.items += 1;
-        Ok(self.shared.ready.pop_front())
+        Ok(self.grammar.ready().pop_front())
     }
 
     /// The database that the dump itself names, by its first USE, CREATE DATABASE or qualified name;
@@ -119,26 +113,22 @@ impl Reader {
     /// Those of [`Self::next`].
     pub fn database(&mut self) -> Result<Option<String>, Error> {
         let (mut seen, mut bytes) = (0, 0);
-        while !self.shared.catalog.knows_home() && seen < READ_AHEAD && bytes < READ_AHEAD_BYTES {
+        while self.grammar.home().is_none() && seen < READ_AHEAD && bytes < READ_AHEAD_BYTES {
             if !self.step()? {
                 break;
             }
-            bytes += self
-                .shared
-                .ready
-                .range(seen..)
-                .map(Item::bytes)
-                .sum::<usize>();
-            seen = self.shared.ready.len();
+            let ready = self.grammar.ready();
+            bytes += ready.range(seen..).map(Item::bytes).sum::<usize>();
+            seen = ready.len();
         }
-        Ok(self.shared.catalog.home().map(str::to_owned))
+        Ok(self.grammar.home().flatten().map(str::to_owned))
     }
 
     /// Character set and collation that the dump's CREATE DATABASE gives it, as SQL spells them; known with
     /// [`Self::database`].
     #[must_use]
     pub fn database_charset(&self) -> Option<String> {
-        self.shared.catalog.charset().map(str::to_owned)
+        self.grammar.charset().map(str::to_owned)
     }
 
     /// Stored (compressed) bytes read so far, for progress.
@@ -168,8 +158,14 @@ impl Reader {
         if self.items == 0 {
             return Err(Error::Empty { file: self.name });
         }
-        let opaque = self.shared.catalog.digests.is_opaque();
-        let (tables, objects) = self.shared.catalog.digests.finish();
+        let Contents {
+            tables,
+            objects,
+            opaque,
+            left_out,
+            roles,
+            large_objects,
+        } = self.grammar.finish();
         Ok(Summary {
             sha256: self.identity.hex(self.directory),
             trailer: if self.proven {
@@ -180,19 +176,21 @@ impl Reader {
             tables,
             objects,
             opaque,
-            left_out: self.shared.left_out,
+            left_out,
+            roles,
+            large_objects,
             files: self.identity.into_files(),
         })
     }
 
     /// Does a little; `false` when all files are over.
     fn step(&mut self) -> Result<bool, Error> {
-        let Some((_, _, script)) = &mut self.current else {
+        if self.current.is_none() {
             return self.open_next();
-        };
-        if let Step::Over { proven } = script.step(&mut self.shared)? {
+        }
+        if let Step::Over { proven } = self.grammar.step()? {
             self.proven &= proven;
-            if let Some((part, hash, _)) = self.current.take() {
+            if let Some((part, hash)) = self.current.take() {
                 self.identity.add(&part, hash.hex());
             }
         }
@@ -209,16 +207,8 @@ impl Reader {
             source,
         })?;
         let window = Window::new(text, Arc::clone(&part.label));
-        let Dialect::MySql(server) = &self.shared.options.dialect else {
-            return Err(Error::NoSql {
-                file: part.label.to_string(),
-                what: "dumps for this kind of server cannot be read yet",
-            });
-        };
-        let mut script = Script::new(window, server, &self.shared.options.default_charset);
-        script.begin()?;
-        self.shared.catalog.new_session();
-        self.current = Some((part, hash, script));
+        self.grammar.begin(window)?;
+        self.current = Some((part, hash));
         Ok(true)
     }
 }

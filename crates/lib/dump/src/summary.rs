@@ -17,6 +17,10 @@ pub struct Summary {
     /// Statements that are not understood change tables, or rows come from variables, questions, sequences
     /// or the clock: no table can be judged or loaded alone.
     pub opaque: bool,
+    /// Roles that the dump gives objects or rights to.
+    pub roles: BTreeSet<String>,
+    /// It has large objects: they belong to the whole database, by fixed numbers.
+    pub large_objects: bool,
     /// Statements about the server that a load leaves out and somebody may miss (`CREATE SERVER`, `INSTALL`), each
     /// with its place; the first ones.
     pub left_out: Vec<String>,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use memchr::memchr_iter;
 
-use crate::Position;
+use crate::error::{EXCERPT, excerpt};
+use crate::{Error, Position};
 
 /// Bytes the window has room for when nothing needs more.
 const ROOM: usize = 1024 * 1024;
@@ -82,6 +83,35 @@ impl Window {
             }
         }
         Ok(())
+    }
+
+    /// The text at `at` for an error, with enough of it in memory that it is always the same.
+    pub(crate) fn excerpt_at(&mut self, at: usize) -> String {
+        while self.data().len() < at + EXCERPT && !self.ended() {
+            // The error on its way is the one to report.
+            if self.fill().is_err() {
+                break;
+            }
+        }
+        excerpt(&self.data()[at..])
+    }
+
+    pub(crate) fn refused(&mut self, at: usize, what: &str) -> Error {
+        let head = self.excerpt_at(at);
+        Error::Refused {
+            at: self.position(at),
+            what: what.to_owned(),
+            head,
+        }
+    }
+
+    pub(crate) fn malformed(&mut self, at: usize, what: &str) -> Error {
+        let head = self.excerpt_at(at);
+        Error::Malformed {
+            at: self.position(at),
+            what: what.to_owned(),
+            head,
+        }
     }
 
     /// Moves the held text to the front, with room for `wanted` bytes and a decent read.

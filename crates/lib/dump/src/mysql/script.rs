@@ -1,7 +1,6 @@
 //! One file of a dump, read as one session: pieces in, items out.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,17 +8,23 @@ use pilotfish_sql::MySql;
 use pilotfish_sql::mysql::{Mode, Token};
 
 use crate::beginning::{self, UTF8_MARK};
-use crate::catalog::Catalog;
-use crate::classify::{classify, existing, is_missed, kept_of_set};
-use crate::frame::{Between, Ending, LOOKAHEAD, View, delimiter_argument, is_client_command};
-use crate::phrase::running;
-use crate::proof::Proof;
-use crate::rows::{Gathered, Inserting, Known};
-use crate::session::{Session, refuse_looking_back};
-use crate::single::refuse_several;
-use crate::transaction::Transaction;
+use crate::error::excerpt;
+use crate::grammar::Step;
+use crate::mysql::beginning::{ARCHIVE, is_list_of_values};
+use crate::mysql::catalog::Catalog;
+use crate::mysql::classify::{classify, existing, is_missed, kept_of_set};
+use crate::mysql::frame::{
+    Between, Ending, LOOKAHEAD, View, delimiter_argument, is_client_command,
+};
+use crate::mysql::phrase::running;
+use crate::mysql::proof::Proof;
+use crate::mysql::rows::{Gathered, Inserting, Known};
+use crate::mysql::session::{Session, refuse_looking_back};
+use crate::mysql::single::refuse_several;
+use crate::mysql::transaction::Transaction;
+use crate::mysql::whereabouts;
 use crate::window::Window;
-use crate::{Class, Error, Existing, Item, Options, Position, Statement, compress, whereabouts};
+use crate::{Class, Error, Existing, Item, Options, Position, Statement};
 
 /// What is not decided with this much in memory beyond the limit of a statement is longer than that.
 pub(crate) const BEYOND: usize = 4 * LOOKAHEAD;
@@ -52,16 +57,6 @@ pub(crate) struct Script {
     pub(crate) spare: Vec<u8>,
 }
 
-/// Whether a file goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    More,
-    /// The file is over; whether something proved that it is whole.
-    Over {
-        proven: bool,
-    },
-}
-
 impl Script {
     pub(crate) fn new(window: Window, server: &MySql, charset: &str) -> Self {
         Self {
@@ -88,7 +83,8 @@ impl Script {
         }
         let data = self.window.data();
         let head = &data[..data.len().min(beginning::HEAD)];
-        match beginning::no_sql(head, self.mode()) {
+        let values = is_list_of_values(head, self.mode());
+        match beginning::no_sql(head, ARCHIVE, values) {
             Some(what) => Err(Error::NoSql {
                 file: self.window.position(0).file.to_string(),
                 what,
@@ -117,7 +113,7 @@ impl Script {
             }
             Between::Open => {
                 self.bounded(self.window.data().len(), "a comment", shared)?;
-                return Err(self.cut_off(self.window.position(0), "inside a comment"));
+                return Err(Error::cut_off(self.window.position(0), "inside a comment"));
             }
             Between::Statement => self.statement(shared)?,
         }
@@ -139,7 +135,7 @@ impl Script {
 
     fn line_comment(&mut self, length: usize) -> Result<(), Error> {
         let noted = self.proof.comment(&self.window.data()[..length]);
-        noted.map_err(|what| self.cut_off(self.window.position(0), &what))?;
+        noted.map_err(|what| Error::cut_off(self.window.position(0), &what))?;
         self.window.consume(length);
         Ok(())
     }
@@ -152,7 +148,7 @@ impl Script {
             return self.change_delimiter();
         }
         if is_client_command(word) {
-            return Err(self.refused(
+            return Err(self.window.refused(
                 0,
                 "the client command that begins here: take it out of the dump",
             ));
@@ -196,11 +192,11 @@ impl Script {
                 self.window.consume(next);
                 self.take_statement(text, at, shared)
             }
-            Ending::Open(inside) => Err(self.cut_off(
+            Ending::Open(inside) => Err(Error::cut_off(
                 self.window.position(0),
                 &format!("inside {inside} that began here"),
             )),
-            Ending::Command(at) => Err(self.refused(
+            Ending::Command(at) => Err(self.window.refused(
                 at,
                 "a client command with a backslash: take it out of the dump",
             )),
@@ -239,7 +235,7 @@ impl Script {
         if length <= limit {
             return Ok(());
         }
-        let head = self.excerpt_at(0);
+        let head = self.window.excerpt_at(0);
         Err(Error::TooLong {
             at: self.window.position(0),
             what,
@@ -253,7 +249,9 @@ impl Script {
             return self.fill();
         };
         let Some(delimiter) = delimiter_argument(line).map(<[u8]>::to_vec) else {
-            return Err(self.malformed(0, "this DELIMITER command has no usable argument"));
+            return Err(self
+                .window
+                .malformed(0, "this DELIMITER command has no usable argument"));
         };
         self.delimiter = delimiter;
         self.window.consume(next);
@@ -352,10 +350,10 @@ impl Script {
         self.pass_gathered(shared);
         if let Some(at) = self.transaction.open() {
             let what = "these rows are never committed: the stock client would lose them";
-            return Err(self.cut_off(at.clone(), what));
+            return Err(Error::cut_off(at.clone(), what));
         }
         let proven = self.proof.finish(&self.session);
-        let proven = proven.map_err(|what| self.cut_off(self.window.position(0), &what))?;
+        let proven = proven.map_err(|what| Error::cut_off(self.window.position(0), &what))?;
         Ok(Step::Over { proven })
     }
 
@@ -368,68 +366,12 @@ impl Script {
             .as_ref()
             .map(|inserting| inserting.at.clone());
         let at = at.unwrap_or_else(|| self.window.position(0));
-        let file = at.file.to_string();
-        Err(match source.kind() {
-            io::ErrorKind::UnexpectedEof => self.cut_off(at, "its compressed stream breaks off"),
-            _ if compress::is_damage(&source) => Error::Corrupt { file, source },
-            _ => Error::Read { file, source },
-        })
-    }
-
-    pub(crate) fn cut_off(&self, at: Position, what: &str) -> Error {
-        Error::Truncated {
-            at,
-            what: what.to_owned(),
-        }
-    }
-
-    /// The text at `at` for an error, with enough of it in memory that it is always the same.
-    fn excerpt_at(&mut self, at: usize) -> String {
-        while self.window.data().len() < at + EXCERPT && !self.window.ended() {
-            // The error on its way is the one to report.
-            if self.window.fill().is_err() {
-                break;
-            }
-        }
-        excerpt(&self.window.data()[at..])
-    }
-
-    pub(crate) fn refused(&mut self, at: usize, what: &str) -> Error {
-        let head = self.excerpt_at(at);
-        Error::Refused {
-            at: self.window.position(at),
-            what: what.to_owned(),
-            head,
-        }
-    }
-
-    pub(crate) fn malformed(&mut self, at: usize, what: &str) -> Error {
-        let head = self.excerpt_at(at);
-        Error::Malformed {
-            at: self.window.position(at),
-            what: what.to_owned(),
-            head,
-        }
+        Err(Error::of_text(at, source))
     }
 }
 
 /// Statements that are left out, and named, at most.
 const NAMED: usize = 10;
-
-/// Bytes of a statement that an error shows at most.
-const EXCERPT: usize = 80;
-
-/// The beginning of a text for an error: one short line, up to the first string, since that may be
-/// a password or a person's data.
-#[must_use]
-pub fn excerpt(text: &[u8]) -> String {
-    let head = &text[..text.len().min(EXCERPT)];
-    let head = head
-        .split(|byte| matches!(byte, b'\'' | b'"' | b'\n' | 0))
-        .next()
-        .unwrap_or_default();
-    String::from_utf8_lossy(head).trim_end().to_owned()
-}
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 //! dump tools write a header comment and, as the last line, `-- Dump completed`; and they restore at
 //! the end the settings they saved at the top.
 
-use crate::session::Session;
+use crate::mysql::session::Session;
 
 /// What one file has said about its beginning and end.
 #[derive(Debug, Default)]

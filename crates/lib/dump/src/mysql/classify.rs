@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use pilotfish_sql::mysql::{Mode, Name, Token, TokenKind};
 
-use crate::assignment::{Target, assignments};
-use crate::phrase::{Phrase, asks, at_commas, running};
+use crate::mysql::assignment::{Target, assignments};
+use crate::mysql::phrase::{Phrase, asks, at_commas, running};
 use crate::{Class, Existing, RoutineKind};
 
 /// Tokens before the word that names the kind of a CREATE: OR REPLACE, ALGORITHM, DEFINER, SQL SECURITY.

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pilotfish_sql::mysql::{Token, TokenKind};
 
 use crate::Verb;
-use crate::phrase::{Phrase, at_commas};
+use crate::mysql::phrase::{Phrase, at_commas};
 
 /// The foreign keys that the dump has defined so far. Names in lower case: a refusal too many costs less
 /// than rows.
@@ -250,7 +250,7 @@ mod tests {
     use pilotfish_sql::mysql::Mode;
 
     use super::*;
-    use crate::phrase::running;
+    use crate::mysql::phrase::running;
 
     const MARIA: Mode = Mode::new(Flavour {
         mariadb: true,

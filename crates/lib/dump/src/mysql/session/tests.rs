@@ -1,5 +1,5 @@
 use super::*;
-use crate::phrase::running;
+use crate::mysql::phrase::running;
 
 fn session(statements: &[&str]) -> Session {
     let mut session = Session::new(

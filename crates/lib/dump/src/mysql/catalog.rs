@@ -2,10 +2,10 @@
 
 use pilotfish_sql::mysql::{Name, Token};
 
-use crate::actions::Ties;
-use crate::digest::Digests;
-use crate::phrase::Phrase;
-use crate::table::{Draws, Layout, Numbering, canonical, counter};
+use crate::mysql::actions::Ties;
+use crate::mysql::digests::Digests;
+use crate::mysql::phrase::Phrase;
+use crate::mysql::table::{Draws, Layout, Numbering, canonical, counter};
 use crate::{Class, Existing, RoutineKind};
 
 /// Tables and objects of the whole dump.
@@ -27,14 +27,9 @@ impl Catalog {
         self.current = None;
     }
 
-    /// Whether it is known which database the dump names.
-    pub(crate) const fn knows_home(&self) -> bool {
-        self.home.is_some()
-    }
-
-    /// The database that the dump itself names.
-    pub(crate) fn home(&self) -> Option<&str> {
-        self.home.as_ref()?.as_deref()
+    /// The database that the dump itself names, once that is known.
+    pub(crate) fn home(&self) -> Option<Option<&str>> {
+        self.home.as_ref().map(Option::as_deref)
     }
 
     /// What the dump's CREATE DATABASE says of character set and collation.

@@ -2,7 +2,7 @@
 
 use pilotfish_sql::mysql::{Token, TokenKind};
 
-use crate::phrase::asks;
+use crate::mysql::phrase::asks;
 
 /// Functions whose value comes from what they are given, and words before a parenthesis that call nothing.
 const PURE: [&str; 104] = [
@@ -167,7 +167,7 @@ mod tests {
     use pilotfish_sql::mysql::Mode;
 
     use super::*;
-    use crate::phrase::running;
+    use crate::mysql::phrase::running;
 
     fn computed(text: &str) -> bool {
         let flavour = Flavour {

@@ -4,13 +4,13 @@ use pilotfish_sql::mysql::{
     Literal, Mode, Scan, dash_comment, scan_tuple, skip_comment, skip_line,
 };
 
-use crate::computed::is_computed;
 use crate::digest;
-use crate::frame::{LOOKAHEAD, View, is_blank};
-use crate::phrase::running;
-use crate::session::refuse_looking_back;
-use crate::table::{Draws, Numbering};
-use crate::whereabouts::refuse_in_value;
+use crate::mysql::computed::is_computed;
+use crate::mysql::frame::{LOOKAHEAD, View, is_blank};
+use crate::mysql::phrase::running;
+use crate::mysql::session::refuse_looking_back;
+use crate::mysql::table::{Draws, Numbering};
+use crate::mysql::whereabouts::refuse_in_value;
 use crate::{RowOrder, Verb};
 
 /// What the tuples of an INSERT depend on.

@@ -3,7 +3,7 @@
 use pilotfish_sql::mysql::{Name, Token, TokenKind, Tokens, tokens};
 
 use crate::Verb;
-use crate::frame::View;
+use crate::mysql::frame::View;
 
 /// Bytes after a token that must be in memory before the token is known to be whole.
 const MARGIN: usize = 16;

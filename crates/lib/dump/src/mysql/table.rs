@@ -2,7 +2,7 @@
 
 use pilotfish_sql::mysql::{Name, Token, TokenKind};
 
-use crate::phrase::{Phrase, at_commas};
+use crate::mysql::phrase::{Phrase, at_commas};
 
 /// The columns of a table as an INSERT without a column list sees them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -266,7 +266,7 @@ mod tests {
     use pilotfish_sql::mysql::Mode;
 
     use super::*;
-    use crate::phrase::running;
+    use crate::mysql::phrase::running;
 
     const MYSQL: Mode = Mode::new(Flavour {
         mariadb: false,

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use pilotfish_sql::mysql::{Token, TokenKind, unquote};
 
-use crate::phrase::{Phrase, at_commas};
+use crate::mysql::phrase::{Phrase, at_commas};
 
 /// One `target = value` of a SET statement.
 #[derive(Debug, Clone, PartialEq)]

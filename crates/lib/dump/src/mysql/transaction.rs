@@ -3,7 +3,7 @@
 
 use pilotfish_sql::mysql::{Token, TokenKind};
 
-use crate::assignment::{Target, assignments};
+use crate::mysql::assignment::{Target, assignments};
 use crate::{Class, Position};
 
 /// Where the dump's session stands.

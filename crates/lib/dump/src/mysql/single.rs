@@ -6,7 +6,7 @@
 
 use pilotfish_sql::mysql::{Token, TokenKind};
 
-use crate::phrase::{Phrase, at_commas};
+use crate::mysql::phrase::{Phrase, at_commas};
 use crate::{Class, RoutineKind};
 
 /// What opens in a stored program and holds statements, or a CASE expression.
@@ -253,8 +253,8 @@ mod tests {
     use pilotfish_sql::mysql::Mode;
 
     use super::*;
-    use crate::classify::classify;
-    use crate::phrase::running;
+    use crate::mysql::classify::classify;
+    use crate::mysql::phrase::running;
 
     const MARIA: Mode = Mode::new(Flavour {
         mariadb: true,

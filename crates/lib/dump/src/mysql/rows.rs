@@ -6,16 +6,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pilotfish_sql::mysql::{TokenKind, Tuples};
 
-use crate::computed::is_computed;
 use crate::digest;
-use crate::frame::{Ending, View};
-use crate::insert::{Beginning, Head, beginning};
-use crate::phrase::{asks, running};
-use crate::script::{BEYOND, Script, Shared, excerpt};
-use crate::session::refuse_looking_back;
-use crate::single::refuse_several_in_tail;
-use crate::walk::{Asking, Chunk, Meaning, Order, Walk, Walked};
-use crate::whereabouts::refuse_in_value;
+use crate::error::excerpt;
+use crate::mysql::computed::is_computed;
+use crate::mysql::frame::{Ending, View};
+use crate::mysql::insert::{Beginning, Head, beginning};
+use crate::mysql::phrase::{asks, running};
+use crate::mysql::script::{BEYOND, Script, Shared};
+use crate::mysql::session::refuse_looking_back;
+use crate::mysql::single::refuse_several_in_tail;
+use crate::mysql::walk::{Asking, Chunk, Meaning, Order, Walk, Walked};
+use crate::mysql::whereabouts::refuse_in_value;
 use crate::{Error, InsertHead, Item, Position, Rows, Verb};
 
 /// A head and what its rows depend on.
@@ -182,7 +183,7 @@ impl Script {
         match stop {
             Walked::NeedMore if ended => {
                 let at = inserting.at.clone();
-                Err(self.cut_off(at, "inside the INSERT that began here"))
+                Err(Error::cut_off(at, "inside the INSERT that began here"))
             }
             Walked::NeedMore if self.window.data().len() > self.max_packet => Err(Error::Packet {
                 at: self.window.position(0),
@@ -197,10 +198,12 @@ impl Script {
                 Ok(())
             }
             Walked::Tail => self.tail(shared),
-            Walked::Malformed(at) => Err(self.malformed(at, "this cannot stand in a VALUES list")),
+            Walked::Malformed(at) => Err(self
+                .window
+                .malformed(at, "this cannot stand in a VALUES list")),
             Walked::Refused => {
                 let why = inserting.walk.refused.take().unwrap_or_default();
-                Err(self.refused(0, &why))
+                Err(self.window.refused(0, &why))
             }
         }
     }
@@ -259,10 +262,12 @@ impl Script {
                     .as_ref()
                     .map(|inserting| inserting.at.clone());
                 let at = at.unwrap_or_else(|| self.window.position(0));
-                return Err(self.cut_off(at, "inside the INSERT that began here"));
+                return Err(Error::cut_off(at, "inside the INSERT that began here"));
             }
             Ending::Command(at) => {
-                return Err(self.malformed(at, "this cannot follow a VALUES list"));
+                return Err(self
+                    .window
+                    .malformed(at, "this cannot follow a VALUES list"));
             }
         };
         self.hold_chunk(shared)?;
@@ -274,7 +279,7 @@ impl Script {
             let what = format!(
                 "rows followed by more than `;` in an INSERT longer than {limit} bytes; cut it up, or raise the limit"
             );
-            return Err(self.malformed(0, &what));
+            return Err(self.window.malformed(0, &what));
         }
         let tail = Bytes::copy_from_slice(self.window.data()[..length].trim_ascii_end());
         self.window.consume(next);

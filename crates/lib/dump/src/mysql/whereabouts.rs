@@ -108,8 +108,8 @@ mod tests {
     use pilotfish_sql::mysql::Mode;
 
     use super::*;
-    use crate::classify::classify;
-    use crate::phrase::running;
+    use crate::mysql::classify::classify;
+    use crate::mysql::phrase::running;
 
     const MARIA: Mode = Mode::new(Flavour {
         mariadb: true,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use pilotfish_sql::Flavour;
 use pilotfish_sql::mysql::{Mode, Token, TokenKind, unescape};
 
-use crate::assignment::{Assignment, Target, Variable, assignments, variable};
-use crate::classify::is_server_state;
+use crate::mysql::assignment::{Assignment, Target, Variable, assignments, variable};
+use crate::mysql::classify::is_server_state;
 
 /// Character sets in which `\` can be the second byte of a character: without decoding, nobody can
 /// tell where a string ends.

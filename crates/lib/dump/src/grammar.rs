@@ -1,0 +1,64 @@
+//! What reads the text of a dump: one for each dialect.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use pilotfish_sql::Dialect;
+
+use crate::window::Window;
+use crate::{Error, Item, Options, TableDigest, mysql};
+
+/// Reads file after file of one dump.
+pub(crate) trait Grammar: Send {
+    /// Begins a file, and a session with it.
+    fn begin(&mut self, window: Window) -> Result<(), Error>;
+
+    /// Does a little: one piece of the text, or one read.
+    fn step(&mut self) -> Result<Step, Error>;
+
+    /// What was read.
+    fn ready(&mut self) -> &mut VecDeque<Item>;
+
+    /// The database that the dump itself names, once that is known: `Some(None)` if it names none.
+    fn home(&self) -> Option<Option<&str>>;
+
+    /// Character set and collation that the dump's CREATE DATABASE gives it, as SQL spells them.
+    fn charset(&self) -> Option<&str>;
+
+    /// What all files said; they are over.
+    fn finish(self: Box<Self>) -> Contents;
+}
+
+/// The grammar of a dump for the server that the options name.
+///
+/// # Errors
+/// Where there is none.
+pub(crate) fn grammar(options: Options) -> Result<Box<dyn Grammar>, Error> {
+    match options.dialect.clone() {
+        Dialect::MySql(server) => Ok(Box::new(mysql::Dump::new(server, options))),
+        Dialect::Postgres { .. } => Err(Error::NoSql {
+            file: "the dump".to_owned(),
+            what: "dumps for this kind of server cannot be read yet",
+        }),
+    }
+}
+
+/// Whether a file goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    More,
+    /// The file is over; whether something proved that it is whole.
+    Over {
+        proven: bool,
+    },
+}
+
+/// See [`crate::Summary`].
+#[derive(Debug, Default)]
+pub(crate) struct Contents {
+    pub(crate) tables: BTreeMap<String, TableDigest>,
+    pub(crate) objects: BTreeMap<String, String>,
+    pub(crate) opaque: bool,
+    pub(crate) left_out: Vec<String>,
+    pub(crate) roles: BTreeSet<String>,
+    pub(crate) large_objects: bool,
+}
