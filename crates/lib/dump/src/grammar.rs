@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use pilotfish_sql::Dialect;
 
 use crate::window::Window;
-use crate::{Error, Item, Options, TableDigest, mysql};
+use crate::{Error, Item, Options, TableDigest, mysql, postgres};
 
 /// Reads file after file of one dump.
 pub(crate) trait Grammar: Send {
@@ -29,16 +29,10 @@ pub(crate) trait Grammar: Send {
 }
 
 /// The grammar of a dump for the server that the options name.
-///
-/// # Errors
-/// Where there is none.
-pub(crate) fn grammar(options: Options) -> Result<Box<dyn Grammar>, Error> {
+pub(crate) fn grammar(options: Options) -> Box<dyn Grammar> {
     match options.dialect.clone() {
-        Dialect::MySql(server) => Ok(Box::new(mysql::Dump::new(server, options))),
-        Dialect::Postgres { .. } => Err(Error::NoSql {
-            file: "the dump".to_owned(),
-            what: "dumps for this kind of server cannot be read yet",
-        }),
+        Dialect::MySql(server) => Box::new(mysql::Dump::new(server, options)),
+        Dialect::Postgres { .. } => Box::new(postgres::Dump::new(options)),
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) struct Outcome {
 
 pub(crate) fn read(text: &[u8], lengths: Vec<usize>, options: &Options) -> Outcome {
     let cut = Cut::new(text, lengths);
-    let mut grammar = grammar(options.clone()).unwrap_or_else(|error| panic!("{error}"));
+    let mut grammar = grammar(options.clone());
     let steps = || {
         grammar.begin(Window::new(Box::new(cut), "dump.sql".into()))?;
         loop {
@@ -105,9 +105,10 @@ pub fn fuzz(data: &[u8]) {
         return;
     };
     let mysql = |mariadb, version| Flavour { mariadb, version };
-    let dialect: Dialect = match flavour % 2 {
+    let dialect = match flavour % 3 {
         0 => mysql(true, 101_119).into(),
-        _ => mysql(false, 90_700).into(),
+        1 => mysql(false, 90_700).into(),
+        _ => Dialect::Postgres { version: 180_000 },
     };
     let options = Options {
         chunk_bytes: [8, 64, 4096][usize::from(chunk % 3)],

@@ -168,6 +168,17 @@ pub enum Class {
     Account,
     /// Only comments that this flavour does not run.
     Empty,
+    /// A definition, or a property of one, that nothing else here tells: in the dump's order, on its session.
+    Definition,
+    /// May run on any connection once the rows of these tables are in.
+    Key {
+        /// The table first, then those it points at; none: everything before it must have happened.
+        tables: Vec<Name>,
+        /// Whether others like it may run on the same table at the same time.
+        shared: bool,
+    },
+    /// A large object, its bytes or its rights.
+    LargeObject,
     /// Not understood: everything before it must have happened, nothing after it may have.
     Other {
         /// The names in it where it changes rows, and may fire triggers of tables that are among them.
@@ -193,7 +204,7 @@ pub enum RoutineKind {
 pub struct Rows {
     /// The INSERT they came in; chunks cut from the same head share it.
     pub head: Arc<InsertHead>,
-    /// `(..),(..)`, without a comma at the end; at least one tuple.
+    /// `(..),(..)`, without a comma at the end; at least one tuple. Of a COPY: its lines, each with its end.
     pub tuples: Bytes,
     /// Number of tuples.
     pub count: u64,
@@ -216,7 +227,7 @@ pub struct InsertHead {
     pub columns: Option<Vec<String>>,
     /// What happens to duplicates.
     pub verb: Verb,
-    /// The text up to and with VALUES.
+    /// The text up to and with VALUES, or FROM stdin.
     pub text: Bytes,
     /// The text after the rows: `ON DUPLICATE KEY UPDATE ..`.
     pub tail: Option<Bytes>,
@@ -233,6 +244,8 @@ pub enum Verb {
     InsertIgnore,
     /// `REPLACE`.
     Replace,
+    /// `COPY .. FROM stdin`: the rows are lines in its text format.
+    Copy,
 }
 
 /// Whether rows may go in on another connection and in another order than the dump's.

@@ -18,6 +18,7 @@ mod grammar;
 pub mod however_cut;
 mod item;
 mod mysql;
+mod postgres;
 mod reader;
 mod sniff;
 mod stored;

@@ -21,6 +21,8 @@ pub struct Options {
     /// Longest statement in bytes that is no list of rows. As many bytes of rows are held back until
     /// it is known that no ON DUPLICATE KEY UPDATE follows them.
     pub statement_limit: usize,
+    /// Which database's part of a dump of several is read.
+    pub database: Option<String>,
     /// The connection's character set until the dump names one.
     pub default_charset: String,
 }
@@ -33,6 +35,7 @@ impl Options {
             dialect: dialect.into(),
             chunk_bytes: 4 * 1024 * 1024,
             statement_limit: 16 * 1024 * 1024,
+            database: None,
             default_charset: "utf8mb4".to_owned(),
         }
     }
@@ -83,7 +86,7 @@ impl Reader {
             read_bytes: Arc::default(),
             waiting: parts.into(),
             current: None,
-            grammar: grammar(options)?,
+            grammar: grammar(options),
             identity: Identity::default(),
             proven: true,
             items: 0,

@@ -96,6 +96,25 @@ impl Window {
         excerpt(&self.data()[at..])
     }
 
+    /// Holds a piece that begins here against a limit, however much of it was read at once.
+    pub(crate) fn bounded(
+        &mut self,
+        length: usize,
+        what: &'static str,
+        limit: usize,
+    ) -> Result<(), Error> {
+        if length <= limit {
+            return Ok(());
+        }
+        let head = self.excerpt_at(0);
+        Err(Error::TooLong {
+            at: self.position(0),
+            what,
+            limit,
+            head,
+        })
+    }
+
     pub(crate) fn refused(&mut self, at: usize, what: &str) -> Error {
         let head = self.excerpt_at(at);
         Error::Refused {

@@ -150,6 +150,9 @@ impl Router {
             )
             .with_hint("dump without --system=users and without the mysql database")),
             Class::Other { changes } => Ok(Action::Barrier(changes.clone())),
+            Class::Definition | Class::Key { .. } | Class::LargeObject => {
+                Ok(Action::Barrier(BTreeSet::new()))
+            }
         }
     }
 

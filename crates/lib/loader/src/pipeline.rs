@@ -381,6 +381,7 @@ fn batch(rows: Rows, table: String, session: Arc<SessionState>) -> RowBatch {
             Verb::Insert => "INSERT",
             Verb::InsertIgnore => "INSERT IGNORE",
             Verb::Replace => "REPLACE",
+            Verb::Copy => "COPY",
         },
         tail: head.tail.clone(),
         no_backslash_escapes: head.no_backslash_escapes,

@@ -134,7 +134,7 @@ impl Script {
             .map(|columns| columns.join("\0"))
             .unwrap_or_default();
         let verb_byte = [match verb {
-            Verb::Insert => 0,
+            Verb::Insert | Verb::Copy => 0,
             Verb::InsertIgnore => 1,
             Verb::Replace => 2,
         }];

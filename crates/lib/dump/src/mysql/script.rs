@@ -231,17 +231,8 @@ impl Script {
         what: &'static str,
         shared: &Shared,
     ) -> Result<(), Error> {
-        let limit = shared.options.statement_limit;
-        if length <= limit {
-            return Ok(());
-        }
-        let head = self.window.excerpt_at(0);
-        Err(Error::TooLong {
-            at: self.window.position(0),
-            what,
-            limit,
-            head,
-        })
+        self.window
+            .bounded(length, what, shared.options.statement_limit)
     }
 
     fn change_delimiter(&mut self) -> Result<(), Error> {

@@ -238,7 +238,7 @@ impl Walk {
             Verb::Replace => Some("REPLACE"),
             Verb::InsertIgnore => Some("INSERT IGNORE"),
             Verb::Insert if next_number || unknown || drawn => Some("the server numbers the rows"),
-            Verb::Insert => None,
+            Verb::Insert | Verb::Copy => None,
         };
         let tuple = &data[open..end];
         let chunk = &mut self.chunk;

@@ -1,0 +1,254 @@
+//! `COPY .. FROM stdin`: its rows are lines that no SQL is in.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use memchr::{memchr, memchr2};
+use pilotfish_sql::postgres::Token;
+
+use super::phrase::{Phrase, Qualified};
+use super::rows::{Chunk, ROW_LIMIT};
+use super::script::{Script, Shared};
+use crate::error::excerpt;
+use crate::{Error, InsertHead, Position, RowOrder, Verb, digest};
+
+/// A COPY whose lines are being read.
+#[derive(Debug)]
+pub(crate) struct Copying {
+    /// Where the statement begins.
+    pub(crate) at: Position,
+    head: Arc<InsertHead>,
+    seed: u64,
+    /// Whether its database is the one that is read.
+    reads: bool,
+    /// Whether lines end in CR LF; the first one says it for all.
+    crlf: Option<bool>,
+    chunk: Chunk,
+}
+
+/// What a COPY of rows in the dump says.
+struct Head {
+    table: Qualified,
+    columns: Option<Vec<String>>,
+    /// Its bytes up to and with `stdin`.
+    length: usize,
+}
+
+impl Script {
+    /// Begins the lines behind a COPY.
+    pub(crate) fn begin_copy(
+        &mut self,
+        text: &Bytes,
+        tokens: &[Token<'_>],
+        at: Position,
+        shared: &mut Shared,
+    ) -> Result<(), Error> {
+        let refused = |what: &str| Error::Refused {
+            at: at.clone(),
+            what: what.to_owned(),
+            head: excerpt(text),
+        };
+        let head = head(tokens).map_err(refused)?;
+        self.follow(None, shared)?;
+        let reads = shared.sections.rows(&mut shared.ready);
+        let reads = reads.map_err(|what| refused(&what))?;
+        self.lines_follow = true;
+        let names = head.columns.as_ref().map(|columns| columns.join("\0"));
+        let seed = digest::seed(&[
+            self.session.key().as_bytes(),
+            names.unwrap_or_default().as_bytes(),
+            b"copy",
+        ]);
+        let head = InsertHead {
+            table: self.session.table(&head.table),
+            columns: head.columns,
+            verb: Verb::Copy,
+            text: text.slice(..head.length),
+            tail: None,
+            no_backslash_escapes: false,
+        };
+        self.copying = Some(Copying {
+            chunk: Chunk::new(at.clone()),
+            at,
+            head: Arc::new(head),
+            seed,
+            reads,
+            crlf: None,
+        });
+        Ok(())
+    }
+
+    /// What is left of the line that ends in `;`: psql sends the lines behind it as rows.
+    pub(crate) fn end_copy_line(&mut self, shared: &Shared) -> Result<(), Error> {
+        let data = self.window.data();
+        let length = match memchr(b'\n', data) {
+            Some(length) => length + 1,
+            None if self.window.ended() => data.len(),
+            None => return self.fill_within("a line", shared),
+        };
+        if !data[..length].trim_ascii().is_empty() {
+            return Err(self
+                .window
+                .refused(0, "more on the line of a COPY, after its `;`"));
+        }
+        self.window.consume(length);
+        self.lines_follow = false;
+        Ok(())
+    }
+
+    /// Reads lines of the current COPY: all that are in memory, or a chunk of them.
+    pub(crate) fn walk_lines(&mut self, shared: &mut Shared) -> Result<(), Error> {
+        let Some(mut copying) = self.copying.take() else {
+            return Ok(());
+        };
+        let limit = shared.options.chunk_bytes;
+        let (mut done, mut wrong) = (0, None);
+        let data = self.window.data();
+        let stop = loop {
+            let rest = &data[done..];
+            let Some(length) = memchr(b'\n', rest) else {
+                break Stop::Line;
+            };
+            let line = &rest[..length];
+            let row = line.strip_suffix(b"\r").unwrap_or(line);
+            if row == b"\\." {
+                break Stop::End(length + 1);
+            }
+            if copying.chunk.is_full_with(row.len() + 1, limit) {
+                break Stop::Full;
+            }
+            let crlf = row.len() < line.len();
+            let style = *copying.crlf.get_or_insert(crlf);
+            wrong = refuse_odd(row).or((style != crlf).then_some(MIXED));
+            if wrong.is_some() {
+                break Stop::Line;
+            }
+            if copying.chunk.count == 0 {
+                copying.chunk.at = self.window.position(done);
+            }
+            copying.chunk.line(row, copying.seed);
+            done += length + 1;
+        };
+        self.window.consume(done);
+        if let Some(what) = wrong {
+            return Err(self.window.malformed(0, what));
+        }
+        match stop {
+            Stop::Full => copying.pass(shared),
+            Stop::End(length) => {
+                self.window.consume(length);
+                copying.pass(shared);
+                return Ok(());
+            }
+            // The stock client does without the last line's end.
+            Stop::Line if self.window.ended() && self.window.data().trim_ascii_end() == b"\\." => {
+                self.window.consume(self.window.data().len());
+                copying.pass(shared);
+                return Ok(());
+            }
+            Stop::Line if self.window.ended() => {
+                let what = "inside the rows of the COPY that began here";
+                return Err(Error::cut_off(copying.at, what));
+            }
+            Stop::Line if self.window.data().len() > ROW_LIMIT => {
+                return Err(Error::TooLong {
+                    at: self.window.position(0),
+                    what: "a row",
+                    limit: ROW_LIMIT,
+                    head: excerpt(&copying.head.text),
+                });
+            }
+            Stop::Line => {
+                self.copying = Some(copying);
+                return self.fill();
+            }
+        }
+        self.copying = Some(copying);
+        Ok(())
+    }
+}
+
+/// Why no more lines are read for now.
+enum Stop {
+    /// The next one is not whole, or wrong.
+    Line,
+    /// The chunk is.
+    Full,
+    /// The line of this length that ends the rows.
+    End(usize),
+}
+
+impl Copying {
+    fn pass(&mut self, shared: &mut Shared) {
+        let next = Chunk::new(self.at.clone());
+        let chunk = std::mem::replace(&mut self.chunk, next);
+        if self.reads && chunk.count > 0 {
+            shared.count(&self.head.table, &chunk);
+            let rows = chunk.rows(Arc::clone(&self.head), RowOrder::Free);
+            shared.ready.push_back(rows);
+        }
+    }
+}
+
+const MIXED: &str = "line ends of two kinds in the rows of a COPY, which servers refuse";
+
+/// What servers would not take for a row, or for the end of all rows.
+fn refuse_odd(row: &[u8]) -> Option<&'static str> {
+    let mut at = 0;
+    while let Some(found) = memchr2(b'\r', b'\\', &row[at..]) {
+        let what = &row[at + found..];
+        match what {
+            [b'\r', ..] => return Some("a carriage return in the rows of a COPY: write it as \\r"),
+            [_, b'.', ..] => return Some("\\. within a row of a COPY, which ends all rows"),
+            [_] => {
+                return Some(
+                    "a backslash at the end of a row of a COPY: write a line's end as \\n",
+                );
+            }
+            _ => at += found + 2,
+        }
+    }
+    None
+}
+
+/// What a COPY says.
+///
+/// # Errors
+/// Why it is refused.
+fn head(tokens: &[Token<'_>]) -> Result<Head, &'static str> {
+    const OTHER: &str =
+        "a COPY that reads or writes something else than rows in the dump: take it out of the dump";
+    const OPTIONS: &str = "options of a COPY: dump again, pg_dump writes none";
+    let mut phrase = Phrase::new(tokens);
+    phrase.word("COPY");
+    let table = phrase.name().ok_or(OTHER)?;
+    let mut columns = None;
+    if phrase.punctuation(b'(') {
+        let mut names = Vec::new();
+        while !phrase.punctuation(b')') {
+            names.push(phrase.identifier().ok_or(OTHER)?);
+            phrase.punctuation(b',');
+        }
+        columns = Some(names);
+    }
+    if !phrase.word("FROM") {
+        return Err(OTHER);
+    }
+    let stdin = phrase.next().filter(|token| token.is("STDIN"));
+    let length = stdin.ok_or(OTHER)?.end();
+    phrase.word("WITH");
+    let text = phrase.punctuation(b'(')
+        && phrase.word("FORMAT")
+        && phrase
+            .next()
+            .is_some_and(|format| format.is("TEXT") || format.string().as_deref() == Some(b"text"))
+        && phrase.punctuation(b')');
+    if !phrase.rest().is_empty() || !text && length < tokens.last().map_or(0, Token::end) {
+        return Err(OPTIONS);
+    }
+    Ok(Head {
+        table,
+        columns,
+        length,
+    })
+}
