@@ -150,6 +150,21 @@ impl Postgres {
         feed(psql, sql.as_bytes())
     }
 
+    /// Runs a script through psql, which goes on after errors, and returns the statements it sent.
+    ///
+    /// # Panics
+    /// When psql does not run to its end.
+    #[track_caller]
+    pub fn echo(&self, database: &str, script: &str) -> String {
+        let mut psql = self.kind.program("psql");
+        psql.args(["--no-psqlrc", "--quiet", "--echo-queries"])
+            .args(["--output=/dev/null", "--file=-"])
+            .args(["--username=postgres", "--dbname", database])
+            .arg(format!("--port={}", self.port))
+            .arg(format!("--host={}", self.folder.display()));
+        feed(psql, script.as_bytes()).unwrap_or_else(|error| panic!("{error}\nin: {script}"))
+    }
+
     /// Puts a line before all others of `pg_hba.conf`: how clients on the network prove who they are.
     ///
     /// # Panics

@@ -148,9 +148,15 @@ mod tests {
     #[test]
     fn the_fuzzer_has_nothing_to_say_of_the_fixtures() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let mut bytes = std::fs::read(entry.unwrap().path()).unwrap();
-            for length in [0, 1, 8, 23] {
+        let other = format!("{folder}/postgres");
+        for entry in [folder, &other]
+            .into_iter()
+            .flat_map(|folder| std::fs::read_dir(folder).unwrap())
+        {
+            let Ok(mut bytes) = std::fs::read(entry.unwrap().path()) else {
+                continue;
+            };
+            for length in [0, 1, 5, 8, 23] {
                 bytes.extend([length, length / 2, length / 6, length]);
                 super::fuzz(&bytes);
                 bytes.truncate(bytes.len() - 4);

@@ -14,10 +14,20 @@ use crate::compress;
 const HEAD: u64 = 16 * 1024;
 
 /// How dumps begin, behind their comments; `@` is any variable.
-const BEGINNINGS: [(&str, &[&str]); 8] = [
+const BEGINNINGS: [(&str, &[&str]); 9] = [
     (
         "CREATE",
-        &["TABLE", "DATABASE", "SCHEMA", "VIEW", "OR", "DEFINER"],
+        &[
+            "TABLE",
+            "DATABASE",
+            "SCHEMA",
+            "VIEW",
+            "OR",
+            "DEFINER",
+            "EXTENSION",
+            "TYPE",
+            "ROLE",
+        ],
     ),
     ("DROP", &["TABLE", "DATABASE", "SCHEMA", "VIEW"]),
     ("INSERT", &["INTO", "IGNORE"]),
@@ -25,7 +35,19 @@ const BEGINNINGS: [(&str, &[&str]); 8] = [
     ("LOCK", &["TABLES"]),
     ("ALTER", &["TABLE"]),
     ("START", &["TRANSACTION"]),
-    ("SET", &["NAMES", "@", "FOREIGN_KEY_CHECKS", "SQL_MODE"]),
+    (
+        "SET",
+        &[
+            "NAMES",
+            "@",
+            "FOREIGN_KEY_CHECKS",
+            "SQL_MODE",
+            "STATEMENT_TIMEOUT",
+            "DEFAULT_TRANSACTION_READ_ONLY",
+            "CLIENT_ENCODING",
+        ],
+    ),
+    ("\\", &["RESTRICT", "CONNECT"]),
 ];
 
 /// Whether the file at `path` has a dump's name, or begins as one, compressed or not. What cannot be read
@@ -71,9 +93,11 @@ fn begins(text: &[u8]) -> bool {
         return false;
     };
     let follows = |word: &str| second.is(word) || (word == "@" && second.text.starts_with(b"@"));
+    let says =
+        |token: &mysql::Token<'_>, verb: &str| token.is(verb) || token.text == verb.as_bytes();
     BEGINNINGS
         .iter()
-        .any(|(verb, objects)| first.is(verb) && objects.iter().any(|word| follows(word)))
+        .any(|(verb, objects)| says(&first, verb) && objects.iter().any(|word| follows(word)))
 }
 
 #[cfg(test)]
@@ -86,6 +110,8 @@ mod tests {
             "-- MySQL dump 10.13\n--\n/*!40101 SET NAMES utf8mb4 */;\n",
             "SET @OLD_X=@@X;\n",
             "\u{feff}# by hand\ncreate table a (id INT);\n",
+            "--\n-- PostgreSQL database dump\n--\n\n\\restrict k\n",
+            "--\n-- PostgreSQL database dump\n--\n\nSET statement_timeout = 0;\n",
             "/*!50003 CREATE*/ /*!50017 DEFINER=`a`@`b`*/ /*!50003 TRIGGER t */",
         ] {
             assert!(begins(dump.as_bytes()), "{dump}");

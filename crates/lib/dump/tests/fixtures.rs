@@ -1,5 +1,5 @@
-//! One pair per item of the dumps' grammar: `fixtures/<name>.sql` is read for both flavours, and
-//! what comes out must be `fixtures/<name>.out`. The actual text is left in cargo's folder for test
+//! One pair per item of the dumps' grammar: `fixtures/<name>.sql` is read for both flavours of MySQL, and
+//! `fixtures/postgres/<name>.sql` for PostgreSQL; what comes out must be `<name>.out`. The actual text is left in cargo's folder for test
 //! output, to be compared and, if it is right, copied.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // clippy knows #[test] functions, not their helpers
@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pilotfish_dump::{Error, Item, Options, Reader, Rows, Source, Statement};
-use pilotfish_sql::Flavour;
+use pilotfish_sql::{Dialect, Flavour};
 
 const FLAVOURS: [(&str, Flavour); 2] = [
     (
@@ -81,8 +81,8 @@ fn rows(out: &mut String, rows: &Rows) {
     }
 }
 
-fn read(path: &Path, flavour: Flavour, out: &mut String) -> Result<(), Error> {
-    let mut reader = Reader::open(&Source::Path(path.to_owned()), Options::new(flavour))?;
+fn read(path: &Path, dialect: Dialect, out: &mut String) -> Result<(), Error> {
+    let mut reader = Reader::open(&Source::Path(path.to_owned()), Options::new(dialect))?;
     while let Some(item) = reader.next()? {
         match item {
             Item::Statement(found) => statement(out, &found),
@@ -108,18 +108,24 @@ fn read(path: &Path, flavour: Flavour, out: &mut String) -> Result<(), Error> {
     for (name, digest) in summary.objects {
         writeln!(out, "= {name} {digest}").unwrap();
     }
+    if !summary.roles.is_empty() {
+        let roles: Vec<_> = summary.roles.into_iter().collect();
+        writeln!(out, "= roles {}", roles.join(",")).unwrap();
+    }
     Ok(())
 }
 
-fn render(path: &Path) -> String {
+fn told(path: &Path, dialect: Dialect) -> String {
     let folder = format!("{}/", path.parent().unwrap().display());
-    let texts = FLAVOURS.map(|(_, flavour)| {
-        let mut out = String::new();
-        if let Err(error) = read(path, flavour, &mut out) {
-            writeln!(out, "! {}", error.to_string().replace(&folder, "")).unwrap();
-        }
-        out
-    });
+    let mut out = String::new();
+    if let Err(error) = read(path, dialect, &mut out) {
+        writeln!(out, "! {}", error.to_string().replace(&folder, "")).unwrap();
+    }
+    out
+}
+
+fn of_both_flavours(path: &Path) -> String {
+    let texts = FLAVOURS.map(|(_, flavour)| told(path, flavour.into()));
     if texts[0] == texts[1] {
         return texts[0].clone();
     }
@@ -129,9 +135,8 @@ fn render(path: &Path) -> String {
         .collect()
 }
 
-#[test]
-fn every_fixture_reads_as_written() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+fn check(folder: &str, least: usize, render: impl Fn(&Path) -> String) {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut wrong = Vec::new();
     let mut seen = 0;
     for entry in fs::read_dir(&folder).unwrap() {
@@ -148,10 +153,22 @@ fn every_fixture_reads_as_written() {
             wrong.push(name);
         }
     }
-    assert!(seen > 20, "the fixtures are missing");
+    assert!(seen > least, "the fixtures are missing");
     assert!(
         wrong.is_empty(),
         "these differ, see {}: {wrong:?}",
         env!("CARGO_TARGET_TMPDIR")
     );
+}
+
+#[test]
+fn every_fixture_reads_as_written() {
+    check("tests/fixtures", 20, of_both_flavours);
+}
+
+#[test]
+fn every_fixture_of_postgres_reads_as_written() {
+    check("tests/fixtures/postgres", 15, |path| {
+        told(path, Dialect::Postgres { version: 150_004 })
+    });
 }

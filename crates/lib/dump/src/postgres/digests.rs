@@ -45,8 +45,9 @@ impl Digests {
 
     /// A foreign key of a table.
     pub(crate) fn refer(&mut self, table: &str, to: &str) {
-        let table = self.tables.entry(table.to_owned()).or_default();
-        table.references.insert(to.to_owned());
+        if let Some(table) = self.tables.get_mut(table) {
+            table.references.insert(to.to_owned());
+        }
     }
 
     /// Rows by the sum of their hashes.

@@ -197,7 +197,7 @@ mod tests {
             "CREATE RULE r AS ON INSERT TO t DO (SELECT 1; SELECT 2)| x",
             "SELECT a$b$|$b$",
             "SELECT $1$a$;$a$| x",
-            "SELECT E'a'\n  '\\';'| x",
+            "SELECT E'a'\n  '\\'|'",
             "SELECT 'a\\'|'",
             "SELECT x::text, a[1:2], a[1:n], b := 1| x",
         ] {

@@ -29,22 +29,18 @@ impl View<'_> {
         };
         let escapes = !self.mode.standard_conforming_strings;
         match rest {
-            [b'\'', ..] => self.string(at + 1, escapes, escapes),
+            [b'\'', ..] => self.string(at + 1, escapes),
             [b'"', ..] => self.quoted_name(at + 1),
-            [b'e' | b'E', b'\'', ..] => self.string(at + 2, true, true),
-            [b'b' | b'B' | b'x' | b'X', b'\'', ..] => self.string(at + 2, false, false),
-            [b'u' | b'U', b'&', b'\'', ..] => self.string(at + 3, false, false),
+            [b'e' | b'E', b'\'', ..] => self.string(at + 2, true),
+            [b'b' | b'B' | b'x' | b'X', b'\'', ..] => self.string(at + 2, false),
+            [b'u' | b'U', b'&', b'\'', ..] => self.string(at + 3, false),
             // What could still become one of those above.
             [b'u' | b'U', b'&'] | [b'-' | b'/' | b'$'] if !self.ended => Skip::NeedMore,
             [b'-', b'-', ..] => self.line_comment(at),
             [b'/', b'*', ..] => self.whole(end_of_comment(self.data, at), "a comment"),
-            [b'$', digit, ..] if digit.is_ascii_digit() => {
-                self.run(at + 1, |byte| byte.is_ascii_digit())
-            }
+            [b'$', digit, ..] if digit.is_ascii_digit() => self.number(at + 1),
             [b'$', ..] => self.dollars(at),
-            [first, ..] if first.is_ascii_digit() => {
-                self.run(at, |byte| is_name_byte(byte) && byte != b'$')
-            }
+            [first, ..] if first.is_ascii_digit() => self.number(at),
             [first, ..] if is_name_start(*first) => self.run(at, is_name_byte),
             _ => Skip::To(at + 1),
         }
@@ -74,6 +70,16 @@ impl View<'_> {
         }
     }
 
+    /// What follows a number or parameter without a blank belongs to it, to be refused by the server.
+    fn number(&self, at: usize) -> Skip {
+        match self.run(at, |byte| byte.is_ascii_digit()) {
+            Skip::To(end) if self.data.get(end).is_some_and(|next| is_name_start(*next)) => {
+                self.run(end, is_name_byte)
+            }
+            other => other,
+        }
+    }
+
     /// A comment ends before its line feed or carriage return.
     pub(crate) fn line_comment(&self, at: usize) -> Skip {
         match memchr2(b'\n', b'\r', &self.data[at..]) {
@@ -95,8 +101,8 @@ impl View<'_> {
         self.whole(None, "a quoted name")
     }
 
-    /// `continues`: what follows on another line is read with escapes too, though no `E` stands before it.
-    fn string(&self, from: usize, escapes: bool, continues: bool) -> Skip {
+    /// psql reads line by line and does not see that `'..'` on the next line continues `E'..'`, as the server does.
+    fn string(&self, from: usize, escapes: bool) -> Skip {
         let mut at = from;
         loop {
             let rest = self.data.get(at..).unwrap_or_default();
@@ -112,33 +118,7 @@ impl View<'_> {
                 (b'\\', Some(_)) | (b'\'', Some(b'\'')) => at += 1,
                 (b'\\', None) => return self.whole(None, "a string"),
                 (_, None) if !self.ended => return Skip::NeedMore,
-                _ if continues => match self.continuation(at) {
-                    Skip::To(further) if further > at => at = further,
-                    other => return other,
-                },
                 _ => return Skip::To(at),
-            }
-        }
-    }
-
-    /// Behind a closing quote: into the string again if a quote follows on another line, or nowhere.
-    fn continuation(&self, from: usize) -> Skip {
-        let mut at = from;
-        let mut lines = false;
-        loop {
-            match self.data.get(at..).unwrap_or_default() {
-                [b'\n' | b'\r', ..] => {
-                    lines = true;
-                    at += 1;
-                }
-                [byte, ..] if is_blank(*byte) => at += 1,
-                [] | [b'-'] if !self.ended => return Skip::NeedMore,
-                [b'-', b'-', ..] => match self.line_comment(at) {
-                    Skip::To(end) => at = end,
-                    other => return other,
-                },
-                [b'\'', ..] if lines => return Skip::To(at + 1),
-                _ => return Skip::To(from),
             }
         }
     }
