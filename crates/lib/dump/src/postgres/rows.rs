@@ -98,7 +98,7 @@ impl Shared {
 pub(crate) struct Known {
     head: Arc<InsertHead>,
     seed: u64,
-    /// The same with the tail that the last one had.
+    /// Whether its database is the one that is read.
     reads: bool,
 }
 
