@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use pilotfish_harness::{
-    Azurite, Fault, Finished, Proxy, S3, Server, ServerKind, Tool, World, every_object, http, tpch,
+    Azurite, Fault, Finished, Holder, Postgres, PostgresKind, Proxy, S3, Server, ServerKind, Tool,
+    World, canonical_dump, every_object, http, tpch,
 };
 
 #[test]
@@ -55,6 +56,78 @@ fn the_account_logs_in_over_tcp() {
             "pilotfish@127.0.0.1\n",
             "{output:?}"
         );
+    }
+}
+
+#[test]
+fn postgres_survives_a_kill_and_a_freeze() {
+    for kind in PostgresKind::all() {
+        let world = World::new();
+        let server = Postgres::start(kind, &world, &[]);
+        server.create_database("app_more");
+        server.sql(
+            "app_more",
+            "CREATE TABLE t (id integer); INSERT INTO t VALUES (1), (NULL)",
+        );
+        let held = Holder::begin_on(&server, "app_more", "SELECT FROM t");
+        server.kill9();
+        drop(held);
+        assert!(server.try_sql("app_more", "SELECT 1").is_err());
+        server.restart();
+        assert_eq!(
+            server.sql("app_more", "SELECT id FROM t ORDER BY id"),
+            "1\n\n"
+        );
+        server.freeze();
+        let answers = std::thread::scope(|scope| {
+            let waits = scope.spawn(|| server.sql("app_more", "SELECT 1"));
+            std::thread::sleep(Duration::from_millis(300));
+            assert!(!waits.is_finished(), "a frozen server answers");
+            server.thaw();
+            waits.join().unwrap()
+        });
+        assert_eq!(answers, "1\n");
+        assert!(
+            server.log_end().contains("ready to accept connections"),
+            "{}",
+            server.log_end()
+        );
+        let denied = server
+            .try_sql("app", "SELECT * FROM nowhere.t")
+            .unwrap_err();
+        assert!(denied.contains("nowhere.t"), "{denied}");
+    }
+}
+
+#[test]
+fn every_object_of_postgres_comes_back_by_its_own_programs() {
+    for kind in PostgresKind::all() {
+        let world = World::new();
+        let server = Postgres::start(kind, &world, &[]);
+        every_object::create_on_postgres(&server, "app");
+        every_object::create_large_objects(&server, "app");
+        for (database, format) in [("by_script", "plain"), ("by_archive", "custom")] {
+            server.create_database(database);
+            let file = world.join(database);
+            server.dump_to("app", &["--format", format], &file);
+            if format == "plain" {
+                server.sql_file(database, &file);
+            } else {
+                server.restore(database, &["--jobs=2"], &file);
+            }
+            let [before, after] =
+                ["app", database].map(|database| canonical_dump(&server.dump(database, &[])));
+            let differs = before
+                .lines()
+                .zip(after.lines())
+                .find(|(one, other)| one != other);
+            assert_eq!(differs, None, "{} {format}", kind.name());
+            assert_eq!(before.len(), after.len());
+            assert!(
+                before.contains("CREATE EVENT TRIGGER casts"),
+                "not everything"
+            );
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A schema that holds every kind of object, with values at their edges, per flavour.
 
+use crate::postgres::{Postgres, PostgresKind};
 use crate::server::{Server, ServerKind};
 
 const DEFINERS: &str = include_str!("../fixtures/every_object/definers.sql");
@@ -7,6 +8,12 @@ const TABLES: &str = include_str!("../fixtures/every_object/tables.sql");
 const MARIADB: &str = include_str!("../fixtures/every_object/mariadb.sql");
 const MYSQL: &str = include_str!("../fixtures/every_object/mysql.sql");
 const PROGRAMS: &str = include_str!("../fixtures/every_object/programs.sql");
+const POSTGRES_ROLES: &str = include_str!("../fixtures/every_object/postgres_roles.sql");
+const POSTGRES: &str = include_str!("../fixtures/every_object/postgres.sql");
+const POSTGRES_18: &str = include_str!("../fixtures/every_object/postgres_18.sql");
+const POSTGRES_LARGE_OBJECTS: &str =
+    include_str!("../fixtures/every_object/postgres_large_objects.sql");
+const POSTGRES_ALIAS: &str = include_str!("../fixtures/every_object/postgres_alias.sql");
 
 /// Makes the database `app` with one of everything. Some bodies name it, so its name is fixed.
 ///
@@ -53,4 +60,44 @@ pub fn create_portable(server: &Server) {
 /// When the server refuses.
 pub fn create_definers(server: &Server) {
     server.sql(DEFINERS);
+}
+
+/// Fills an empty database of a PostgreSQL with one of everything that its version has.
+///
+/// # Panics
+/// When the server refuses.
+pub fn create_on_postgres(server: &Postgres, database: &str) {
+    create_roles(server);
+    server.sql(database, POSTGRES);
+    match server.kind() {
+        PostgresKind::Postgres15 => {}
+        PostgresKind::Postgres18 => {
+            server.sql(database, POSTGRES_18);
+        }
+    }
+}
+
+/// Puts large objects and a table that names them into a database of a PostgreSQL.
+///
+/// # Panics
+/// When the server refuses.
+pub fn create_large_objects(server: &Postgres, database: &str) {
+    create_roles(server);
+    server.sql(database, POSTGRES_LARGE_OBJECTS);
+}
+
+/// Fills an empty database of a PostgreSQL with a schema whose name is also an alias in one of its views.
+///
+/// # Panics
+/// When the server refuses.
+pub fn create_alias(server: &Postgres, database: &str) {
+    server.sql(database, POSTGRES_ALIAS);
+}
+
+/// Makes the roles that own its objects: for a PostgreSQL that a dump is loaded into.
+///
+/// # Panics
+/// When the server refuses.
+pub fn create_roles(server: &Postgres) {
+    server.sql("postgres", POSTGRES_ROLES);
 }

@@ -1,9 +1,10 @@
 //! Somebody who holds tables, by an open transaction or a lock.
 
 use std::io::Write as _;
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 
 use crate::eventually::{PATIENCE, eventually};
+use crate::postgres::Postgres;
 use crate::server::Server;
 
 /// A client in the middle of its work; it ends with the pipe.
@@ -20,7 +21,7 @@ impl Holder {
     /// When the client cannot be started or does not get there.
     #[must_use]
     pub fn begin(server: &Server, sql: &str) -> Self {
-        let holder = Self::says(server, &format!("START TRANSACTION; {sql};"));
+        let holder = Self::says(server.client(), &format!("START TRANSACTION; {sql};"));
         let open = || {
             let open = server.sql("SELECT COUNT(*) FROM information_schema.innodb_trx");
             open.trim().parse::<u32>().ok().filter(|open| *open > 0)
@@ -36,7 +37,10 @@ impl Holder {
     /// When the client cannot be started or does not get there.
     #[must_use]
     pub fn lock(server: &Server, database: &str, table: &str) -> Self {
-        let holder = Self::says(server, &format!("LOCK TABLES {database}.{table} WRITE;"));
+        let holder = Self::says(
+            server.client(),
+            &format!("LOCK TABLES {database}.{table} WRITE;"),
+        );
         let question =
             format!("SHOW OPEN TABLES FROM {database} WHERE `Table` = '{table}' AND In_use > 0");
         eventually("the table is locked", PATIENCE, || {
@@ -45,9 +49,29 @@ impl Holder {
         holder
     }
 
-    fn says(server: &Server, sql: &str) -> Self {
-        let mut client = server
-            .client()
+    /// As [`Holder::begin`], in a database of a PostgreSQL.
+    ///
+    /// # Panics
+    /// When the client cannot be started or does not get there.
+    #[must_use]
+    pub fn begin_on(server: &Postgres, database: &str, sql: &str) -> Self {
+        let held = || {
+            let open = server.sql(
+                "postgres",
+                "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'",
+            );
+            open.trim().parse::<u32>().expect("a number")
+        };
+        let before = held();
+        let holder = Self::says(server.client(database), &format!("BEGIN; {sql};"));
+        eventually("the transaction is open", PATIENCE, || {
+            (held() > before).then_some(())
+        });
+        holder
+    }
+
+    fn says(mut client: Command, sql: &str) -> Self {
+        let mut client = client
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()

@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::process::Signal;
 
 use crate::eventually::{PATIENCE, eventually};
-use crate::process::signal;
+use crate::process::{children, signal};
 use crate::tool::{Running, Tool};
 
 impl Tool {
@@ -30,10 +30,8 @@ impl Running {
     /// # Panics
     /// When it was not started by [`Tool::as_init`].
     pub fn terminate_init(&self) {
-        let children = format!("/proc/{0}/task/{0}/children", self.pid());
         let init = eventually("the process that is PID 1", PATIENCE, || {
-            let children = std::fs::read_to_string(&children).ok()?;
-            children.split_whitespace().next()?.parse().ok()
+            children(self.pid()).first().copied()
         });
         signal(init, Signal::TERM);
     }

@@ -44,7 +44,7 @@ pub use eventually::{PATIENCE, eventually};
 pub use help::help_on_a_screen;
 pub use holder::Holder;
 pub use length::short_or_long;
-pub use postgres::{Postgres, PostgresKind};
+pub use postgres::{Postgres, PostgresKind, canonical_dump};
 pub use prefect::Prefect;
 pub use process::Child;
 pub use proxy::{Fault, Proxy};

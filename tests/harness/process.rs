@@ -105,3 +105,30 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(pid.try_into().expect("a pid fits")).expect("a pid is not zero");
     kill_process(pid, signal).expect("send a signal");
 }
+
+/// Sends a signal to a process that may have ended by itself.
+pub(crate) fn try_signal(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid.try_into().expect("a pid fits")).expect("a pid is not zero");
+    // Whoever is gone needs none.
+    let _ = kill_process(pid, signal);
+}
+
+/// The processes that `pid` started and has not awaited yet.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let listed = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let listed = listed.unwrap_or_default();
+    listed
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect()
+}
+
+/// Whether a process is there and not only unawaited.
+pub(crate) fn is_running(pid: u32) -> bool {
+    let state = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    // After the name, which may hold parentheses, comes one letter.
+    state.is_ok_and(|stat| {
+        let (_, rest) = stat.rsplit_once(") ").unwrap_or_default();
+        !rest.is_empty() && !rest.starts_with(['Z', 'X'])
+    })
+}

@@ -176,16 +176,7 @@ impl Server {
     #[track_caller]
     #[must_use]
     pub fn dump(&self, database: &str, args: &[&str]) -> Vec<u8> {
-        let output = self
-            .dumper(database, args)
-            .output()
-            .expect("run the dump program");
-        assert!(
-            output.status.success(),
-            "dump: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        output.stdout
+        complete(self.dumper(database, args).stdout(Stdio::piped()))
     }
 
     /// Like [`Server::dump`], into a file.
@@ -194,18 +185,7 @@ impl Server {
     /// When the dump fails.
     pub fn dump_to(&self, database: &str, args: &[&str], path: &Path) {
         let file = File::create(path).expect("make the dump file");
-        let output = self
-            .dumper(database, args)
-            .stdout(file)
-            .stderr(Stdio::piped())
-            .spawn()
-            .and_then(std::process::Child::wait_with_output)
-            .expect("run the dump program");
-        assert!(
-            output.status.success(),
-            "dump: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        complete(self.dumper(database, args).stdout(file));
     }
 
     fn dumper(&self, database: &str, args: &[&str]) -> Command {
@@ -265,7 +245,25 @@ pub(crate) fn feed(mut command: Command, input: &[u8]) -> Result<String, String>
     text_of(&output)
 }
 
-fn text_of(output: &Output) -> Result<String, String> {
+/// Runs a program that must succeed; what it wrote to a piped standard output.
+#[track_caller]
+pub(crate) fn complete(command: &mut Command) -> Vec<u8> {
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .and_then(std::process::Child::wait_with_output)
+        .expect("run the program");
+    assert!(
+        output.status.success(),
+        "{:?}: {}",
+        command.get_program(),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output.stdout
+}
+
+pub(crate) fn text_of(output: &Output) -> Result<String, String> {
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {

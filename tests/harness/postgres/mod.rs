@@ -3,53 +3,23 @@
 //! `./x setup` made their trees, and in each a data folder with that account. A PostgreSQL refuses to run as root,
 //! so root runs it in a user namespace of its own, where it has another number and root's files are its own.
 
+mod client;
+mod kind;
+mod text;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::eventually::eventually;
-use crate::install::Tree;
-use crate::process::Child;
+pub use kind::PostgresKind;
+use rustix::process::Signal;
+pub use text::canonical_dump;
+
+use crate::eventually::{PATIENCE, eventually};
+use crate::process::{Child, children, is_running, try_signal};
 use crate::server::{copy, feed};
 use crate::world::{Port, World};
-
-/// A series of PostgreSQL.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum PostgresKind {
-    /// PostgreSQL 15, as Debian 12 ships it.
-    Postgres15,
-    /// PostgreSQL 18.
-    Postgres18,
-}
-
-impl PostgresKind {
-    /// Every kind: what a test loops over.
-    #[must_use]
-    pub fn all() -> Vec<Self> {
-        vec![Self::Postgres15, Self::Postgres18]
-    }
-
-    /// `postgres-15` or `postgres-18`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Postgres15 => "postgres-15",
-            Self::Postgres18 => "postgres-18",
-        }
-    }
-
-    fn tree(self) -> Tree {
-        Tree::find(self.name(), false)
-    }
-
-    /// One of its programs.
-    fn program(self, name: &str) -> Command {
-        let (_, series) = self.name().split_once('-').expect("a name with a series");
-        self.tree()
-            .command(&format!("usr/lib/postgresql/{series}/bin/{name}"))
-    }
-}
 
 /// A server living in a world; ended at drop. It has a database `app` that belongs to the tools' account.
 #[derive(Debug)]
@@ -108,6 +78,12 @@ impl Postgres {
         standby
     }
 
+    /// Which server it is.
+    #[must_use]
+    pub fn kind(&self) -> PostgresKind {
+        self.kind
+    }
+
     /// Its TCP port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
@@ -123,31 +99,69 @@ impl Postgres {
     /// The URL of the least-privilege account.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("postgres://pilotfish:secret@127.0.0.1:{}/app", self.port)
+        self.url_of("app")
     }
 
-    /// Runs SQL as the superuser through psql and returns its rows, columns split by tabs.
+    /// Its URL for another database, whose name needs no escapes.
+    #[must_use]
+    pub fn url_of(&self, database: &str) -> String {
+        format!(
+            "postgres://pilotfish:secret@127.0.0.1:{}/{database}",
+            self.port
+        )
+    }
+
+    /// The process id of the one that starts all others.
     ///
     /// # Panics
-    /// When the server refuses.
-    #[track_caller]
-    pub fn sql(&self, database: &str, sql: &str) -> String {
-        self.try_sql(database, sql)
-            .unwrap_or_else(|error| panic!("{error}\nin: {sql}"))
+    /// When the server is stopped.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child().as_ref().expect("the server runs").pid()
     }
 
-    /// Like [`Postgres::sql`], with psql's message when the server refuses.
-    ///
-    /// # Errors
-    /// What psql printed on standard error.
-    pub fn try_sql(&self, database: &str, sql: &str) -> Result<String, String> {
-        let mut psql = self.kind.program("psql");
-        psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
-            .args(["--field-separator=\t", "--set=ON_ERROR_STOP=1"])
-            .args(["--username=postgres", "--dbname", database])
-            .arg(format!("--port={}", self.port))
-            .arg(format!("--host={}", self.folder.display()));
-        feed(psql, sql.as_bytes())
+    /// The end of the server's log.
+    #[must_use]
+    pub fn log_end(&self) -> String {
+        self.child()
+            .as_ref()
+            .map_or_else(String::new, Child::log_end)
+    }
+
+    /// Kills the server as a power cut would, for its processes' sake: all of them, since the others
+    /// end in their own time after the first, and a new server waits for none of them.
+    pub fn kill9(&self) {
+        let Some(mut child) = self.child().take() else {
+            return;
+        };
+        // Stopped, it starts no more of them.
+        try_signal(child.pid(), Signal::STOP);
+        let others = children(child.pid());
+        child.kill9();
+        for pid in &others {
+            try_signal(*pid, Signal::KILL);
+        }
+        eventually("the end of the server's processes", PATIENCE, || {
+            (!others.iter().any(|pid| is_running(*pid))).then_some(())
+        });
+    }
+
+    /// Stops all its processes where they stand: connections stay, and nobody answers.
+    pub fn freeze(&self) {
+        self.signal_all(Signal::STOP);
+    }
+
+    /// Ends [`Postgres::freeze`].
+    pub fn thaw(&self) {
+        self.signal_all(Signal::CONT);
+    }
+
+    fn signal_all(&self, which: Signal) {
+        let first = self.pid();
+        try_signal(first, which);
+        for pid in children(first) {
+            try_signal(pid, which);
+        }
     }
 
     /// Runs a script through psql, which goes on after errors, and returns the statements it sent.
@@ -187,6 +201,12 @@ impl Postgres {
     pub fn restart(&self) {
         self.stop();
         self.launch();
+    }
+
+    /// Stops it and starts it again with other settings.
+    pub fn restart_with(&mut self, args: &[&str]) {
+        self.args = args.iter().map(|&arg| arg.to_owned()).collect();
+        self.restart();
     }
 
     fn launch(&self) {
