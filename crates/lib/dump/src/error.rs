@@ -4,6 +4,7 @@ use std::io;
 
 use pilotfish_failure::{Classify, Kind};
 
+use crate::postgres::archive::broken;
 use crate::{Position, compress};
 
 /// Why a dump cannot be read, with the place and the statement's head where there is one.
@@ -47,6 +48,14 @@ pub enum Error {
         file: String,
         /// What the decompressor says.
         source: std::io::Error,
+    },
+    /// An archive of pg_dump is damaged, cut off or of a kind that is not read.
+    #[error("read {file}: {what}")]
+    Archive {
+        /// Which one.
+        file: String,
+        /// What is wrong with which of its entries, and what to do.
+        what: String,
     },
     /// A statement or a tuple is longer than memory may be used for.
     #[error("read {at}: {what} is longer than {limit} bytes; `{head}`")]
@@ -103,9 +112,37 @@ impl Error {
         }
     }
 
+    /// Says with the file which part of it a place is in.
+    pub(crate) fn within(mut self, part: impl FnOnce(u64) -> Option<String>) -> Self {
+        if let Self::Truncated { at, .. }
+        | Self::TooLong { at, .. }
+        | Self::Packet { at, .. }
+        | Self::Malformed { at, .. }
+        | Self::Refused { at, .. } = &mut self
+            && let Some(part) = part(at.byte)
+        {
+            at.file = format!("{}: {part}", at.file).into();
+        }
+        self
+    }
+
+    /// Reading failed before there was text.
+    pub(crate) fn of_stored(file: &str, source: io::Error) -> Self {
+        let at = Position {
+            file: file.into(),
+            line: 1,
+            byte: 0,
+        };
+        Self::of_text(at, source)
+    }
+
     /// Reading failed within the piece that begins at `at`.
     pub(crate) fn of_text(at: Position, source: io::Error) -> Self {
         let file = at.file.to_string();
+        if let Some(broken) = broken(&source) {
+            let what = broken.to_string();
+            return Self::Archive { file, what };
+        }
         match source.kind() {
             io::ErrorKind::UnexpectedEof => Self::cut_off(at, "its compressed stream breaks off"),
             _ if compress::is_damage(&source) => Self::Corrupt { file, source },

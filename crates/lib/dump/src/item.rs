@@ -214,7 +214,8 @@ pub struct Rows {
     pub order: RowOrder,
     /// One of them was the only row of its INSERT, where servers are stricter with NULL.
     pub lone: bool,
-    /// They must reach the server as one INSERT of their own: the numbers it gives them depend on it.
+    /// They must reach the server as one INSERT of their own: the numbers it gives them depend on it. Of a COPY: it
+    /// has no other rows.
     pub whole: bool,
 }
 

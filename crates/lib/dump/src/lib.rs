@@ -5,8 +5,9 @@
 //! to be whole is an error. This crate knows no server, no network and no other crate's settings, and
 //! runs nothing: what a statement is good for is decided by the loader.
 //!
-//! The way of a byte: `stored` files -> [`compress`] -> `window` -> the `grammar` of a dialect, where `frame`
-//! cuts statements, others rows -> `classify` and `session` say what they mean -> they are digested ->
+//! The way of a byte: `stored` files -> [`compress`] -> text, which an archive of pg_dump is made into -> `window`
+//! -> the `grammar` of a dialect, where `frame` cuts statements, others rows -> `classify` and `session` say what
+//! they mean -> they are digested ->
 //! [`Reader::next`] hands them out.
 
 mod beginning;
@@ -23,6 +24,7 @@ mod reader;
 mod sniff;
 mod stored;
 mod summary;
+mod tap;
 mod window;
 
 pub use error::{Error, excerpt};
@@ -31,5 +33,5 @@ pub use item::{
 };
 pub use reader::{Options, Reader};
 pub use sniff::looks_like_a_dump;
-pub use stored::{Source, archive, identify, is_damaged, is_read};
+pub use stored::{Source, archive, identify, is_damaged, is_read, read_of};
 pub use summary::{Summary, TableDigest, Trailer};

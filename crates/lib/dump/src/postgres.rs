@@ -1,5 +1,6 @@
 //! Dumps of PostgreSQL as SQL text, read as psql does: what they define, copy, insert and set.
 
+pub(crate) mod archive;
 mod classify;
 mod command;
 mod copy;

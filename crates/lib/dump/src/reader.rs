@@ -1,13 +1,17 @@
 //! The reader of a whole dump: file after file, item after item.
 
 use std::collections::VecDeque;
+use std::io::Read;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use pilotfish_sql::Dialect;
 
 use crate::grammar::{Contents, Grammar, Step, grammar};
-use crate::stored::{Identity, Part, Parts, Tap, TapHash};
+use crate::postgres::archive::{self, Archive, Entries, Unpacked};
+use crate::stored::{Identity, Part, Parts};
+use crate::tap::{FolderHashes, Tap, TapHash};
 use crate::window::Window;
 use crate::{Error, Item, Source, Summary, Trailer, compress};
 
@@ -23,6 +27,9 @@ pub struct Options {
     pub statement_limit: usize,
     /// Which database's part of a dump of several is read.
     pub database: Option<String>,
+    /// Rows of a COPY are passed over, neither looked at nor hashed, and neither are the stored bytes: for what a dump
+    /// says around its rows. No digest of the summary means anything then.
+    pub skim: bool,
     /// The connection's character set until the dump names one.
     pub default_charset: String,
 }
@@ -36,6 +43,7 @@ impl Options {
             chunk_bytes: 4 * 1024 * 1024,
             statement_limit: 16 * 1024 * 1024,
             database: None,
+            skim: false,
             default_charset: "utf8mb4".to_owned(),
         }
     }
@@ -47,6 +55,13 @@ const READ_AHEAD: usize = 10_000;
 /// Bytes of them at most, beside the last one.
 const READ_AHEAD_BYTES: usize = 8 * 1024 * 1024;
 
+/// The hashes of what is being read.
+enum Hashes {
+    File(TapHash),
+    /// Of an archive that is a folder.
+    Folder(FolderHashes),
+}
+
 /// Reads a dump in one pass. Blocking: give it a thread of its own.
 pub struct Reader {
     name: String,
@@ -55,7 +70,12 @@ pub struct Reader {
     total_bytes: Option<u64>,
     read_bytes: Arc<AtomicU64>,
     waiting: VecDeque<Part>,
-    current: Option<(Part, TapHash)>,
+    current: Option<(Part, Hashes)>,
+    /// Of the archive that is being read.
+    entries: Option<Entries>,
+    /// Archives of pg_dump are read.
+    archives: bool,
+    skim: bool,
     grammar: Box<dyn Grammar>,
     identity: Identity,
     proven: bool,
@@ -86,6 +106,9 @@ impl Reader {
             read_bytes: Arc::default(),
             waiting: parts.into(),
             current: None,
+            entries: None,
+            archives: matches!(options.dialect, Dialect::Postgres { .. }),
+            skim: options.skim,
             grammar: grammar(options),
             identity: Identity::default(),
             proven: true,
@@ -191,10 +214,18 @@ impl Reader {
         if self.current.is_none() {
             return self.open_next();
         }
-        if let Step::Over { proven } = self.grammar.step()? {
+        let entries = self.entries.as_ref();
+        let step = self.grammar.step();
+        let step = step.map_err(|error| error.within(|byte| entries?.at(byte)))?;
+        if let Step::Over { proven } = step {
             self.proven &= proven;
-            if let Some((part, hash)) = self.current.take() {
-                self.identity.add(&part, hash.hex());
+            match self.current.take() {
+                Some((part, Hashes::File(hash))) => self.identity.add(&part, hash.hex()),
+                Some((part, Hashes::Folder(hashes))) => {
+                    let count = &self.read_bytes;
+                    self.identity.add_folder(&part, &hashes, count)?;
+                }
+                None => {}
             }
         }
         Ok(true)
@@ -204,15 +235,79 @@ impl Reader {
         let Some(part) = self.waiting.pop_front() else {
             return Ok(false);
         };
-        let (raw, hash) = Tap::new(part.open()?, Arc::clone(&self.read_bytes));
+        let opened = match part.files() {
+            Some(files) => self.open_folder(&part, files)?,
+            None => self.open_file(&part)?,
+        };
+        let window = Window::new(opened.text, Arc::clone(&part.label));
+        self.grammar.begin(window)?;
+        self.current = Some((part, opened.hashes));
+        self.entries = opened.entries;
+        Ok(true)
+    }
+
+    fn open_file(&self, part: &Part) -> Result<Opened, Error> {
+        let (mut raw, hash) = Tap::new(part.open()?, Arc::clone(&self.read_bytes));
+        if self.skim {
+            raw.get_mut().only_count();
+        }
         let text = compress::reader(raw).map_err(|source| Error::Read {
             file: part.label.to_string(),
             source,
         })?;
-        let window = Window::new(text, Arc::clone(&part.label));
-        self.grammar.begin(window)?;
-        self.current = Some((part, hash));
-        Ok(true)
+        let unpacked = match self.archives {
+            true => archive::unpack(text, part.path()),
+            false => Ok(Unpacked::Plain(text)),
+        };
+        let hashes = Hashes::File(hash);
+        match unpacked.map_err(|source| Error::of_stored(&part.label, source))? {
+            Unpacked::Plain(text) => Ok(Opened::plain(text, hashes)),
+            Unpacked::Archive(archive) => Ok(Opened::archive(archive, hashes, part)),
+        }
+    }
+
+    fn open_folder(
+        &self,
+        part: &Part,
+        files: Arc<Vec<(String, PathBuf)>>,
+    ) -> Result<Opened, Error> {
+        if !self.archives {
+            return Err(Error::NoSql {
+                file: part.label.to_string(),
+                what: "this is an archive of pg_dump, which only PostgreSQL takes",
+            });
+        }
+        let hashes = FolderHashes::default();
+        let files = hashes.tapped(files, Arc::clone(&self.read_bytes));
+        let archive = archive::unpack_folder(files)
+            .map_err(|source| Error::of_stored(&part.label, source))?;
+        Ok(Opened::archive(archive, Hashes::Folder(hashes), part))
+    }
+}
+
+/// A part as it is read.
+struct Opened {
+    text: Box<dyn Read + Send>,
+    hashes: Hashes,
+    entries: Option<Entries>,
+}
+
+impl Opened {
+    fn plain(text: Box<dyn Read + Send>, hashes: Hashes) -> Self {
+        Self {
+            text,
+            hashes,
+            entries: None,
+        }
+    }
+
+    fn archive(archive: Archive, hashes: Hashes, part: &Part) -> Self {
+        tracing::info!(file = part.label.as_ref(), "reads a {}", archive.said);
+        Self {
+            text: archive.text,
+            hashes,
+            entries: Some(archive.entries),
+        }
     }
 }
 

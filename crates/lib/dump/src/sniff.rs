@@ -9,6 +9,7 @@ use pilotfish_sql::mysql::{self, Mode, TokenKind};
 
 use crate::beginning::UTF8_MARK;
 use crate::compress;
+use crate::postgres::archive;
 
 /// Bytes of text that are looked at.
 const HEAD: u64 = 16 * 1024;
@@ -62,7 +63,7 @@ pub fn looks_like_a_dump(path: &Path) -> bool {
         Some((_, ending)) if beside.contains(&ending) => false,
         _ => {
             parts.split('.').skip(1).any(|part| part == "sql")
-                || head(path).is_some_and(|text| begins(&text))
+                || head(path).is_some_and(|text| begins(&text) || archive::begins(&text))
         }
     }
 }

@@ -1,13 +1,16 @@
 //! The stored side of a dump: which files, in which order, and what their bytes hash to.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use sha2::{Digest, Sha256};
 
+use crate::postgres::archive::{self, Files, Unpacked};
+use crate::tap::{FolderHashes, Tap};
 use crate::{Error, compress};
 
 /// Where a dump comes from.
@@ -32,7 +35,7 @@ const ENDINGS: [&str; 7] = [
 ];
 
 /// Bytes asked of a file at once.
-const READ: usize = 256 * 1024;
+pub(crate) const READ: usize = 256 * 1024;
 
 /// Whether the file of this name, a path inside a directory, is read with it.
 #[must_use]
@@ -43,7 +46,20 @@ pub fn is_read(name: &str) -> bool {
     listed && ENDINGS.iter().any(|ending| lower.ends_with(ending))
 }
 
-/// A file still to be read.
+/// Those of the names in a folder that are read together, in their order: the files of an archive of pg_dump, where
+/// it is one, else those that [`is_read`] names.
+pub fn read_of<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut names: Vec<&str> = names.into_iter().collect();
+    if names.iter().any(|name| archive::is_contents(name)) {
+        names.retain(|name| archive::belongs(name));
+    } else {
+        names.retain(|name| is_read(name));
+    }
+    names.sort_unstable_by_key(|name| name.as_bytes());
+    names
+}
+
+/// A file still to be read, or a folder that is an archive.
 #[derive(Debug, Clone)]
 pub(crate) struct Part {
     /// Name in errors.
@@ -52,6 +68,8 @@ pub(crate) struct Part {
     path: Option<PathBuf>,
     /// Name in the directory's digest; empty where there is no directory.
     name: String,
+    /// Names and paths of an archive's files; `None` for a file.
+    files: Option<Arc<Vec<(String, PathBuf)>>>,
 }
 
 /// What a source consists of.
@@ -71,6 +89,7 @@ impl Parts {
                 label: "standard input".into(),
                 path: None,
                 name: String::new(),
+                files: None,
             };
             let parts = vec![part];
             return Ok(Self {
@@ -96,9 +115,8 @@ impl Parts {
     }
 
     fn of_directory(path: &Path) -> Result<Self, Error> {
-        let mut parts = Vec::new();
+        let mut files = BTreeMap::new();
         let mut ignored = Vec::new();
-        let mut total = 0;
         for entry in fs::read_dir(path).map_err(|source| unreadable(path, source))? {
             let entry = entry.map_err(|source| unreadable(path, source))?;
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -107,15 +125,32 @@ impl Parts {
             }
             let file = entry.path();
             let metadata = fs::metadata(&file).map_err(|source| unreadable(&file, source))?;
-            if metadata.is_file() && is_read(&name) {
-                total += metadata.len();
-                parts.push(Part::file(file, name));
+            if metadata.is_file() {
+                files.insert(name, (file, metadata.len()));
             } else {
                 ignored.push(name);
             }
         }
-        parts.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
+        let read = read_of(files.keys().map(String::as_str));
+        let read: Vec<String> = read.into_iter().map(str::to_owned).collect();
+        let mut total = 0;
+        let mut listed = Vec::new();
+        for name in read {
+            if let Some((file, bytes)) = files.remove(&name) {
+                total += bytes;
+                listed.push((name, file));
+            }
+        }
+        ignored.extend(files.into_keys());
         ignored.sort();
+        let is_archive = listed.iter().any(|(name, _)| archive::is_contents(name));
+        let parts = match is_archive {
+            true => vec![Part::archive(path, listed)],
+            false => listed
+                .into_iter()
+                .map(|(name, file)| Part::file(file, name))
+                .collect(),
+        };
         if parts.is_empty() {
             return Err(Error::Empty {
                 file: path.display().to_string(),
@@ -136,6 +171,37 @@ impl Part {
             label: path.display().to_string().into(),
             path: Some(path),
             name,
+            files: None,
+        }
+    }
+
+    fn archive(folder: &Path, files: Vec<(String, PathBuf)>) -> Self {
+        Self {
+            label: folder.display().to_string().into(),
+            path: Some(folder.to_owned()),
+            name: String::new(),
+            files: Some(Arc::new(files)),
+        }
+    }
+
+    /// The file or folder; standard input has none.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// Names and paths of the files, where it is a folder that is an archive.
+    pub(crate) fn files(&self) -> Option<Arc<Vec<(String, PathBuf)>>> {
+        self.files.clone()
+    }
+
+    /// Its files as one of it, or as itself.
+    fn each(&self) -> Vec<Self> {
+        match &self.files {
+            None => vec![self.clone()],
+            Some(files) => files
+                .iter()
+                .map(|(name, path)| Self::file(path.clone(), name.clone()))
+                .collect(),
         }
     }
 
@@ -151,60 +217,22 @@ impl Part {
     }
 }
 
+impl Part {
+    /// The hash of its stored bytes.
+    fn hash(&self, count: Arc<AtomicU64>) -> Result<String, Error> {
+        let (mut tap, hash) = Tap::new(self.open()?, count);
+        io::copy(&mut tap, &mut io::sink()).map_err(|source| Error::Read {
+            file: self.label.to_string(),
+            source,
+        })?;
+        Ok(hash.hex())
+    }
+}
+
 fn unreadable(path: &Path, source: io::Error) -> Error {
     Error::Read {
         file: path.display().to_string(),
         source,
-    }
-}
-
-/// A reader that hashes and counts the stored bytes on their way.
-pub(crate) struct Tap {
-    raw: Box<dyn Read + Send>,
-    hash: Arc<Mutex<Sha256>>,
-    count: Arc<AtomicU64>,
-}
-
-/// The hash that a [`Tap`] computes; whole once its reader has reached the end.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct TapHash(Arc<Mutex<Sha256>>);
-
-impl Tap {
-    /// A buffered tap over `raw` that adds to `count`.
-    pub(crate) fn new(
-        raw: Box<dyn Read + Send>,
-        count: Arc<AtomicU64>,
-    ) -> (BufReader<Self>, TapHash) {
-        let hash = TapHash::default();
-        let tap = Self {
-            raw,
-            hash: Arc::clone(&hash.0),
-            count,
-        };
-        (BufReader::with_capacity(READ, tap), hash)
-    }
-}
-
-impl Read for Tap {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = self.raw.read(buf)?;
-        self.hash
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .update(&buf[..read]);
-        self.count.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
-    }
-}
-
-impl TapHash {
-    pub(crate) fn hex(&self) -> String {
-        let hash = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        hex::encode(hash.finalize())
     }
 }
 
@@ -218,6 +246,24 @@ pub(crate) struct Identity {
 impl Identity {
     pub(crate) fn add(&mut self, part: &Part, hash: String) {
         self.files.push((part.name.clone(), hash));
+    }
+
+    /// Adds the files of an archive that is a folder; `hashes` are those of the files that were read.
+    pub(crate) fn add_folder(
+        &mut self,
+        part: &Part,
+        hashes: &FolderHashes,
+        count: &Arc<AtomicU64>,
+    ) -> Result<(), Error> {
+        for file in part.each() {
+            let known = hashes.of(&file.name);
+            let hash = match known {
+                Some(hash) => hash,
+                None => file.hash(Arc::clone(count))?,
+            };
+            self.add(&file, hash);
+        }
+        Ok(())
     }
 
     pub(crate) fn hex(&self, directory: bool) -> String {
@@ -245,39 +291,37 @@ impl Identity {
 pub fn identify(source: &Path) -> Result<String, Error> {
     let parts = Parts::of(&Source::Path(source.to_owned()))?;
     let mut identity = Identity::default();
-    for part in &parts.parts {
-        let (mut tap, hash) = Tap::new(part.open()?, Arc::default());
-        io::copy(&mut tap, &mut io::sink()).map_err(|source| Error::Read {
-            file: part.label.to_string(),
-            source,
-        })?;
-        identity.add(part, hash.hex());
+    for part in parts.parts.iter().flat_map(Part::each) {
+        let hash = part.hash(Arc::default())?;
+        identity.add(&part, hash);
     }
     Ok(identity.hex(parts.directory))
 }
 
-/// The file that is `meant` by its name in errors, where it is compressed.
+/// The file that is `meant` by its name in errors, where it is compressed or an archive of pg_dump; such a folder too.
 #[must_use]
 pub fn archive(source: &Path, meant: impl Fn(&str) -> bool) -> Option<PathBuf> {
     let parts = Parts::of(&Source::Path(source.to_owned())).ok()?;
     let mut parts = parts.parts.into_iter();
-    let path = parts.find(|part| meant(&part.label))?.path?;
+    let part = parts.find(|part| meant(&part.label))?;
+    let path = part.path?;
+    if part.files.is_some() {
+        return Some(path);
+    }
     let mut head = Vec::with_capacity(compress::HEAD);
     let stored = File::open(&path).ok()?;
     let read = stored.take(compress::HEAD as u64).read_to_end(&mut head);
-    let packed = read.is_ok() && compress::sniff(&head) != compress::Format::Plain;
-    packed.then_some(path)
+    let packed = compress::sniff(&head) != compress::Format::Plain || archive::begins(&head);
+    (read.is_ok() && packed).then_some(path)
 }
 
 /// Whether an archive is damaged or cut off, as far as it is read while `goes_on`. Some formats tell only at a block's
 /// end, when what they gave before was taken for rows already.
 #[must_use]
 pub fn is_damaged(archive: &Path, goes_on: impl Fn() -> bool) -> bool {
-    let Some(mut text) = File::open(archive)
-        .ok()
-        .and_then(|stored| compress::reader(BufReader::with_capacity(READ, stored)).ok())
-    else {
-        return false;
+    let mut text = match text_of(archive) {
+        Ok(text) => text,
+        Err(error) => return goes_on() && is_damage(&error),
     };
     let mut buffer = vec![0; READ];
     while goes_on() {
@@ -286,11 +330,33 @@ pub fn is_damaged(archive: &Path, goes_on: impl Fn() -> bool) -> bool {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
-                return compress::is_damage(&error) || error.kind() == io::ErrorKind::UnexpectedEof;
+                return is_damage(&error);
             }
         }
     }
     false
+}
+
+fn is_damage(error: &io::Error) -> bool {
+    compress::is_damage(error) || error.kind() == io::ErrorKind::UnexpectedEof
+}
+
+/// The text of a compressed file or an archive.
+fn text_of(archive: &Path) -> io::Result<Box<dyn Read + Send>> {
+    if archive.is_dir() {
+        let folder = archive.to_owned();
+        let files: Files = Box::new(move |name| match File::open(folder.join(name)) {
+            Ok(file) => Ok(Some(Box::new(BufReader::new(file)))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        });
+        return archive::unpack_folder(files).map(|archive| archive.text);
+    }
+    let stored = BufReader::with_capacity(READ, File::open(archive)?);
+    match archive::unpack(compress::reader(stored)?, Some(archive))? {
+        Unpacked::Plain(text) => Ok(text),
+        Unpacked::Archive(archive) => Ok(archive.text),
+    }
 }
 
 #[cfg(test)]
@@ -313,5 +379,30 @@ mod tests {
         let archive = folder.path().join("b.sql.gz");
         assert!(is_damaged(&archive, || true));
         assert!(!is_damaged(&archive, || false));
+    }
+
+    #[test]
+    fn a_folder_with_a_table_of_contents_is_an_archive() {
+        let names = ["b.sql", "a.sql.gz", ".c.sql", "README"];
+        assert_eq!(read_of(names), ["a.sql.gz", "b.sql"]);
+        let names = [
+            "toc.dat",
+            "restore.sql",
+            "blobs_12.toc",
+            "a.sql",
+            "9.dat.gz",
+            "blob_7.dat.zst",
+            "10.dat",
+            "x.dat",
+        ];
+        let read = [
+            "10.dat",
+            "9.dat.gz",
+            "blob_7.dat.zst",
+            "blobs_12.toc",
+            "restore.sql",
+            "toc.dat",
+        ];
+        assert_eq!(read_of(names), read);
     }
 }

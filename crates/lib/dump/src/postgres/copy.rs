@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr2, memmem};
 use pilotfish_sql::postgres::Token;
 
 use super::phrase::{Phrase, Qualified};
@@ -24,6 +24,10 @@ pub(crate) struct Copying {
     /// Whether lines end in CR LF; the first one says it for all.
     crlf: Option<bool>,
     chunk: Chunk,
+    /// Some of its lines were passed on.
+    passed: bool,
+    /// What is in memory begins a line; for those who pass over them.
+    at_line: bool,
 }
 
 /// What a COPY of rows in the dump says.
@@ -74,6 +78,8 @@ impl Script {
             seed,
             reads,
             crlf: None,
+            passed: false,
+            at_line: true,
         });
         Ok(())
     }
@@ -96,11 +102,50 @@ impl Script {
         Ok(())
     }
 
+    /// Passes over lines of the current COPY, to its end or the memory's.
+    fn skim_lines(&mut self, mut copying: Copying) -> Result<(), Error> {
+        const ENDS: [&[u8]; 2] = [b"\\.\n", b"\\.\r\n"];
+        let (data, ended) = (self.window.data(), self.window.ended());
+        if copying.at_line {
+            if data.len() < ENDS[1].len() && !ended {
+                self.copying = Some(copying);
+                return self.fill();
+            }
+            // The stock client does without the last line's end.
+            let last = (ended && data.trim_ascii_end() == b"\\.").then_some(data.len());
+            let end = ENDS.iter().find(|end| data.starts_with(end));
+            if let Some(length) = end.map(|end| end.len()).or(last) {
+                self.window.consume(length);
+                return Ok(());
+            }
+        }
+        let line = memmem::find(data, b"\n\\.");
+        copying.at_line = line.is_some();
+        match line {
+            Some(at) => self.window.consume(at + 1),
+            None if ended => {
+                return Err(Error::cut_off(
+                    copying.at,
+                    "inside the rows of the COPY that began here",
+                ));
+            }
+            None => self.window.consume(data.len().saturating_sub(2)),
+        }
+        self.copying = Some(copying);
+        match line {
+            Some(_) => Ok(()),
+            None => self.fill(),
+        }
+    }
+
     /// Reads lines of the current COPY: all that are in memory, or a chunk of them.
     pub(crate) fn walk_lines(&mut self, shared: &mut Shared) -> Result<(), Error> {
         let Some(mut copying) = self.copying.take() else {
             return Ok(());
         };
+        if shared.options.skim {
+            return self.skim_lines(copying);
+        }
         let limit = shared.options.chunk_bytes;
         let (mut done, mut wrong) = (0, None);
         let data = self.window.data();
@@ -134,16 +179,16 @@ impl Script {
             return Err(self.window.malformed(0, what));
         }
         match stop {
-            Stop::Full => copying.pass(shared),
+            Stop::Full => copying.pass(shared, false),
             Stop::End(length) => {
                 self.window.consume(length);
-                copying.pass(shared);
+                copying.pass(shared, true);
                 return Ok(());
             }
             // The stock client does without the last line's end.
             Stop::Line if self.window.ended() && self.window.data().trim_ascii_end() == b"\\." => {
                 self.window.consume(self.window.data().len());
-                copying.pass(shared);
+                copying.pass(shared, true);
                 return Ok(());
             }
             Stop::Line if self.window.ended() => {
@@ -179,12 +224,15 @@ enum Stop {
 }
 
 impl Copying {
-    fn pass(&mut self, shared: &mut Shared) {
+    /// `ended`: no more of its lines come.
+    fn pass(&mut self, shared: &mut Shared, ended: bool) {
         let next = Chunk::new(self.at.clone());
         let chunk = std::mem::replace(&mut self.chunk, next);
         if self.reads && chunk.count > 0 {
             shared.count(&self.head.table, &chunk);
-            let rows = chunk.rows(Arc::clone(&self.head), RowOrder::Free);
+            let whole = ended && !self.passed;
+            self.passed = true;
+            let rows = chunk.rows(Arc::clone(&self.head), RowOrder::Free, whole);
             shared.ready.push_back(rows);
         }
     }

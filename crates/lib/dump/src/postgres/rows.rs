@@ -71,7 +71,7 @@ impl Chunk {
         self.sum = self.sum.wrapping_add(other.sum);
     }
 
-    pub(crate) fn rows(self, head: Arc<InsertHead>, order: RowOrder) -> Item {
+    pub(crate) fn rows(self, head: Arc<InsertHead>, order: RowOrder, whole: bool) -> Item {
         Item::Rows(Rows {
             head,
             tuples: Bytes::from(self.text),
@@ -79,7 +79,7 @@ impl Chunk {
             position: self.at,
             order,
             lone: false,
-            whole: false,
+            whole,
         })
     }
 }
@@ -381,7 +381,7 @@ impl Script {
             };
             shared
                 .ready
-                .push_back(chunk.rows(Arc::clone(&known.head), order));
+                .push_back(chunk.rows(Arc::clone(&known.head), order, false));
         }
     }
 }
