@@ -7,7 +7,7 @@ use pilotfish_engine::{ServerArgs, Settings};
 use pilotfish_loader::{LoadArgs, Options, Source};
 use pilotfish_runtime::{CommonArgs, Environment, parse_duration};
 
-/// Load a SQL dump into MariaDB or MySQL and swap it in without a reader noticing
+/// Load a SQL dump into MariaDB, MySQL or PostgreSQL, unseen by readers
 #[derive(Debug, clap::Parser)]
 #[command(
     name = "pilotfish-load",

@@ -60,6 +60,9 @@ pub enum Error {
     /// What is asked for would break something in the server; a person must decide.
     #[error("{0}")]
     Refused(String),
+    /// What is asked for cannot be staged beside what is live in the same database; the reason.
+    #[error("it cannot be staged in schemas: {0}")]
+    NeedsDatabase(String),
     /// The settings can never work as they are.
     #[error("{0}")]
     Config(String),
@@ -100,6 +103,12 @@ impl Code {
             number: None,
             state: state.into(),
         }
+    }
+
+    /// Whether it is this SQLSTATE.
+    #[must_use]
+    pub fn is(&self, state: &str) -> bool {
+        self.state == state
     }
 }
 
@@ -187,7 +196,7 @@ impl Classify for Error {
             Self::Busy { .. } | Self::Locked(_) => Kind::Busy,
             Self::Stopped(_) => Kind::Cancelled,
             Self::Full { .. } => Kind::CannotWrite,
-            Self::Config(_) | Self::Unreadable { .. } => Kind::Config,
+            Self::Config(_) | Self::NeedsDatabase(_) | Self::Unreadable { .. } => Kind::Config,
             Self::TimedOut { .. } => Kind::TimedOut,
             Self::Protocol(_) => Kind::Bug,
         }

@@ -16,6 +16,7 @@ mod mysql_family;
 mod pass_file;
 mod postgres;
 mod settings;
+mod ties;
 mod tls;
 mod url;
 

@@ -5,6 +5,8 @@
 //! undone by [`Target::recover`]. It does not know where statements come from: framing, scheduling
 //! and the order of the steps belong to the loader.
 
+mod object;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
+
+pub use object::{Object, ObjectKind};
 
 /// Loading into one kind of server.
 #[async_trait]
@@ -60,6 +64,8 @@ pub struct TargetOptions {
     pub swap: SwapMode,
     /// Whose rights views, triggers and routines run with.
     pub definer: Definer,
+    /// To whom what the dump makes belongs.
+    pub owner: Owner,
     /// Keep the rows out of the binary log: replicas never see them.
     pub no_binlog: bool,
     /// Rows that others wrote to live tables may go.
@@ -74,10 +80,34 @@ pub struct TargetOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum SwapMode {
-    /// Stage aside, swap in with one RENAME: readers see the old release, then the new one.
+    /// As the server can: one RENAME; on PostgreSQL schemas, or databases where a dump needs its own.
+    Auto,
+    /// MariaDB, MySQL: one RENAME of all tables.
     Rename,
+    /// PostgreSQL: all schemas in one transaction; readers see no error.
+    Schema,
+    /// PostgreSQL: two databases; ENDS the sessions of readers.
+    Database,
     /// Straight into the LIVE tables: readers see them come and go; no way back.
     None,
+}
+
+impl SwapMode {
+    /// Whether what is live stays until a swap.
+    #[must_use]
+    pub const fn is_aside(self) -> bool {
+        !matches!(self, Self::None)
+    }
+}
+
+/// To whom what a dump makes belongs, where the dump says it (PostgreSQL).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Owner {
+    /// As the dump says; its roles must be there.
+    Keep,
+    /// To the account that loads.
+    Drop,
 }
 
 /// Whose rights views, triggers, routines and events run with.
@@ -186,6 +216,17 @@ pub struct Status {
 /// One locked live database.
 #[async_trait]
 pub trait Target: Send + Sync {
+    /// Whether the stage is always the whole release: what did not change is staged with the rest.
+    fn stages_whole(&self) -> bool {
+        false
+    }
+    /// Which of these accounts, whom the dump makes owners or grants rights, the server does not have.
+    async fn missing_accounts(
+        &mut self,
+        _accounts: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, Error> {
+        Ok(BTreeSet::new())
+    }
     /// Takes a connection of its own again after a call was dropped half-way: the answer of one question
     /// would be read as that of the next.
     async fn refresh(&mut self) -> Result<(), Error>;
@@ -285,123 +326,6 @@ pub struct SwapPlan {
     pub patience: std::time::Duration,
 }
 
-/// An object that cannot be staged: it is made after the swap.
-#[derive(Debug, Clone)]
-pub struct Object {
-    /// What it is.
-    pub kind: ObjectKind,
-    /// Its name, unquoted.
-    pub name: String,
-    /// The table a trigger belongs to.
-    pub table: Option<String>,
-    /// The statement, as the dump has it.
-    pub sql: Bytes,
-    /// The session it is made under.
-    pub session: Arc<SessionState>,
-    /// Digest of the definition and its session.
-    pub digest: String,
-    /// Where the dump has it, for errors.
-    pub origin: String,
-}
-
-impl Object {
-    /// The name the ledger knows it by, such as `view v`.
-    #[must_use]
-    pub fn key(&self) -> String {
-        format!("{} {}", self.kind.name(), self.name)
-    }
-}
-
-/// Kinds of objects that follow the swap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ObjectKind {
-    /// A stored function; before views, which may call it.
-    Function,
-    /// A stored procedure.
-    Procedure,
-    /// A package specification (MariaDB, Oracle mode).
-    Package,
-    /// A package body (MariaDB, Oracle mode).
-    PackageBody,
-    /// A view.
-    View,
-    /// A trigger.
-    Trigger,
-    /// An event.
-    Event,
-}
-
-impl ObjectKind {
-    /// The words of SQL and of ledger keys.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Function => "function",
-            Self::Procedure => "procedure",
-            Self::Package => "package",
-            Self::PackageBody => "package body",
-            Self::View => "view",
-            Self::Trigger => "trigger",
-            Self::Event => "event",
-        }
-    }
-
-    /// `name` as servers compare it: names of routines, packages and events are the same in any case.
-    #[must_use]
-    pub fn folded(self, name: &str) -> String {
-        match self {
-            Self::View | Self::Trigger => name.to_owned(),
-            _ => name.to_lowercase(),
-        }
-    }
-
-    /// A ledger's key, such as `view v`, as kind and name.
-    #[must_use]
-    pub fn of_key(key: &str) -> Option<(Self, &str)> {
-        // "package body p" before "package".
-        [
-            Self::PackageBody,
-            Self::Function,
-            Self::Procedure,
-            Self::Package,
-            Self::View,
-            Self::Trigger,
-            Self::Event,
-        ]
-        .into_iter()
-        .find_map(|kind| {
-            let name = key.strip_prefix(kind.name())?.strip_prefix(' ')?;
-            Some((kind, name))
-        })
-    }
-
-    /// A ledger's key as servers compare it: see [`Self::folded`].
-    #[must_use]
-    pub fn folded_key(key: &str) -> String {
-        match Self::of_key(key) {
-            Some((kind, name)) => format!("{} {}", kind.name(), kind.folded(name)),
-            None => key.to_owned(),
-        }
-    }
-
-    /// The inverse of [`Self::name`].
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        [
-            Self::Function,
-            Self::Procedure,
-            Self::Package,
-            Self::PackageBody,
-            Self::View,
-            Self::Trigger,
-            Self::Event,
-        ]
-        .into_iter()
-        .find(|kind| kind.name() == name)
-    }
-}
-
 /// Session settings of the dump that every worker must share: variable to value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionState(pub BTreeMap<String, String>);
@@ -460,6 +384,18 @@ pub trait Stage: Send + Sync {
 pub trait Worker: Send {
     /// Stores a batch: all of its rows or an error.
     async fn load(&mut self, batch: &RowBatch) -> Result<Loaded, Error>;
+    /// Copies the rows of a live table into the staged one of its name, where [`Target::stages_whole`].
+    async fn carry(&mut self, _table: &str) -> Result<Loaded, Error> {
+        Err(Error::Protocol(
+            "live tables stay where they are".to_owned(),
+        ))
+    }
+    /// Runs a statement of the dump that builds a key, the rows of its tables being in; `session` is the dump's then.
+    async fn build(&mut self, _sql: &[u8], _session: &Arc<SessionState>) -> Result<(), Error> {
+        Err(Error::Protocol(
+            "this kind of dump has its keys in its tables".to_owned(),
+        ))
+    }
     /// Puts the keys that were set aside back, before rows that need them in place.
     async fn restore_keys(&mut self, table: &str) -> Result<(), Error>;
     /// Builds the keys, counts the rows and takes the proof.
@@ -471,8 +407,11 @@ pub trait Worker: Send {
 pub struct RowBatch {
     /// A row of it was the only one of its INSERT: NULL where none may be is an error there.
     pub lone: bool,
-    /// They must stay in one INSERT: the numbers that the server gives them depend on it.
+    /// They must stay in one INSERT: the numbers that the server gives them depend on it. Of a COPY: the table has no
+    /// other rows so far, and gets none from elsewhere while these are stored.
     pub whole: bool,
+    /// The line of the dump in which the first one is; 0 where that is not known.
+    pub line: u64,
     /// Table, unquoted.
     pub table: String,
     /// Column list, where the statement has one.

@@ -157,6 +157,12 @@ impl Failure {
         self.hint.as_deref()
     }
 
+    /// The error that it began with, where that is an `E`.
+    #[must_use]
+    pub fn cause<E: fmt::Display + fmt::Debug + Send + Sync + 'static>(&self) -> Option<&E> {
+        self.chain.downcast_ref()
+    }
+
     /// Adds what was being done, as verb and object: `read the manifest`.
     #[must_use]
     pub fn context(self, doing: impl fmt::Display + Send + Sync + 'static) -> Self {

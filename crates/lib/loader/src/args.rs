@@ -3,7 +3,7 @@
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use pilotfish_engine::load::{Definer, SwapMode};
+use pilotfish_engine::load::{Definer, Owner, SwapMode};
 use pilotfish_quantity::parse_duration;
 
 use crate::Options;
@@ -27,7 +27,7 @@ pub struct LoadArgs {
         hide_short_help = true,
         env = "PILOTFISH_SWAP",
         value_name = "MODE",
-        default_value = "rename"
+        default_value = "auto"
     )]
     swap: SwapMode,
     /// Longest search for a moment to swap without making readers wait
@@ -92,6 +92,15 @@ pub struct LoadArgs {
         default_value = "current"
     )]
     definer: Definer,
+    /// On PostgreSQL: to whom what the dump makes belongs
+    #[arg(
+        long,
+        hide_short_help = true,
+        env = "PILOTFISH_OWNER",
+        value_name = "WHO",
+        default_value = "keep"
+    )]
+    owner: Owner,
     /// No binary log: replicas MISS this release and stop at its swap
     #[arg(long, hide_short_help = true, env = "PILOTFISH_NO_BINLOG")]
     no_binlog: bool,
@@ -131,15 +140,14 @@ impl LoadArgs {
         {
             mistakes.push("--into: a database name has 1 to 64 characters".to_owned());
         }
-        if self.swap == SwapMode::None && self.max_shrink.is_some() {
+        if !self.swap.is_aside() && self.max_shrink.is_some() {
             mistakes.push(
-                "--max-shrink needs --swap rename: without a swap nothing can be held back"
-                    .to_owned(),
+                "--max-shrink needs a swap: without a swap nothing can be held back".to_owned(),
             );
         }
-        if self.swap == SwapMode::None && !self.checks.is_empty() {
+        if !self.swap.is_aside() && !self.checks.is_empty() {
             mistakes.push(
-                "--check needs --swap rename: without a swap it would be asked when the live rows are gone already"
+                "--check needs a swap: without it, it would be asked when the live rows are gone already"
                     .to_owned(),
             );
         }
@@ -163,6 +171,7 @@ impl LoadArgs {
             allow_non_transactional: self.allow_non_transactional,
             no_binlog: self.no_binlog,
             definer: self.definer,
+            owner: self.owner,
             sha256,
             expected: None,
             no_trailer: self.no_trailer,

@@ -9,7 +9,7 @@ use pilotfish_failure::{Classify as _, Context as _, Failure, Kind};
 use crate::pipeline::Staged;
 use crate::plan::Plan;
 use crate::release::{self, Pinned};
-use crate::{Options, SwapMode, left_out, whole};
+use crate::{Options, left_out, whole};
 
 /// The dump is the one that was asked for, and whole.
 pub(crate) fn identity(
@@ -95,7 +95,7 @@ pub(crate) fn counts(staged: &Staged) -> Result<(), Failure> {
 
 /// Every row has the parents that its foreign keys name. Without a swap nothing can be held back any more.
 pub(crate) async fn orphans(stage: &mut dyn Stage, options: &Options) -> Result<(), Failure> {
-    if options.allow_orphans || options.swap == SwapMode::None {
+    if options.allow_orphans || !options.swap.is_aside() {
         return Ok(());
     }
     match stage.orphans().await.context("look for rows without parent")? {
@@ -130,7 +130,7 @@ pub(crate) fn no_row_at_all(
     options: &Options,
     rows: impl Fn(&str) -> Option<u64>,
 ) -> Result<(), Failure> {
-    if options.max_shrink.is_some() || options.swap == SwapMode::None {
+    if options.max_shrink.is_some() || !options.swap.is_aside() {
         return Ok(());
     }
     let live_rows = |name: &String| {
@@ -169,7 +169,7 @@ pub(crate) fn renames(
     options: &Options,
 ) -> Result<(), Failure> {
     let nothing_live = live.tables.is_empty() && !options.adopt;
-    if options.swap == SwapMode::None || nothing_live {
+    if !options.swap.is_aside() || nothing_live {
         return Ok(());
     }
     let leaving = plan.load.union(&plan.retire).count();

@@ -8,7 +8,7 @@ use pilotfish_failure::{Context as _, Failure, Kind};
 use tokio_util::sync::CancellationToken;
 
 use crate::plan;
-use crate::{Definer, Outcome, Report, SwapMode};
+use crate::{Definer, Outcome, Owner, Report, SwapMode};
 
 /// The releases of a server's databases.
 ///
@@ -169,8 +169,9 @@ async fn open_target(
             database: database.to_owned(),
             dump_database: None,
             charset: None,
-            swap: SwapMode::Rename,
+            swap: SwapMode::Auto,
             definer: Definer::Current,
+            owner: Owner::Keep,
             no_binlog: false,
             overwrite_modified,
             look_only: false,

@@ -16,6 +16,13 @@ pub(crate) enum Action {
     Session,
     /// Run it alone: everything before must have happened. It may fire triggers of tables of these names.
     Barrier(BTreeSet<String>),
+    /// Run it on the dump's session, once all rows before it are in.
+    Define,
+    /// Run it on any connection, once the rows of these tables are in; others may run on them at the same time.
+    Key {
+        tables: BTreeSet<String>,
+        shared: bool,
+    },
     /// A sequence is made or set.
     Sequence(String),
     CreateTable {
@@ -61,6 +68,8 @@ pub(crate) struct Selection {
     pub(crate) only: Option<BTreeSet<String>>,
     /// Not these.
     pub(crate) skip: BTreeSet<String>,
+    /// Made as the dump has them, with the rows that are live.
+    pub(crate) carried: BTreeSet<String>,
     /// Which sequences; `None`: all of them, until it is known which are drawn from.
     pub(crate) sequences: Option<BTreeSet<String>>,
 }
@@ -76,9 +85,13 @@ impl Router {
     /// The table these rows go to; `None` when it is left as it is.
     pub(crate) fn rows(&self, rows: &Rows) -> Result<Option<String>, Failure> {
         self.own(&rows.head.table, &rows.position)?;
-        Ok(self
-            .takes(&rows.head.table.name)
-            .then(|| rows.head.table.name.clone()))
+        let name = &rows.head.table.name;
+        Ok((self.takes(name) && !self.carries(name)).then(|| name.clone()))
+    }
+
+    /// Whether a table keeps the rows that are live.
+    pub(crate) fn carries(&self, table: &str) -> bool {
+        self.selection.carried.contains(table)
     }
 
     pub(crate) fn route(&self, statement: &Statement) -> Result<Action, Failure> {
@@ -150,9 +163,12 @@ impl Router {
             )
             .with_hint("dump without --system=users and without the mysql database")),
             Class::Other { changes } => Ok(Action::Barrier(changes.clone())),
-            Class::Definition | Class::Key { .. } | Class::LargeObject => {
-                Ok(Action::Barrier(BTreeSet::new()))
-            }
+            Class::Definition => Ok(Action::Define),
+            Class::LargeObject => Ok(Action::Barrier(BTreeSet::new())),
+            Class::Key { tables, shared } => Ok(Action::Key {
+                tables: self.own_names(tables, at)?.into_iter().collect(),
+                shared: *shared,
+            }),
         }
     }
 
@@ -218,7 +234,7 @@ impl Router {
         self.selection
             .only
             .as_ref()
-            .is_none_or(|only| only.contains(table))
+            .is_none_or(|only| only.contains(table) || self.carries(table))
             && !self.selection.skip.contains(table)
     }
 

@@ -1,8 +1,9 @@
 //! What a folder holds and a load does not read: nobody shall take the rest for the whole.
 
+use std::collections::HashSet;
 use std::path::Path;
 
-use pilotfish_dump::{Source, Summary, is_read, looks_like_a_dump};
+use pilotfish_dump::{Source, Summary, looks_like_a_dump, read_of};
 use pilotfish_failure::{Failure, Kind};
 use pilotfish_volume::{MANIFEST, Manifest};
 
@@ -59,8 +60,10 @@ pub(crate) fn look(pinned: &Pinned, ignored: &[String]) -> Result<Option<String>
 
 /// The files of a release that are not read, none of them a dump.
 fn unread(manifest: &Manifest, folder: &Path) -> Result<Vec<String>, Failure> {
-    let files = manifest.files.iter().map(|file| file.name.clone());
-    let left_out: Vec<String> = files.filter(|name| !is_read(name)).collect();
+    let files = || manifest.files.iter().map(|file| file.name.as_str());
+    let read: HashSet<&str> = read_of(files()).into_iter().collect();
+    let left_out = files().filter(|name| !read.contains(name));
+    let left_out: Vec<String> = left_out.map(str::to_owned).collect();
     let is_dump = |name: &&String| looks_like_a_dump(&folder.join(name));
     let dumps: Vec<String> = left_out.iter().filter(is_dump).cloned().collect();
     if dumps.is_empty() {

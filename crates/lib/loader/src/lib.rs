@@ -8,6 +8,7 @@
 //! [`load`] walks the six steps in [`steps`]; [`survey`] reads a dump ahead to see what changed;
 //! [`pipeline`] drives a dump's items into a stage over several connections.
 
+mod ahead;
 mod args;
 mod checks;
 mod commands;
@@ -16,6 +17,7 @@ mod feed;
 mod history;
 mod identity;
 mod items;
+mod keys;
 mod later;
 mod left_out;
 mod options;
@@ -36,7 +38,7 @@ pub use commands::{resume, rollback, status};
 pub use history::{LoadRecord, State, recent, record, record_of};
 pub use options::Options;
 pub use pilotfish_dump::Source;
-pub use pilotfish_engine::load::{Definer, Status, SwapMode};
+pub use pilotfish_engine::load::{Definer, Owner, Status, SwapMode};
 pub use progress::{Phase, Progress, Snapshot};
 pub use release::release_digest;
 pub use report::{Outcome, Report};

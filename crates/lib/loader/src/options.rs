@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use pilotfish_engine::load::{Definer, SwapMode};
+use pilotfish_engine::load::{Definer, Owner, SwapMode};
 
 use crate::release;
 
@@ -42,6 +42,8 @@ pub struct Options {
     pub no_binlog: bool,
     /// Whose rights views, triggers and routines run with.
     pub definer: Definer,
+    /// To whom what the dump makes belongs, where it says so.
+    pub owner: Owner,
     /// The dump's SHA-256 must be this, 64 lower-case hex digits.
     pub sha256: Option<String>,
     /// What the caller saw there, by [`crate::release_digest`]: where something else is read, it came in

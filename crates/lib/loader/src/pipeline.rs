@@ -4,21 +4,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use pilotfish_dump::{Existing, Item, Position, RowOrder, Rows, Statement, Verb, excerpt};
+use pilotfish_dump::{Existing, Item, Position, RowOrder, Rows, Statement, Verb};
 use pilotfish_engine::load::{Completed, Object, RowBatch, SessionState, Stage};
 use pilotfish_failure::{Context as _, Failure, Kind};
 use tokio_util::sync::CancellationToken;
 
 use crate::feed::Feed;
 use crate::items::{Action, Dropped, Router};
+use crate::keys::Keys;
 use crate::later::Later;
-use crate::pool::{Done, Job, Pool};
+use crate::pool::{Done, Job, Pool, doing};
 use crate::tables::Tables;
 use crate::{Phase, Progress};
 
 /// Rows from which on keys are built once they are in: below, two statements that change the table cost
 /// more than the keys.
 const KEYS_WAIT_BYTES: usize = 256 * 1024;
+
+/// The verb of rows that are lines.
+const COPY: &str = "COPY";
 
 /// What stands on the stage once the dump was read.
 #[derive(Debug, Default)]
@@ -44,6 +48,7 @@ pub(crate) struct Pipeline<'a> {
     tables: Tables,
     sequences: BTreeSet<String>,
     later: Later,
+    keys: Keys,
     /// Something was made already.
     begun: bool,
 }
@@ -68,6 +73,7 @@ impl<'a> Pipeline<'a> {
             tables: Tables::default(),
             sequences: BTreeSet::new(),
             later: Later::default(),
+            keys: Keys::default(),
             begun: false,
         })
     }
@@ -91,6 +97,7 @@ impl<'a> Pipeline<'a> {
                 }
             }
             self.complete_left_behind().await?;
+            self.start_keys().await?;
         }
         Ok(())
     }
@@ -142,11 +149,23 @@ impl<'a> Pipeline<'a> {
             action,
             Action::Leave | Action::Session | Action::DropDatabase | Action::DropTables(_)
         );
+        if !matches!(action, Action::Leave | Action::Session | Action::Key { .. }) {
+            self.finish_keys().await?;
+        }
         match action {
             Action::DropDatabase if self.begun => Err(filled_before(at)),
             Action::Leave | Action::DropDatabase => Ok(()),
             Action::Session => self.run(&statement).await,
             Action::Barrier(changes) => self.barrier(&changes, &statement).await,
+            Action::Define => {
+                self.drain_all().await?;
+                self.run(&statement).await
+            }
+            Action::Key { tables, shared } => {
+                let session = self.stage.session().await.context(doing(&statement))?;
+                self.keys.push(statement, session, tables, shared);
+                self.start_keys().await
+            }
             Action::Sequence(name) => {
                 self.sequences.insert(name);
                 self.run(&statement).await
@@ -159,9 +178,7 @@ impl<'a> Pipeline<'a> {
                 if existing == Existing::Replace {
                     self.forget(&name).await?;
                 }
-                self.tables.make(&name);
-                let made = self.stage.create_table(&name, &statement.text).await;
-                made.context(doing(&statement))
+                self.create_table(name, &statement).await
             }
             Action::AlterTable(name) => {
                 self.drain(&name).await?;
@@ -198,6 +215,17 @@ impl<'a> Pipeline<'a> {
                 Ok(())
             }
         }
+    }
+
+    async fn create_table(&mut self, name: String, statement: &Statement) -> Result<(), Failure> {
+        self.tables.make(&name);
+        let made = self.stage.create_table(&name, &statement.text).await;
+        made.context(doing(statement))?;
+        if !self.router.carries(&name) {
+            return Ok(());
+        }
+        self.tables.fill(&name);
+        self.send(Job::Carry(name.clone()), &name).await
     }
 
     async fn run(&mut self, statement: &Statement) -> Result<(), Failure> {
@@ -242,6 +270,7 @@ impl<'a> Pipeline<'a> {
 
     async fn send_rows(&mut self, rows: Rows) -> Result<(), Failure> {
         self.begun = true;
+        self.finish_keys().await?;
         self.later
             .refuse_firing(&rows.head.table.name, &rows.position)?;
         let Some(name) = self.router.rows(&rows)? else {
@@ -254,12 +283,18 @@ impl<'a> Pipeline<'a> {
             self.drain(&name).await?;
         }
         let many = rows.order == RowOrder::Free && rows.tuples.len() >= KEYS_WAIT_BYTES;
-        if self.tables.fill(&name) && many {
+        let first = self.tables.fill(&name);
+        if !first && rows.head.verb == Verb::Copy && rows.whole {
+            // A second COPY must not come between the first one's rows.
+            self.drain(&name).await?;
+        }
+        if first && many {
             let doing = format!("set the keys of {name} aside");
             self.stage.set_keys_aside(&name).await.context(doing)?;
         }
         let (order, position) = (rows.order, rows.position.clone());
-        let batch = batch(rows, name, session);
+        let mut batch = batch(rows, name, session);
+        batch.whole &= first || batch.verb != COPY;
         match order {
             RowOrder::Free => self.send_batch(batch, position).await,
             RowOrder::Ordered(_) => self.send_in_order(batch, position).await,
@@ -311,12 +346,43 @@ impl<'a> Pipeline<'a> {
 
     async fn send(&mut self, job: Job, table: &str) -> Result<(), Failure> {
         self.tables.sent(table);
-        let (tables, progress) = (&mut self.tables, self.progress);
-        let note = |done| tables.note(done, progress);
+        self.pass_on(job).await
+    }
+
+    async fn pass_on(&mut self, job: Job) -> Result<(), Failure> {
+        let (tables, keys, progress) = (&mut self.tables, &mut self.keys, self.progress);
+        let note = |done| {
+            if let Done::Built { number } = done {
+                keys.built(number);
+            }
+            tables.note(done, progress);
+        };
         self.pool.send(job, note).await
     }
 
+    /// Builds what can be built now.
+    async fn start_keys(&mut self) -> Result<(), Failure> {
+        while let Some(key) = self.keys.start(|table| self.tables.is_idle(table)) {
+            self.pass_on(Job::Build(Box::new(key))).await?;
+        }
+        Ok(())
+    }
+
+    /// Builds all keys so far.
+    async fn finish_keys(&mut self) -> Result<(), Failure> {
+        self.start_keys().await?;
+        while !self.keys.is_empty() {
+            let done = self.pool.done().await?;
+            self.note(done);
+            self.start_keys().await?;
+        }
+        Ok(())
+    }
+
     fn note(&mut self, done: Done) {
+        if let Done::Built { number } = done {
+            self.keys.built(number);
+        }
         self.tables.note(done, self.progress);
     }
 
@@ -346,6 +412,7 @@ impl<'a> Pipeline<'a> {
 
     async fn end(mut self) -> Result<Staged, Failure> {
         self.drain_all().await?;
+        self.finish_keys().await?;
         let there = self
             .stage
             .tables()
@@ -381,7 +448,7 @@ fn batch(rows: Rows, table: String, session: Arc<SessionState>) -> RowBatch {
             Verb::Insert => "INSERT",
             Verb::InsertIgnore => "INSERT IGNORE",
             Verb::Replace => "REPLACE",
-            Verb::Copy => "COPY",
+            Verb::Copy => COPY,
         },
         tail: head.tail.clone(),
         no_backslash_escapes: head.no_backslash_escapes,
@@ -390,6 +457,7 @@ fn batch(rows: Rows, table: String, session: Arc<SessionState>) -> RowBatch {
         ordered: rows.order != RowOrder::Free,
         lone: rows.lone,
         whole: rows.whole,
+        line: rows.position.line,
         session,
     }
 }
@@ -404,8 +472,4 @@ fn filled_before(at: &Position) -> Failure {
 
 fn stopped() -> Failure {
     Failure::new(Kind::Cancelled, "stopped while loading, before the swap")
-}
-
-fn doing(statement: &Statement) -> String {
-    format!("run {}: {}", statement.position, excerpt(&statement.text))
 }

@@ -6,7 +6,7 @@ use pilotfish_dump::Summary;
 use pilotfish_engine::load::{Drift, Release, TableRecord, Target};
 use pilotfish_failure::{Context as _, Failure, Kind};
 
-use crate::{Options, SwapMode};
+use crate::Options;
 
 /// What a load does to each table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) retire: BTreeSet<String>,
     /// Of the live release and not selected: they stay, whatever the dump says.
     pub(crate) kept: BTreeSet<String>,
+    /// All of the dump is staged for what is no table: it changed, or somebody dropped it.
+    pub(crate) objects_change: bool,
 }
 
 impl Plan {
@@ -30,6 +32,14 @@ impl Plan {
             .chain(&self.kept)
             .cloned()
             .collect()
+    }
+
+    /// The release has another name, and that is all.
+    pub(crate) fn changes_nothing(&self) -> bool {
+        self.load.is_empty()
+            && self.retire.is_empty()
+            && self.kept.is_empty()
+            && !self.objects_change
     }
 
     /// The live tables that the ledger keeps as they are, with their records.
@@ -48,13 +58,18 @@ pub(crate) async fn decide(
     options: &Options,
 ) -> Result<Plan, Failure> {
     refuse_unknown_names(live, summary, options)?;
-    let mut plan = compare(live, summary, options);
+    let whole = target.stages_whole();
+    let mut plan = compare(live, summary, options, whole);
     let drift = target
         .drift(live, &concerned(&plan))
         .await
         .context("look at the live tables")?;
     let reload = refuse_drift(&drift, &plan, options)?;
     plan.load.extend(reload);
+    plan.unchanged.retain(|table| !plan.load.contains(table));
+    if whole {
+        return stage_whole(target, plan, live, summary, options).await;
+    }
 
     let edges: Vec<(String, String)> = summary
         .tables
@@ -93,6 +108,33 @@ pub(crate) async fn decide(
     Ok(plan)
 }
 
+/// All of the dump where anything of it changed; what did not is staged from what is live.
+async fn stage_whole(
+    target: &mut dyn Target,
+    mut plan: Plan,
+    live: &Release,
+    summary: &Summary,
+    options: &Options,
+) -> Result<Plan, Failure> {
+    if !options.selects_all() {
+        return Err(Failure::new(
+            Kind::Usage,
+            "--only and --skip need a server that swaps tables, such as MariaDB: this one swaps whole schemas",
+        ));
+    }
+    let missing = target.missing(live).await;
+    let missing = missing.context("look at the live release")?;
+    plan.objects_change = live.objects != summary.objects || !missing.is_empty();
+    if plan.changes_nothing() {
+        return Ok(plan);
+    }
+    let leaving = plan.release().union(&plan.retire).cloned().collect();
+    let known = &leaving;
+    let closure = target.closure(&leaving, known, &[]).await;
+    closure.context("follow the foreign keys")?;
+    Ok(plan)
+}
+
 /// A live table that the dump no longer has leaves with the swap, and the server would let a foreign key to
 /// it go along: to the previous release.
 fn refuse_lost_parents(plan: &Plan, edges: &[(String, String)]) -> Result<(), Failure> {
@@ -117,10 +159,13 @@ pub(crate) async fn still_holds(
     plan: &Plan,
     options: &Options,
 ) -> Result<(), Failure> {
-    if options.swap == SwapMode::None {
+    if !options.swap.is_aside() {
         return Ok(());
     }
-    let leaving: BTreeSet<String> = plan.load.union(&plan.retire).cloned().collect();
+    let mut leaving: BTreeSet<String> = plan.load.union(&plan.retire).cloned().collect();
+    if target.stages_whole() && !plan.changes_nothing() {
+        leaving.extend(plan.unchanged.iter().cloned());
+    }
     let drift = target
         .drift(live, &leaving)
         .await
@@ -227,7 +272,7 @@ fn take_sequences(plan: &mut Plan, live: &Release, summary: &Summary, options: &
     }
 }
 
-fn compare(live: &Release, summary: &Summary, options: &Options) -> Plan {
+fn compare(live: &Release, summary: &Summary, options: &Options, whole: bool) -> Plan {
     let mut plan = Plan::default();
     for (name, table) in &summary.tables {
         let recorded = live.tables.get(name);
@@ -241,7 +286,9 @@ fn compare(live: &Release, summary: &Summary, options: &Options) -> Plan {
             plan.load.insert(name.clone());
         }
     }
-    take_sequences(&mut plan, live, summary, options);
+    if !whole {
+        take_sequences(&mut plan, live, summary, options);
+    }
     for name in live.tables.keys() {
         let known = [&plan.load, &plan.unchanged, &plan.kept]
             .iter()

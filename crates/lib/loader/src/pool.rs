@@ -5,11 +5,13 @@ mod tests;
 
 use std::sync::Arc;
 
-use pilotfish_dump::Position;
+use pilotfish_dump::{Position, Statement, excerpt};
 use pilotfish_engine::load::{Completed, Loaded, RowBatch, Stage, Worker};
 use pilotfish_failure::{Context as _, Failure, Kind};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
+
+use crate::keys::Key;
 
 /// Jobs that wait for a connection: one is enough to keep all of them busy.
 const QUEUED: usize = 1;
@@ -19,6 +21,10 @@ const QUEUED: usize = 1;
 pub(crate) enum Job {
     /// Store rows.
     Rows(Box<RowBatch>, Position),
+    /// Copy the rows of a live table.
+    Carry(String),
+    /// Build a key that the dump makes behind its rows.
+    Build(Box<Key>),
     /// Put the keys of a table back.
     RestoreKeys(String),
     /// Build keys, count, take the proof.
@@ -32,6 +38,9 @@ pub(crate) enum Done {
         table: String,
         rows: u64,
         loaded: Loaded,
+    },
+    Built {
+        number: u64,
     },
     KeysRestored {
         table: String,
@@ -48,6 +57,7 @@ impl Done {
             Self::Rows { table, .. }
             | Self::KeysRestored { table }
             | Self::Completed { table, .. } => table,
+            Self::Built { .. } => "",
         }
     }
 }
@@ -126,6 +136,11 @@ impl Pool {
     }
 }
 
+/// What failed, for errors about a statement of the dump.
+pub(crate) fn doing(statement: &Statement) -> String {
+    format!("run {}: {}", statement.position, excerpt(&statement.text))
+}
+
 fn ended() -> Failure {
     Failure::new(Kind::Bug, "the connections for rows ended early")
 }
@@ -158,6 +173,21 @@ async fn work(worker: &mut dyn Worker, job: Job) -> Result<Done, Failure> {
                 rows: batch.rows,
                 loaded,
             })
+        }
+        Job::Carry(table) => {
+            let loaded = worker.carry(&table).await;
+            let loaded = loaded.context(format!("copy the rows of {table}"))?;
+            let rows = loaded.stored.unwrap_or_default();
+            Ok(Done::Rows {
+                table,
+                rows,
+                loaded,
+            })
+        }
+        Job::Build(key) => {
+            let built = worker.build(&key.statement.text, &key.session).await;
+            built.context(doing(&key.statement))?;
+            Ok(Done::Built { number: key.number })
         }
         Job::RestoreKeys(table) => {
             worker

@@ -1,5 +1,6 @@
 //! From a path to a pinned release: what to read and what it is called.
 
+use std::collections::HashSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -181,7 +182,9 @@ pub(crate) fn published_sha256(pinned: &Pinned) -> Option<String> {
             .find(|file| file.name == name)
             .map(|file| file.sha256.clone());
     }
-    let read = |file: &&FileEntry| pilotfish_dump::is_read(&file.name);
+    let names = manifest.files.iter().map(|file| file.name.as_str());
+    let read: HashSet<&str> = pilotfish_dump::read_of(names).into_iter().collect();
+    let read = |file: &&FileEntry| read.contains(&*file.name);
     let mut files: Vec<&FileEntry> = manifest.files.iter().filter(read).collect();
     files.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
     let lines: String = files

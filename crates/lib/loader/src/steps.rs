@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use pilotfish_dump::{Source, Summary};
-use pilotfish_engine::Engine;
 use pilotfish_engine::load::{Release, Stage, SwapPlan, Target, TargetOptions};
+use pilotfish_engine::{Engine, Error};
 use pilotfish_failure::{Context as _, Failure, Kind};
 use tokio_util::sync::CancellationToken;
 
 use crate::commands::ability;
-use crate::feed::{Feed, survey};
+use crate::feed::Feed;
 use crate::identity::{Ledger, refuse_rejected, refuse_rejected_content};
 use crate::items::{Router, Selection};
 use crate::pipeline::{Pipeline, Staged};
@@ -36,6 +36,37 @@ const CLEARING_AT_THE_END: Duration = Duration::from_secs(5);
 /// # Errors
 /// See [`Kind`]; whatever it is, live data is the old release or the new one.
 pub async fn load(
+    engine: &dyn Engine,
+    source: &Source,
+    options: &Options,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<Report, Failure> {
+    let outcome = one_way(engine, source, options, progress, cancel).await;
+    let Err(failure) = &outcome else {
+        return outcome;
+    };
+    let Some(Error::NeedsDatabase(why)) = failure.cause() else {
+        return outcome;
+    };
+    if options.swap != SwapMode::Auto || !matches!(source, Source::Path(_)) {
+        return outcome.map_err(|failure| {
+            failure.with_hint("--swap database stages a database of its own; its swap ends the sessions of readers")
+        });
+    }
+    let note = format!("the dump takes a database of its own: {why}");
+    tracing::warn!(note, "begins again with --swap database");
+    let another = Options {
+        swap: SwapMode::Database,
+        ..options.clone()
+    };
+    let mut report = one_way(engine, source, &another, progress, cancel).await?;
+    report.notes.push(note);
+    Ok(report)
+}
+
+/// As [`load`], with one way to swap.
+async fn one_way(
     engine: &dyn Engine,
     source: &Source,
     options: &Options,
@@ -73,12 +104,12 @@ pub(crate) struct Opened<'a> {
     pub(crate) target: Box<dyn Target>,
     feed: Option<Feed>,
     pub(crate) pinned: Pinned,
-    dump_options: pilotfish_dump::Options,
+    pub(crate) dump_options: pilotfish_dump::Options,
     dump_database: Option<String>,
     database: String,
     pub(crate) options: &'a Options,
-    progress: &'a Progress,
-    cancel: &'a CancellationToken,
+    pub(crate) progress: &'a Progress,
+    pub(crate) cancel: &'a CancellationToken,
     pub(crate) notes: Vec<String>,
     /// A stage was made and nothing swapped.
     staged: bool,
@@ -97,6 +128,10 @@ impl<'a> Opened<'a> {
         let pinned = release::pin(source)?;
         let mut dump_options = pilotfish_dump::Options::new(dialect);
         dump_options.chunk_bytes = CHUNK_BYTES;
+        dump_options.database = options
+            .into
+            .clone()
+            .or_else(|| options.default_database.clone());
         let feed = Feed::open(&pinned.source, dump_options.clone()).await?;
         let mut notes = Vec::new();
         if let Some(note) = left_out::look(&pinned, &feed.ignored)? {
@@ -119,6 +154,7 @@ impl<'a> Opened<'a> {
                 charset: feed.database_charset.clone(),
                 swap: options.swap,
                 definer: options.definer,
+                owner: options.owner,
                 no_binlog: options.no_binlog,
                 overwrite_modified: options.overwrite_modified,
                 look_only: options.dry_run,
@@ -185,7 +221,7 @@ impl<'a> Opened<'a> {
         if let Some(summary) = &surveyed {
             refuse_rejected_content(&rejected, &self.contents(summary))?;
             let plan = self.plan(&live, summary).await?;
-            if self.options.dry_run || self.options.swap == SwapMode::None {
+            if self.options.dry_run || !self.options.swap.is_aside() {
                 let rows = whole::rows_of(summary);
                 self.judge(&live, &plan, summary, rows)?;
             }
@@ -205,11 +241,19 @@ impl<'a> Opened<'a> {
         planned: Option<Plan>,
         surveyed: Option<&Summary>,
     ) -> Result<Report, Failure> {
-        self.staged = self.options.swap == SwapMode::Rename;
+        self.staged = self.options.swap.is_aside();
         let mut stage = self.target.stage().await.context("make a stage")?;
-        let (staged, summary) = self
-            .fill(stage.as_mut(), planned.as_ref(), surveyed)
-            .await?;
+        let whole = self.target.stages_whole();
+        let (staged, summary) = match (&planned, surveyed) {
+            // What did not change would be staged with the rest.
+            (Some(plan), Some(summary)) if whole && plan.changes_nothing() => {
+                (Staged::default(), summary.clone())
+            }
+            _ => {
+                self.fill(stage.as_mut(), planned.as_ref(), surveyed)
+                    .await?
+            }
+        };
         let (digest, contents) = (self.digest(&summary), self.contents(&summary));
         refuse_rejected(rejected, &digest)?;
         refuse_rejected_content(rejected, &contents)?;
@@ -228,7 +272,7 @@ impl<'a> Opened<'a> {
             .iter()
             .filter(|(name, _)| plan.load.contains(*name));
         let rows = rows.map(|(_, table)| table.rows).sum();
-        let mut swap = swap_plan::draw(live, &plan, staged, &summary, self.options)?;
+        let mut swap = swap_plan::draw(live, &plan, staged, &summary, self.options, whole)?;
         (swap.release.digest, swap.release.contents) = (digest, contents);
         self.swap(stage, &swap).await?;
         let mut report = self.report(Outcome::Loaded, live, &summary, &plan);
@@ -266,44 +310,17 @@ impl<'a> Opened<'a> {
         }
     }
 
-    /// Reads a dump ahead where that can save work, or where nothing may be written before the plan.
-    async fn survey(&self, live: Option<&Release>) -> Result<Option<Summary>, Failure> {
-        let plan_first = self.options.dry_run || self.options.swap == SwapMode::None;
-        if !matches!(self.pinned.source, Source::Path(_)) {
-            if plan_first {
-                return Err(Failure::new(
-                    Kind::Usage,
-                    "--dry-run and --swap none read the dump before they plan: give a file, not a stream",
-                ));
-            }
-            return Ok(None);
-        }
-        if live.is_none() && !plan_first && self.options.selects_all() {
-            return Ok(None);
-        }
-        self.progress.enter(Phase::Surveying);
-        let summary = survey(
-            &self.pinned.source,
-            self.dump_options.clone(),
-            self.router(self.selection()),
-            self.progress,
-            self.cancel,
-        )
-        .await?;
-        checks::identity(&self.pinned, &summary, self.options)?;
-        Ok(Some(summary))
-    }
-
     /// What the user chose; the plan may take less.
-    fn selection(&self) -> Selection {
+    pub(crate) fn selection(&self) -> Selection {
         Selection {
             only: (!self.options.only.is_empty()).then(|| self.options.only.clone()),
             skip: self.options.skip.clone(),
+            carried: BTreeSet::new(),
             sequences: None,
         }
     }
 
-    fn router(&self, selection: Selection) -> Router {
+    pub(crate) fn router(&self, selection: Selection) -> Router {
         let own = self.dump_database.as_ref().unwrap_or(&self.database);
         Router::new(own.clone(), selection)
     }
@@ -322,7 +339,10 @@ impl<'a> Opened<'a> {
             self.notes.push(note);
         }
         let target = self.target.as_mut();
-        let coming = plan::objects(summary).cloned().collect();
+        let coming = match target.stages_whole() {
+            true => BTreeSet::new(),
+            false => plan::objects(summary).cloned().collect(),
+        };
         checks::parse(target, &coming, self.options).await?;
         let plan = plan::decide(target, live, summary, self.options).await?;
         let previous = self.target.previous().await.context("read the ledger")?;
@@ -354,6 +374,10 @@ impl<'a> Opened<'a> {
             Some(plan) => Selection {
                 only: Some(plan.load.clone()),
                 skip: BTreeSet::new(),
+                carried: match self.target.stages_whole() {
+                    true => plan.unchanged.clone(),
+                    false => BTreeSet::new(),
+                },
                 sequences: Some(plan.load.clone()),
             },
             None => self.selection(),
@@ -396,7 +420,7 @@ impl<'a> Opened<'a> {
             .context("add the foreign keys")?;
         checks::counts(staged)?;
         checks::orphans(stage, self.options).await?;
-        if self.options.swap == SwapMode::Rename {
+        if self.options.swap.is_aside() {
             checks::nothing_unknown(stage, staged).await?;
         }
         if let Some(table) = summary
@@ -409,12 +433,15 @@ impl<'a> Opened<'a> {
                 format!("the dump has rows for {table} but no such table at its end"),
             ));
         }
-        if self.options.swap == SwapMode::Rename {
+        if self.options.swap.is_aside() {
             let rows = |table: &str| staged.tables.get(table).map(|table| table.rows);
             self.judge(live, plan, summary, rows)?;
         }
         plan::still_holds(self.target.as_mut(), live, plan, self.options).await?;
-        let unchanged: BTreeSet<String> = plan.unchanged.union(&plan.kept).cloned().collect();
+        let mut unchanged: BTreeSet<String> = plan.unchanged.union(&plan.kept).cloned().collect();
+        if self.target.stages_whole() && !plan.changes_nothing() {
+            unchanged.clear();
+        }
         checks::assertions(stage, &unchanged, self.options).await
     }
 
@@ -470,8 +497,8 @@ impl<'a> Opened<'a> {
 
     fn stopped(&self) -> Failure {
         let message = match self.options.swap {
-            SwapMode::Rename => "stopped before the swap; nothing live was changed",
             SwapMode::None => "stopped half-way: load again, live tables are incomplete",
+            _ => "stopped before the swap; nothing live was changed",
         };
         Failure::new(Kind::Cancelled, message)
     }

@@ -17,21 +17,27 @@ pub(crate) fn draw(
     staged: Staged,
     summary: &Summary,
     options: &Options,
+    whole: bool,
 ) -> Result<SwapPlan, Failure> {
-    let mut tables = records(live, plan, &staged, summary);
+    let mut tables = records(live, plan, &staged, summary, whole);
     let counters = counters(&mut tables, plan, summary);
     let swap = staged
         .tables
         .keys()
         .chain(&staged.sequences)
-        .filter(|name| plan.load.contains(*name))
+        .filter(|name| whole || plan.load.contains(*name))
         .cloned()
         .collect();
     let objects = objects(plan, staged, summary, options)?;
-    let digests = objects
-        .iter()
-        .map(|object| (object.key(), object.digest.clone()))
-        .collect();
+    // A stage that is the whole release has them all; else they follow the swap.
+    let digests = if whole {
+        summary.objects.clone()
+    } else {
+        let following = objects.iter();
+        following
+            .map(|object| (object.key(), object.digest.clone()))
+            .collect()
+    };
     Ok(SwapPlan {
         release: Release {
             tables,
@@ -55,10 +61,11 @@ fn records(
     plan: &Plan,
     staged: &Staged,
     summary: &Summary,
+    whole: bool,
 ) -> BTreeMap<String, TableRecord> {
     let mut tables = plan.carried(live);
     for (name, completed) in &staged.tables {
-        if !plan.load.contains(name) {
+        if !whole && !plan.load.contains(name) {
             continue;
         }
         let known = summary.tables.get(name);

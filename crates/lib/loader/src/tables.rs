@@ -119,6 +119,7 @@ impl Tables {
                 progress.stored(&name, rows);
             }
             Done::KeysRestored { .. } => table.keyed = true,
+            Done::Built { .. } => {}
             Done::Completed { completed, .. } => {
                 progress.proved(completed.proved_in);
                 table.completed = Some(completed);

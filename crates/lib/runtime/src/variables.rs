@@ -4,7 +4,7 @@
 //! tool: what another tool knows is no misspelling. `tests/tidy` holds the list to the flags.
 
 /// One line per variable, in the order of the alphabet.
-pub(crate) const FAMILY: [&str; 88] = [
+pub(crate) const FAMILY: [&str; 89] = [
     "PILOTFISH_ADOPT",
     "PILOTFISH_ALLOW_NON_TRANSACTIONAL",
     "PILOTFISH_ALLOW_ORPHANS",
@@ -56,6 +56,7 @@ pub(crate) const FAMILY: [&str; 88] = [
     "PILOTFISH_ONLY",
     "PILOTFISH_OUTPUT",
     "PILOTFISH_OVERWRITE_MODIFIED",
+    "PILOTFISH_OWNER",
     "PILOTFISH_PARALLEL",
     "PILOTFISH_PART_SIZE",
     "PILOTFISH_PASSWORD",

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Fixture, Row};
 use crate::Error;
 use crate::load::{
-    Definer, Load, Object, ObjectKind, Release, RowBatch, SessionState, Stage, Status, SwapMode,
-    SwapPlan, TableRecord, Target, TargetOptions,
+    Definer, Load, Object, ObjectKind, Owner, Release, RowBatch, SessionState, Stage, Status,
+    SwapMode, SwapPlan, TableRecord, Target, TargetOptions,
 };
 
 /// Long enough for a busy machine; no promise waits for it to run out.
@@ -45,8 +45,9 @@ impl Scene {
             database: self.database.clone(),
             dump_database: None,
             charset: None,
-            swap: SwapMode::Rename,
+            swap: SwapMode::Auto,
             definer: Definer::Current,
+            owner: Owner::Keep,
             no_binlog: false,
             overwrite_modified: true,
             look_only: false,
@@ -114,6 +115,7 @@ impl Scene {
         Ok(RowBatch {
             lone: false,
             whole: false,
+            line: 0,
             rows: rows.len() as u64,
             ..batch(&session, table, &self.fixture.tuples(rows))
         })
@@ -345,6 +347,7 @@ pub(super) fn batch(session: &Arc<SessionState>, table: &str, tuples: &str) -> R
     RowBatch {
         lone: false,
         whole: false,
+        line: 0,
         table: table.to_owned(),
         columns: None,
         verb: "INSERT",

@@ -92,6 +92,11 @@ impl Session {
         })
     }
 
+    /// A transaction.
+    pub(super) async fn transaction(&mut self) -> Result<Transaction<'_>, Error> {
+        Ok(self.client.transaction().await?)
+    }
+
     /// A transaction that may only read. Its statements end soon after whoever asked is gone, however long they
     /// would take: the server looks for him (PostgreSQL 14).
     pub(super) async fn look_only(&mut self) -> Result<Transaction<'_>, Error> {

@@ -1,6 +1,7 @@
 //! PostgreSQL 14 and later.
 
 mod connect;
+mod load;
 mod probe;
 mod server_error;
 mod tls;
@@ -30,11 +31,27 @@ impl Engine for Postgres {
     }
 
     fn load(&self) -> Option<&dyn Load> {
-        None
+        Some(self)
+    }
+}
+
+impl Postgres {
+    /// A session in a database, else in the default one.
+    async fn session(&self, database: Option<&str>) -> Result<connect::Session, crate::Error> {
+        connect::Session::open(&self.settings, database).await
     }
 }
 
 /// An identifier in quotes.
 fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A cell of an answer whose shape is known.
+fn cell<'a, T: tokio_postgres::types::FromSql<'a>>(
+    row: &'a tokio_postgres::Row,
+    at: usize,
+) -> Result<T, crate::Error> {
+    row.try_get(at)
+        .map_err(|_| crate::Error::Protocol("a row has an unexpected shape".to_owned()))
 }

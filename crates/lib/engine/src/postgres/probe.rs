@@ -1,12 +1,10 @@
 //! Looks at a server.
 
-use async_trait::async_trait;
-use tokio_postgres::Row;
-
 use super::connect::Session;
 use super::truth::Truth;
-use super::{Postgres, quote};
+use super::{Postgres, cell, quote};
 use crate::{Error, LiveRelease, Probe, ReplicaState, Server};
+use async_trait::async_trait;
 
 /// The stock image's temporary server, which runs while it initialises, listens on a socket only.
 const ABOUT: &str = "SELECT current_setting('server_version'), pg_is_in_recovery(), \
@@ -28,7 +26,7 @@ const STANDBY: &str = "SELECT r.pid IS NOT NULL AND r.status IS NULL, \
 #[async_trait]
 impl Probe for Postgres {
     async fn server(&self) -> Result<Server, Error> {
-        let session = self.session().await?;
+        let session = self.session(None).await?;
         let about = session.query_one(ABOUT, &[]).await?;
         let (replica, replica_hidden) = match cell(&about, 1)? {
             true => standby(&session).await?,
@@ -56,7 +54,7 @@ impl Probe for Postgres {
             Some(schema) => format!("{}.{}", quote(schema), quote(table)),
             None => quote(table),
         };
-        let mut session = self.session().await?;
+        let mut session = self.session(None).await?;
         let sql = format!("SELECT count(*) FROM (SELECT FROM {name} LIMIT {min}) AS counted");
         let look = session.look_only().await?;
         let count: i64 = cell(&look.query_one(&sql, &[]).await?, 0)?;
@@ -66,22 +64,14 @@ impl Probe for Postgres {
     }
 
     async fn query_is_true(&self, sql: &str) -> Result<bool, Error> {
-        let mut session = self.session().await?;
+        let mut session = self.session(None).await?;
         let truth = ask(&mut session, sql).await?;
         session.close().await;
         Ok(truth)
     }
 
     async fn live_releases(&self) -> Result<Vec<LiveRelease>, Error> {
-        // Nothing loads into this kind of server yet, so that it has no ledger.
-        self.session().await?.close().await;
-        Ok(Vec::new())
-    }
-}
-
-impl Postgres {
-    async fn session(&self) -> Result<Session, Error> {
-        Session::open(&self.settings, None).await
+        self.releases().await
     }
 }
 
@@ -114,13 +104,7 @@ async fn ask(session: &mut Session, sql: &str) -> Result<bool, Error> {
     let rows = transaction.query_portal(&portal, 1).await?;
     transaction.rollback().await?;
     match rows.first() {
-        Some(row) => Ok(cell::<Truth>(row, 0)?.0),
+        Some(row) => Ok(cell::<Truth>(row, 0)?.is_true),
         None => Ok(false),
     }
-}
-
-/// A cell of an answer whose shape is known.
-fn cell<'a, T: tokio_postgres::types::FromSql<'a>>(row: &'a Row, at: usize) -> Result<T, Error> {
-    row.try_get(at)
-        .map_err(|_| Error::Protocol("a row has an unexpected shape".to_owned()))
 }

@@ -33,6 +33,10 @@ fn server(said: &DbError) -> Error {
     for more in [said.detail(), said.hint()].into_iter().flatten() {
         message = format!("{message}; {more}");
     }
+    // COPY says here in which row and column.
+    if let Some(place) = said.where_().filter(|place| place.starts_with("COPY")) {
+        message = format!("{message} ({place})");
+    }
     let code = || Code::state(state);
     match state {
         _ if state.starts_with("28") || DENIED.contains(&state) => {

@@ -8,20 +8,46 @@ use tokio_postgres::types::{FromSql, Type};
 const YES: &[&str] = &["t", "true", "y", "yes", "on"];
 
 /// A value of any type, as the server sends it: in the binary form of its type.
-pub(super) struct Truth(pub(super) bool);
+pub(super) struct Truth {
+    pub(super) is_true: bool,
+    /// The value for people, as far as that is easy.
+    pub(super) shown: String,
+}
 
 impl<'a> FromSql<'a> for Truth {
     fn from_sql(kind: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
-        Ok(Self(is_true(kind, raw)))
+        Ok(Self {
+            is_true: is_true(kind, raw),
+            shown: shown(kind, raw),
+        })
     }
 
     fn from_sql_null(_: &Type) -> Result<Self, Box<dyn Error + Sync + Send>> {
-        Ok(Self(false))
+        Ok(Self {
+            is_true: false,
+            shown: "NULL".to_owned(),
+        })
     }
 
     fn accepts(_: &Type) -> bool {
         true
     }
+}
+
+fn shown(kind: &Type, raw: &[u8]) -> String {
+    let number = match *kind {
+        Type::INT2 => i16::from_sql(kind, raw).map(|number| number.to_string()),
+        Type::INT4 => i32::from_sql(kind, raw).map(|number| number.to_string()),
+        Type::INT8 => i64::from_sql(kind, raw).map(|number| number.to_string()),
+        Type::FLOAT4 => f32::from_sql(kind, raw).map(|number| number.to_string()),
+        Type::FLOAT8 => f64::from_sql(kind, raw).map(|number| number.to_string()),
+        Type::BOOL => bool::from_sql(kind, raw).map(|truth| truth.to_string()),
+        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::UNKNOWN => {
+            Ok(format!("'{}'", String::from_utf8_lossy(raw)))
+        }
+        _ => Ok(format!("a {kind} that is not true")),
+    };
+    number.unwrap_or_else(|_| kind.to_string())
 }
 
 fn is_true(kind: &Type, raw: &[u8]) -> bool {

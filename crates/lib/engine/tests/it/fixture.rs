@@ -119,10 +119,7 @@ impl Fixture for MysqlFamily {
         let mut line = String::new();
         BufReader::new(answer).read_line(&mut line).unwrap();
         assert!(!line.is_empty(), "the reader could not read {table}");
-        Box::new(Held {
-            client,
-            ask: Some(ask),
-        })
+        Box::new(Held::new(client, ask))
     }
 
     fn end_loader(&self, database: &str) {
@@ -239,9 +236,18 @@ impl Fixture for MysqlFamily {
 }
 
 /// A client in the middle of a transaction, until it is dropped.
-struct Held {
+pub(crate) struct Held {
     client: Child,
     ask: Option<ChildStdin>,
+}
+
+impl Held {
+    pub(crate) fn new(client: Child, ask: ChildStdin) -> Self {
+        Self {
+            client,
+            ask: Some(ask),
+        }
+    }
 }
 
 impl Drop for Held {
@@ -268,7 +274,7 @@ fn escape(word: &str) -> String {
 }
 
 /// `id`, TAB, the word's bytes in hex or `NULL`.
-fn row(line: &str) -> Row {
+pub(crate) fn row(line: &str) -> Row {
     let (id, hex) = line.split_once('\t').unwrap();
     let word = (hex != "NULL").then(|| {
         let bytes = hex.as_bytes().chunks(2).map(|pair| {

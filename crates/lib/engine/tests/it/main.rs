@@ -4,9 +4,14 @@
     reason = "a test that cannot go on fails where it stands"
 )]
 
+// Its macro is used below.
+#[macro_use]
+mod load;
+
+mod conformance_postgres;
 mod connect;
 mod fixture;
-mod load;
+mod fixture_postgres;
 mod matrix;
 mod probe;
 mod tls;

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 use pilotfish_engine::conformance::Fixture as _;
-use pilotfish_engine::load::{Definer, RowBatch, SessionState, Stage, SwapMode, TargetOptions};
+use pilotfish_engine::load::{
+    Definer, Owner, RowBatch, SessionState, Stage, SwapMode, TargetOptions,
+};
 use pilotfish_harness::ServerKind;
 use tokio_util::sync::CancellationToken;
 
@@ -288,6 +290,7 @@ fn batch(table: &str, tuple: &str, session: &Arc<SessionState>) -> RowBatch {
     RowBatch {
         lone: false,
         whole: false,
+        line: 0,
         table: table.to_owned(),
         columns: None,
         verb: "INSERT",
@@ -306,8 +309,9 @@ async fn every_cell(kind: ServerKind, own_types: &[&str]) {
         database: "app".to_owned(),
         dump_database: None,
         charset: None,
-        swap: SwapMode::Rename,
+        swap: SwapMode::Auto,
         definer: Definer::Current,
+        owner: Owner::Keep,
         no_binlog: false,
         overwrite_modified: false,
         look_only: false,

@@ -164,6 +164,7 @@ mod tests {
         let batch = RowBatch {
             lone: false,
             whole: false,
+            line: 0,
             table: "t".to_owned(),
             columns: None,
             verb: "INSERT",
@@ -184,6 +185,7 @@ mod tests {
         );
         let whole = RowBatch {
             whole: true,
+            line: 0,
             ..batch
         };
         assert_eq!(pack(&whole, 8).unwrap(), [(&whole.tuples[..], 3)]);

@@ -54,7 +54,7 @@ use pilotfish_sql::{Dialect, Flavour, MySql};
 use super::Family;
 use super::ask::Ask as _;
 use super::connect::{SessionSetup, connect};
-use crate::load::{History, Load, Status, Target, TargetOptions};
+use crate::load::{History, Load, Status, SwapMode, Target, TargetOptions};
 use crate::{Error, Settings};
 use names::Names;
 
@@ -135,6 +135,12 @@ impl Load for Family {
     }
 
     async fn target(&self, options: TargetOptions) -> Result<Box<dyn Target>, Error> {
+        if matches!(options.swap, SwapMode::Schema | SwapMode::Database) {
+            return Err(Error::Config(
+                "--swap schema and --swap database are for PostgreSQL: this server swaps by rename"
+                    .to_owned(),
+            ));
+        }
         self.refuse_replica().await?;
         let mut conn = self.session(None).await?;
         let flavour = flavour(&mut conn).await?;

@@ -47,8 +47,8 @@ impl MysqlStage {
     /// Opens the dump's session in an existing, empty schema.
     pub(super) async fn open(access: Access, lock: Lock) -> Result<Self, Error> {
         let schema = match access.options.swap {
-            SwapMode::Rename => access.names.staging.clone(),
             SwapMode::None => access.names.live.clone(),
+            _ => access.names.staging.clone(),
         };
         let mut conn = session_in(&access, &schema).await?;
         let server: Option<(bool, usize)> = conn
@@ -128,7 +128,7 @@ impl Stage for MysqlStage {
         if self.access.options.swap == SwapMode::None {
             let verb = objects::first_word(sql, mode);
             return Err(Error::Refused(format!(
-                "{verb}: without a stage it could reach tables that are not in the dump; load with --swap rename"
+                "{verb}: without a stage it could reach tables that are not in the dump; load without --swap none"
             )));
         }
         reach::refuse_unfollowed(sql, mode)?;
@@ -174,7 +174,7 @@ impl Stage for MysqlStage {
                 "without a swap the dump itself has to drop what is there: dump with DROP TABLE, or load with \
                  --swap rename",
             ),
-            SwapMode::Rename => error,
+            _ => error,
         })?;
         // CREATE TABLE IF NOT EXISTS on a table that is there: its keys may wait already.
         if there && !replaces && self.tables.get(name).is_some() {

@@ -6,6 +6,7 @@ use super::names::literal;
 use super::target::MysqlTarget;
 use crate::Error;
 use crate::mysql_family::ask::Ask as _;
+use crate::ties::grown;
 
 /// See [`crate::load::Target::closure`].
 pub(super) async fn closure(
@@ -97,28 +98,5 @@ pub(super) async fn into(
             Ok(Vec::new())
         }
         keys => keys,
-    }
-}
-
-/// `changed`, and what the edges (child, parent) tie to it within the release.
-fn grown(
-    changed: &BTreeSet<String>,
-    release: &BTreeSet<String>,
-    edges: &[(String, String)],
-) -> BTreeSet<String> {
-    let mut set = changed.clone();
-    loop {
-        let before = set.len();
-        for (child, parent) in edges {
-            if set.contains(child) && release.contains(parent) {
-                set.insert(parent.clone());
-            }
-            if set.contains(parent) && release.contains(child) {
-                set.insert(child.clone());
-            }
-        }
-        if set.len() == before {
-            return set;
-        }
     }
 }

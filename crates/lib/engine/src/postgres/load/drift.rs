@@ -1,0 +1,116 @@
+//! What others did to live tables since they were loaded.
+//!
+//! A row names the transaction that made it (`xmin`, kept when it is frozen since 9.4). A table that nobody wrote to
+//! has the rows that were loaded and none of a later transaction than the one that made it live: no checksum can say
+//! that better, and counting is cheaper.
+
+use std::collections::BTreeSet;
+
+use tokio_postgres::GenericClient;
+
+use super::ledger::Content;
+use super::objects;
+use super::schemas::{parts, qualified};
+use crate::Error;
+use crate::load::Drift;
+use crate::postgres::cell;
+
+/// Transactions that the server can tell apart by a row: half of the circle of 32 bits.
+const COMPARABLE: u64 = 1 << 31;
+/// Numbers of transactions in a row have 32 bits.
+const WRAP: u64 = 1 << 32;
+
+/// Looks at these tables.
+pub(super) async fn look(
+    client: &impl GenericClient,
+    live: Option<&Content>,
+    tables: &BTreeSet<String>,
+) -> Result<Drift, Error> {
+    let mut schemas = BTreeSet::new();
+    for table in tables {
+        // What is no name is no table either.
+        schemas.extend(parts(table).map(|(schema, _)| schema));
+    }
+    let there = objects::of(client, &objects::themselves(&schemas)).await?;
+    let mut drift = Drift::default();
+    let nothing = Content::default();
+    let live = live.unwrap_or(&nothing);
+    for table in tables {
+        let is_there = there.contains_key(table);
+        let Some(record) = live.release.tables.get(table) else {
+            if is_there && !live.objects.contains(table) {
+                drift.unrecorded.insert(table.clone());
+            }
+            continue;
+        };
+        if !is_there {
+            drift.missing.insert(table.clone());
+            continue;
+        }
+        // A foreign table, or a load without swap that broke off: nobody knows what it should hold.
+        if record.proof.is_none() {
+            continue;
+        }
+        let (schema, name) = parts(table)?;
+        let now = written(client, &qualified(&schema, &name), live).await?;
+        if let Some(how) = now.differs(record.rows) {
+            drift.modified.insert(table.clone(), how);
+        }
+    }
+    Ok(drift)
+}
+
+/// Rows of a table, and how many of them are younger than a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Written {
+    rows: u64,
+    /// `None`: so many transactions have passed that nobody can tell.
+    younger: Option<u64>,
+}
+
+impl Written {
+    /// How the table differs from what was loaded into it.
+    pub(super) fn differs(self, loaded: u64) -> Option<String> {
+        match self.younger {
+            None => Some(
+                "so many transactions have passed since it was loaded that nobody can tell"
+                    .to_owned(),
+            ),
+            Some(0) if self.rows == loaded => None,
+            Some(0) => Some(format!("{} of {loaded} rows are left", self.rows)),
+            Some(younger) => Some(format!("{younger} rows were written since")),
+        }
+    }
+}
+
+/// Looks at a table, by its quoted name.
+pub(super) async fn written(
+    client: &impl GenericClient,
+    table: &str,
+    live: &Content,
+) -> Result<Written, Error> {
+    // Row by row the server compares 32 bits, as ages from now.
+    let sql = format!(
+        "SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE pg_catalog.age(xmin) < pg_catalog.age('{}'::xid) \
+         OR xmin::text = ANY($1)), \
+         pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text FROM ONLY {table}",
+        live.loaded_by % WRAP
+    );
+    // Whoever was at work at the moment of the swap may write to its tables under an older number.
+    let beside: Vec<String> = live
+        .beside
+        .iter()
+        .map(|xid| (xid % WRAP).to_string())
+        .collect();
+    let row = client.query_one(&sql, &[&beside]).await?;
+    let (rows, younger, now): (i64, i64, String) = (cell(&row, 0)?, cell(&row, 1)?, cell(&row, 2)?);
+    let now: u64 = now.parse().unwrap_or_default();
+    // On another server, to which the ledger was copied, the count is another one.
+    let told = now
+        .checked_sub(live.loaded_by)
+        .is_some_and(|passed| passed < COMPARABLE);
+    Ok(Written {
+        rows: u64::try_from(rows).unwrap_or_default(),
+        younger: told.then(|| u64::try_from(younger).unwrap_or_default()),
+    })
+}

@@ -1,0 +1,329 @@
+//! Schemas that change places in one transaction, with nobody reading what leaves.
+//!
+//! Without the locks a statement resolves its second name after the commit and mixes releases, and a transaction
+//! reads the old one and then the new one, measured; waiting for them instead would make readers queue. So each is
+//! asked for without waiting, all over again, until all are free at one moment.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use pilotfish_sql::postgres::quote;
+use tokio::time::Instant;
+use tokio_postgres::{GenericClient, Transaction};
+
+use super::edges;
+use super::extensions::Extensions;
+use super::names::is_ours;
+use super::schemas::qualified;
+use super::{Access, objects, room};
+use crate::Error;
+use crate::postgres::cell;
+use crate::postgres::connect::Session;
+
+/// Pauses between two tries: readers get through.
+const PAUSE: Duration = Duration::from_millis(3);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Tables are locked by LOCK TABLE, the others by a change that changes nothing.
+const RELATIONS: &str = "SELECT n.nspname, c.relname, c.relkind::text, r.rolname FROM pg_catalog.pg_class c \
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_roles r ON r.oid = c.relowner \
+    WHERE n.nspname = ANY($1) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition \
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = 'pg_catalog.pg_class'::regclass \
+    AND e.objid = c.oid AND e.deptype = 'e') ORDER BY 1, 2";
+
+/// Whose snapshot is the oldest, for people. Sessions of other accounts show theirs to `pg_read_all_stats` only.
+const OLDEST: &str = "SELECT pid, coalesce(usename::text, ''), coalesce(application_name, '') \
+    FROM pg_catalog.pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() \
+    AND backend_type = 'client backend' AND backend_xmin IS NOT NULL ORDER BY age(backend_xmin) DESC LIMIT 1";
+
+/// Which schemas change places.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Exchange {
+    /// Live schemas and where they go.
+    pub(super) leaving: Vec<(String, String)>,
+    /// Schemas of ours and the live names that they take.
+    pub(super) coming: Vec<(String, String)>,
+    /// What stands where `leaving` goes, and where that goes.
+    pub(super) cleared: Vec<(String, String)>,
+    /// What leaves with `leaving`, by key; everything else that stands there stays live.
+    pub(super) leaves: BTreeSet<String>,
+    /// What comes, by key, where it may have to leave again.
+    pub(super) comes: BTreeSet<String>,
+    /// The newest transaction that wrote to what comes, where its rows are younger than readers may be.
+    pub(super) youngest: Option<u64>,
+}
+
+impl Exchange {
+    fn leaving_names(&self) -> Vec<String> {
+        self.leaving.iter().map(|(live, _)| live.clone()).collect()
+    }
+
+    fn coming_names(&self) -> Vec<String> {
+        self.coming.iter().map(|(from, _)| from.clone()).collect()
+    }
+
+    /// The same, back again, with what leaves then.
+    pub(super) fn reversed(&self, leaves: BTreeSet<String>) -> Self {
+        let turn = |pairs: &[(String, String)]| {
+            let turned = pairs.iter().map(|(from, to)| (to.clone(), from.clone()));
+            turned.collect::<Vec<_>>()
+        };
+        Self {
+            leaving: turn(&self.coming),
+            coming: turn(&self.leaving),
+            cleared: turn(&self.cleared),
+            leaves,
+            comes: self.leaves.clone(),
+            youngest: None,
+        }
+    }
+}
+
+/// What stands in the way of an exchange at this moment.
+enum Obstacle {
+    /// It passes: somebody reads.
+    Passing(String),
+    Lasting(Error),
+}
+
+impl From<Error> for Obstacle {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Busy { message, .. } => Self::Passing(message),
+            error => Self::Lasting(error),
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for Obstacle {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Error::from(error).into()
+    }
+}
+
+/// Work that belongs into the exchange's transaction.
+#[async_trait::async_trait]
+pub(super) trait Within: Send + Sync {
+    async fn run(&self, transaction: &Transaction<'_>) -> Result<(), Error>;
+}
+
+/// Carries an exchange out, once nobody is in the way.
+///
+/// # Errors
+/// `Locked` when that does not come true within `patience`; `Refused` for what the exchange would tear.
+pub(super) async fn carry_out(
+    session: &mut Session,
+    access: &Access,
+    exchange: &Exchange,
+    within: &dyn Within,
+    patience: Duration,
+) -> Result<(), Error> {
+    let until = Instant::now() + patience;
+    let mut pause = PAUSE;
+    let mut tries = 0_u64;
+    refuse_ties(&**session, exchange).await?;
+    if let Some(youngest) = exchange.youngest {
+        outlive_old_snapshots(session, access, youngest, until).await?;
+    }
+    loop {
+        tries += 1;
+        let why = match attempt(session, exchange, within).await {
+            Ok(()) => {
+                tracing::debug!(tries, "swapped");
+                return Ok(());
+            }
+            Err(Obstacle::Lasting(error)) => return Err(error),
+            Err(Obstacle::Passing(why)) => why,
+        };
+        if access.options.cancel.is_cancelled() {
+            return Err(Error::Stopped("look for a moment to swap".to_owned()));
+        }
+        if Instant::now() >= until {
+            return Err(Error::Locked(format!(
+                "no moment to swap came within {patience:?} ({tries} tries): {why}"
+            )));
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause + PAUSE).min(LONGEST_PAUSE);
+    }
+}
+
+async fn attempt(
+    session: &mut Session,
+    exchange: &Exchange,
+    within: &dyn Within,
+) -> Result<(), Obstacle> {
+    let transaction = session.transaction().await?;
+    lock(&transaction, &exchange.leaving_names()).await?;
+    rename(&transaction, exchange).await?;
+    // What the dump says of the database is made again within.
+    within.run(&transaction).await?;
+    refuse_torn(&transaction, exchange).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Everything in these schemas that can be locked, without waiting.
+async fn lock(transaction: &Transaction<'_>, schemas: &[String]) -> Result<(), Obstacle> {
+    let mut tables = Vec::new();
+    let mut others = Vec::new();
+    for row in transaction.query(RELATIONS, &[&schemas]).await? {
+        let name = qualified(&cell::<String>(&row, 0)?, &cell::<String>(&row, 1)?);
+        let (kind, owner): (String, String) = (cell(&row, 2)?, cell(&row, 3)?);
+        let owner = quote(&owner);
+        match kind.as_str() {
+            "m" => others.push(format!("ALTER MATERIALIZED VIEW {name} OWNER TO {owner}")),
+            "f" => others.push(format!("ALTER FOREIGN TABLE {name} OWNER TO {owner}")),
+            // LOCK would go on to what the view asks, by its owner's rights.
+            "v" => others.push(format!("ALTER VIEW {name} OWNER TO {owner}")),
+            _ => tables.push(name),
+        }
+    }
+    let mut sql = Vec::new();
+    if !tables.is_empty() {
+        sql.push(format!(
+            "LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT",
+            tables.join(", ")
+        ));
+    }
+    if !others.is_empty() {
+        // The shortest that the server knows: there is no NOWAIT.
+        sql.push("SET LOCAL lock_timeout = '1ms'".to_owned());
+        sql.extend(others);
+    }
+    // What follows waits for nobody's rows, only for catalogues.
+    sql.push("SET LOCAL lock_timeout = '100ms'".to_owned());
+    Ok(transaction.batch_execute(&sql.join("; ")).await?)
+}
+
+/// Waits until every snapshot is younger than the newest row that comes: an older one would see empty tables. Who once
+/// was young stays so.
+///
+/// The server tells how far back the oldest snapshot of a database reaches by what it dares to freeze: after a VACUUM
+/// (FREEZE) of a table its `relfrozenxid` is that, for everybody to see.
+async fn outlive_old_snapshots(
+    session: &Session,
+    access: &Access,
+    youngest: u64,
+    until: Instant,
+) -> Result<(), Error> {
+    const TOLD: &str = "SELECT age(relfrozenxid) <= age($1::text::xid) FROM pg_catalog.pg_class \
+        WHERE oid = 'pilotfish.releases'::regclass";
+    /// Who may see all snapshots need not wait for writers that have none.
+    const SEEN: &str = "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE datname = current_database() \
+        AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND age(backend_xmin) > age($1::text::xid))";
+    const MAY_SEE: &str =
+        "SELECT pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')";
+    let youngest = (youngest % (1 << 32)).to_string();
+    let may_see: bool = cell(&session.query_one(MAY_SEE, &[]).await?, 0)?;
+    loop {
+        let question = if may_see {
+            SEEN
+        } else {
+            session
+                .batch_execute("VACUUM (FREEZE) pilotfish.releases")
+                .await?;
+            TOLD
+        };
+        if cell(&session.query_one(question, &[&youngest]).await?, 0)? {
+            return Ok(());
+        }
+        if access.options.cancel.is_cancelled() {
+            return Err(Error::Stopped("look for a moment to swap".to_owned()));
+        }
+        if Instant::now() >= until {
+            let oldest = session.query_opt(OLDEST, &[]).await?;
+            let who = match oldest {
+                Some(row) => format!(
+                    "process {}, {}, {}",
+                    cell::<i32>(&row, 0)?,
+                    cell::<String>(&row, 1)?,
+                    cell::<String>(&row, 2)?
+                ),
+                None => "of another account; pg_read_all_stats shows whose".to_owned(),
+            };
+            return Err(Error::Locked(format!(
+                "a transaction that began before the rows were loaded would see empty tables: end it, or wait ({who})"
+            )));
+        }
+        tokio::time::sleep(LONGEST_PAUSE).await;
+    }
+}
+
+/// Refuses a staged release that does not hang together: rule 13 of loading.
+async fn refuse_ties(client: &impl GenericClient, exchange: &Exchange) -> Result<(), Error> {
+    let ties = edges::between(client, &exchange.coming_names(), &exchange.leaving_names()).await?;
+    if ties.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Refused(format!(
+        "the staged release is tied to what is live: {}",
+        edges::said(&ties)
+    )))
+}
+
+/// Refuses what points at the replaced release now: it would never see another one.
+async fn refuse_torn(client: &impl GenericClient, exchange: &Exchange) -> Result<(), Error> {
+    let gone: Vec<String> = exchange.leaving.iter().map(|(_, to)| to.clone()).collect();
+    let ours: Vec<String> = room::all(client)
+        .await?
+        .into_iter()
+        .filter(|name| is_ours(name))
+        .collect();
+    let mut torn = edges::into(client, &gone, &ours).await?;
+    let live: Vec<String> = exchange
+        .coming
+        .iter()
+        .map(|(_, live)| live.clone())
+        .collect();
+    torn.extend(edges::between(client, &gone, &live).await?);
+    if torn.is_empty() {
+        return Ok(());
+    }
+    Err(Error::NeedsDatabase(format!(
+        "something of others would stay with the replaced release: {}",
+        edges::said(&torn)
+    )))
+}
+
+async fn rename(transaction: &Transaction<'_>, exchange: &Exchange) -> Result<(), Obstacle> {
+    let extensions = Extensions::of(transaction).await?;
+    let standing =
+        objects::of(transaction, &objects::themselves(&exchange.leaving_names())).await?;
+    let renames = exchange
+        .cleared
+        .iter()
+        .chain(&exchange.leaving)
+        .chain(&exchange.coming);
+    let renames =
+        renames.map(|(from, to)| format!("ALTER SCHEMA {} RENAME TO {}", quote(from), quote(to)));
+    transaction
+        .batch_execute(&renames.collect::<Vec<_>>().join("; "))
+        .await?;
+    let mut sql = Vec::new();
+    let taken: BTreeSet<&String> = exchange.coming.iter().map(|(_, live)| live).collect();
+    let stays = |key: &&String| !exchange.leaves.contains(*key);
+    for (live, to) in &exchange.leaving {
+        let here: Vec<&String> = extensions.in_schema(live).collect();
+        let staying = standing
+            .keys()
+            .filter(stays)
+            .any(|key| standing[key].schema == *live);
+        // Everybody counts on `public`, and what stays needs a place.
+        if !taken.contains(live) && (live == "public" || staying || !here.is_empty()) {
+            room::like(transaction, live, to).await?;
+        }
+        for extension in here {
+            sql.push(format!(
+                "ALTER EXTENSION {} SET SCHEMA {}",
+                quote(extension),
+                quote(live)
+            ));
+        }
+    }
+    for key in standing.keys().filter(stays) {
+        let object = &standing[key];
+        sql.push(objects::moved(transaction, object, &object.schema).await?);
+    }
+    Ok(transaction.batch_execute(&sql.join("; ")).await?)
+}

@@ -1,0 +1,341 @@
+//! The swap: staged schemas take the live names, and the ledger says so, in one transaction.
+
+use std::collections::BTreeSet;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use tokio_postgres::Transaction;
+
+use super::exchange::{self, Exchange, Within};
+use super::ledger::{self, Content, Role};
+use super::names::Part;
+use super::schemas::{parts, qualified};
+use super::shared::{AtSwap, Shared};
+use super::target::PostgresTarget;
+use super::text::utf8;
+use super::{grants, objects, room, swap_database};
+use crate::Error;
+use crate::load::{Owner, SwapPlan};
+use crate::postgres::cell;
+
+/// Makes the staged release live.
+pub(super) async fn forward(
+    target: &mut PostgresTarget,
+    shared: &Shared,
+    plan: &SwapPlan,
+) -> Result<(), Error> {
+    let own = shared.schemas().own().clone();
+    let before = ledger::read(&*target.session, Role::Live).await?;
+    let mut content = Content {
+        release: plan.release.clone(),
+        schemas: own.clone(),
+        ..Content::default()
+    };
+    content.release.since = now();
+    if let Some(before) = &before {
+        content.release.also = before.release.passed_on(&content.release);
+        if plan.swap.is_empty() && own.is_empty() && plan.retire.is_empty() {
+            // Nothing changed but the release's name.
+            content = Content {
+                release: content.release,
+                ..before.clone()
+            };
+        } else {
+            content.release.also.clear();
+        }
+    }
+    if let Some(before) = before.as_ref().filter(|_| plan.keep_objects) {
+        for (key, digest) in &before.release.objects {
+            let objects = &mut content.release.objects;
+            objects.entry(key.clone()).or_insert_with(|| digest.clone());
+        }
+    }
+    let straight = target.access.is_straight();
+    let mut ledger = Ledger {
+        content,
+        previous: before.filter(|_| !straight),
+        statements: statements(shared, plan)?,
+        others: BTreeSet::new(),
+        grants: Vec::new(),
+        straight,
+    };
+    let nothing = own.is_empty() && plan.retire.is_empty();
+    if target.access.is_database() && !nothing {
+        let Ledger {
+            content, previous, ..
+        } = ledger;
+        return swap_database::forward(target, shared, plan, content, previous).await;
+    }
+    if straight || nothing {
+        return in_place(target, ledger, &plan.retire).await;
+    }
+    let before = ledger.previous.clone().unwrap_or_default();
+    let Standing { leaves, others } = standing(target, &own, plan, &before).await?;
+    ledger.others = others;
+    let exchange = exchange(target, &own, leaves, &before).await?;
+    if ledger.previous.is_none() && !exchange.leaves.is_empty() {
+        // What others made comes back by a rollback, too.
+        let schemas = exchange.leaving.iter().map(|(live, _)| live.clone());
+        ledger.previous = Some(Content {
+            schemas: schemas.collect(),
+            objects: exchange.leaves.clone(),
+            ..Content::default()
+        });
+    }
+    if target.access.options.owner == Owner::Drop {
+        let replaced = exchange
+            .leaving
+            .iter()
+            .filter(|(live, _)| own.contains(live));
+        ledger.grants = replaced
+            .map(|(live, to)| (to.clone(), live.clone()))
+            .collect();
+    }
+    let access = target.access.clone();
+    exchange::carry_out(
+        &mut target.session,
+        &access,
+        &exchange,
+        &ledger,
+        plan.patience,
+    )
+    .await
+}
+
+/// Which schemas change places, and what leaves with them.
+async fn exchange(
+    target: &PostgresTarget,
+    own: &BTreeSet<String>,
+    leaves: BTreeSet<String>,
+    before: &Content,
+) -> Result<Exchange, Error> {
+    let session = &*target.session;
+    let there = room::all(session).await?;
+    let leaving: BTreeSet<&String> = own
+        .union(&before.schemas)
+        .filter(|live| there.contains(*live))
+        .collect();
+    let row = session
+        .query_one(
+            "SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text",
+            &[],
+        )
+        .await?;
+    let youngest: String = cell(&row, 0)?;
+    let nothing_leaves = leaves.is_empty();
+    let cleared = there.iter().filter(|name| Part::Previous.is(name));
+    Ok(Exchange {
+        leaves,
+        comes: BTreeSet::new(),
+        leaving: leaving
+            .iter()
+            .map(|live| ((*live).clone(), Part::Previous.of(live)))
+            .collect(),
+        coming: own
+            .iter()
+            .map(|live| (Part::Next.of(live), live.clone()))
+            .collect(),
+        cleared: cleared
+            .map(|name| (name.clone(), name.replacen("_prev_", "_gone_", 1)))
+            .collect(),
+        // Where nothing was, nobody misses rows.
+        youngest: if nothing_leaves {
+            None
+        } else {
+            youngest.parse().ok()
+        },
+    })
+}
+
+/// What of the live schemas leaves, and what of others stays.
+struct Standing {
+    leaves: BTreeSet<String>,
+    others: BTreeSet<String>,
+}
+
+/// The release before leaves but for what the next one keeps; of others what it may replace.
+async fn standing(
+    target: &PostgresTarget,
+    own: &BTreeSet<String>,
+    plan: &SwapPlan,
+    before: &Content,
+) -> Result<Standing, Error> {
+    let session = &*target.session;
+    let staged: Vec<_> = own
+        .iter()
+        .map(|live| (Part::Next.of(live), live.clone()))
+        .collect();
+    let coming = objects::of(session, &staged).await?;
+    let lives = objects::themselves(own.union(&before.schemas));
+    let standing = objects::of(session, &lives).await?;
+    let is_recorded =
+        |key: &String| before.objects.contains(key) || before.release.tables.contains_key(key);
+    // Of a part of a dump what is no table stays, where nothing of its name comes.
+    let brought = |key: &String| {
+        coming.contains_key(key) || plan.objects.iter().any(|object| object.name == *key)
+    };
+    let is_kept = |key: &String| {
+        let table = before.release.tables.contains_key(key);
+        plan.release.tables.contains_key(key) && !plan.swap.contains(key)
+            || plan.keep_objects && !table && !brought(key)
+    };
+    let (recorded, mut others): (BTreeSet<String>, BTreeSet<String>) =
+        standing.into_keys().partition(is_recorded);
+    let mut leaves: BTreeSet<String> = recorded.into_iter().filter(|key| !is_kept(key)).collect();
+    let taken: Vec<String> = others
+        .iter()
+        .filter(|key| coming.contains_key(*key))
+        .cloned()
+        .collect();
+    if !taken.is_empty() && !plan.adopt {
+        return Err(Error::Config(format!(
+            "the live schemas have what no release brought, and the dump brings too: {}: --adopt replaces it",
+            taken.join(", ")
+        )));
+    }
+    for key in taken {
+        others.remove(&key);
+        leaves.insert(key);
+    }
+    Ok(Standing { leaves, others })
+}
+
+/// A release that changes nothing but the ledger and what belongs to the database.
+async fn in_place(
+    target: &mut PostgresTarget,
+    mut ledger: Ledger,
+    retired: &BTreeSet<String>,
+) -> Result<(), Error> {
+    if !ledger.straight {
+        ledger.previous = None;
+        // What others made meanwhile stays theirs.
+        let places = objects::themselves(&ledger.content.schemas);
+        let there = objects::of(&*target.session, &places).await?;
+        let recorded = |key: &String| {
+            ledger.content.objects.contains(key) || ledger.content.release.tables.contains_key(key)
+        };
+        ledger.others = there.into_keys().filter(|key| !recorded(key)).collect();
+    }
+    if ledger.straight {
+        ledger.others.clone_from(&target.strangers);
+    }
+    let transaction = target.session.transaction().await?;
+    for table in retired {
+        let (schema, name) = parts(table)?;
+        let table = qualified(&schema, &name);
+        transaction
+            .batch_execute(&format!("DROP TABLE IF EXISTS {table}"))
+            .await?;
+    }
+    ledger.run(&transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// What runs by the live names: of the database first, then what a plan brings.
+pub(super) fn statements(shared: &Shared, plan: &SwapPlan) -> Result<Vec<AtSwap>, Error> {
+    let mut statements = shared.at_swap().clone();
+    for object in &plan.objects {
+        statements.push(AtSwap {
+            first: None,
+            tolerant: false,
+            in_schema: true,
+            sql: utf8(object.sql.to_vec())?,
+        });
+    }
+    Ok(statements)
+}
+
+/// What the swap's transaction does beside its renames.
+#[derive(Default)]
+pub(super) struct Ledger {
+    pub(super) content: Content,
+    /// What a rollback brings back from now on; `None` leaves that as it is.
+    pub(super) previous: Option<Content>,
+    pub(super) statements: Vec<AtSwap>,
+    /// What is live in the same schemas and no release's.
+    pub(super) others: BTreeSet<String>,
+    /// Schemas of which the next ones get the rights that are granted there, and those.
+    pub(super) grants: Vec<(String, String)>,
+    pub(super) straight: bool,
+}
+
+#[async_trait]
+impl Within for Ledger {
+    async fn run(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
+        self.write(transaction).await
+    }
+}
+
+impl Ledger {
+    /// Runs the statements and writes what is live.
+    pub(super) async fn write(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
+        follow(transaction, &self.statements).await?;
+        for (replaced, live) in &self.grants {
+            grants::carry_on(transaction, replaced, live).await?;
+        }
+        let mut content = self.content.clone();
+        let of_database = self
+            .statements
+            .iter()
+            .filter(|statement| !statement.in_schema);
+        if self.previous.is_some() || !self.statements.is_empty() {
+            content.follows = of_database.cloned().collect();
+        }
+        let there = objects::of(transaction, &objects::themselves(&content.schemas)).await?;
+        content.objects = there.into_keys().collect();
+        content.objects.retain(|key| !self.others.contains(key));
+        let moves = !self.straight && self.previous.is_some();
+        if content.loaded_by == 0 || moves {
+            const NUMBERS: &str = "SELECT pg_catalog.pg_current_xact_id()::text, ARRAY(SELECT xip::text \
+                FROM pg_catalog.pg_snapshot_xip(pg_catalog.pg_current_snapshot()) AS xip)";
+            let row = transaction.query_one(NUMBERS, &[]).await?;
+            content.loaded_by = cell::<String>(&row, 0)?.parse().unwrap_or_default();
+            let beside: Vec<String> = cell(&row, 1)?;
+            content.beside = beside.iter().filter_map(|xid| xid.parse().ok()).collect();
+        }
+        content.unproven = moves;
+        ledger::keep_all(transaction).await?;
+        if moves || self.straight {
+            ledger::write(transaction, Role::Previous, self.previous.as_ref()).await?;
+        }
+        ledger::write(transaction, Role::Live, Some(&content)).await
+    }
+}
+
+/// Runs what belongs to the database, by the live names.
+pub(super) async fn follow(
+    transaction: &Transaction<'_>,
+    statements: &[AtSwap],
+) -> Result<(), Error> {
+    for statement in statements {
+        transaction
+            .batch_execute("SET LOCAL search_path = public")
+            .await?;
+        transaction.batch_execute("SAVEPOINT statement").await?;
+        for sql in statement.first.iter().chain([&statement.sql]) {
+            let ran = transaction.batch_execute(sql).await.map_err(Error::from);
+            match ran {
+                // It is about what is shared, and others may own that.
+                Err(error @ (Error::Sql { .. } | Error::Denied(_))) if statement.tolerant => {
+                    tracing::debug!(%error, sql, "left as it is");
+                    transaction
+                        .batch_execute("ROLLBACK TO SAVEPOINT statement")
+                        .await?;
+                }
+                Err(error) => {
+                    return Err(error.reworded(|words| format!("{words}, with the swap: {sql}")));
+                }
+                Ok(()) => {}
+            }
+        }
+    }
+    transaction
+        .batch_execute("SET LOCAL search_path = pg_catalog")
+        .await?;
+    Ok(())
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map(|since| since.as_secs()).unwrap_or_default()
+}

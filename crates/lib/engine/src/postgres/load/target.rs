@@ -1,0 +1,433 @@
+//! One locked live database: what is in it, what a killed run left.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pilotfish_sql::postgres::quote;
+
+use super::database::{self, Use};
+use super::ledger::{self, Content, Role};
+use super::lock::Lock;
+use super::names::{Part, is_ours, is_system};
+use super::shared::Shared;
+use super::stage::PostgresStage;
+use super::{Access, assertion, drift, edges, objects, room, swap, swap_database, ties, way_back};
+use crate::Error;
+use crate::load::{Drift, Previous, Release, Stage, SwapPlan, Target};
+use crate::postgres::cell;
+use crate::postgres::connect::Session;
+
+/// `duplicate_database`: another loader was quicker.
+const THERE_ALREADY: &str = "42P04";
+
+/// See the module.
+pub(super) struct PostgresTarget {
+    pub(super) access: Access,
+    pub(super) session: Session,
+    /// `None` for those who only look.
+    lock: Option<Lock>,
+    /// What the stage under way has made.
+    shared: Option<Arc<Shared>>,
+    /// What stood in the schemas before a load without swap, and was nobody's release.
+    pub(super) strangers: BTreeSet<String>,
+    /// There is no such database yet; the session is in another one.
+    absent: bool,
+}
+
+async fn exists(access: &Access) -> Result<bool, Error> {
+    let session = access.connect_beside().await?;
+    let there = session
+        .query_opt(
+            "SELECT FROM pg_catalog.pg_database WHERE datname = $1",
+            &[&access.options.database],
+        )
+        .await?;
+    session.close().await;
+    Ok(there.is_some())
+}
+
+impl PostgresTarget {
+    pub(super) async fn open(access: Access) -> Result<Self, Error> {
+        let absent = !exists(&access).await?;
+        let session = match absent {
+            true => access.connect_beside().await?,
+            false => access.connect().await?,
+        };
+        let mut lock = None;
+        if !access.options.look_only {
+            lock = Some(Lock::take(&*session, &access.options.database).await?);
+        }
+        if lock.is_some() && !absent {
+            ledger::prepare(&*session).await?;
+        }
+        Ok(Self {
+            access,
+            session,
+            lock,
+            shared: None,
+            strangers: BTreeSet::new(),
+            absent,
+        })
+    }
+
+    /// Makes the live database where it is not there, and goes there with the lock.
+    async fn enter(&mut self) -> Result<(), Error> {
+        if !self.absent {
+            return Ok(());
+        }
+        let name = &self.access.options.database;
+        let sql = format!("CREATE DATABASE {}", quote(name));
+        match self.session.batch_execute(&sql).await.map_err(Error::from) {
+            Err(error) if error.code().is_some_and(|code| code.is(THERE_ALREADY)) => {}
+            outcome => outcome?,
+        }
+        let session = self.access.connect().await?;
+        self.lock = Some(Lock::take(&*session, name).await?);
+        ledger::prepare(&*session).await?;
+        self.session = session;
+        self.absent = false;
+        Ok(())
+    }
+
+    /// The lock of a session that took another one's place.
+    pub(super) fn hold(&mut self, lock: Lock) {
+        self.lock = Some(lock);
+    }
+
+    /// Drops a database of ours.
+    async fn drop_database(&self, of: Use) -> Result<bool, Error> {
+        if self.absent {
+            return Ok(false);
+        }
+        database::drop(&self.session, &of.of(&self.access.options.database)).await
+    }
+
+    /// The record of one role.
+    async fn record(&self, role: Role) -> Result<Option<Content>, Error> {
+        if self.absent {
+            return Ok(None);
+        }
+        ledger::read(&*self.session, role).await
+    }
+
+    /// Schemas of ours for one part.
+    async fn schemas_of(&self, part: Part) -> Result<Vec<String>, Error> {
+        let all = room::all(&*self.session).await?;
+        Ok(all.into_iter().filter(|name| part.is(name)).collect())
+    }
+
+    /// Drops schemas of ours, unless something of others depends on what is in them.
+    async fn drop_part(&self, part: Part) -> Result<bool, Error> {
+        if self.absent {
+            return Ok(false);
+        }
+        let schemas = self.schemas_of(part).await?;
+        if schemas.is_empty() {
+            return Ok(false);
+        }
+        // Nobody builds on a stage but the load itself, by what it shares with the live release.
+        let into = match part {
+            Part::Next => Vec::new(),
+            _ => edges::into(&*self.session, &schemas, &[]).await?,
+        };
+        if !into.is_empty() {
+            tracing::warn!(
+                schemas = schemas.join(", "),
+                why = edges::said(&into),
+                "stays: something of others depends on it"
+            );
+            return Ok(false);
+        }
+        room::drop(&*self.session, &schemas).await?;
+        Ok(true)
+    }
+
+    /// What others did to the replaced tables in the last moment, where that was not looked at yet.
+    async fn told(&mut self) -> Result<Vec<String>, Error> {
+        let Some(mut live) = self.record(Role::Live).await? else {
+            return Ok(Vec::new());
+        };
+        if !live.unproven {
+            return Ok(Vec::new());
+        }
+        let previous = ledger::read(&*self.session, Role::Previous).await?;
+        let mut notes = Vec::new();
+        let written = match previous.filter(|_| !self.access.options.overwrite_modified) {
+            Some(previous) if previous.in_database => {
+                swap_database::written_to(self, &previous).await?
+            }
+            Some(previous) => way_back::written_to(self, &previous, Part::Previous).await?,
+            None => None,
+        };
+        if let Some(table) = written {
+            notes.push(format!(
+                "somebody wrote to {table} right before the swap: those rows wait with the previous release"
+            ));
+        }
+        live.unproven = false;
+        ledger::write(&*self.session, Role::Live, Some(&live)).await?;
+        Ok(notes)
+    }
+}
+
+#[async_trait]
+impl Target for PostgresTarget {
+    fn stages_whole(&self) -> bool {
+        true
+    }
+
+    async fn refresh(&mut self) -> Result<(), Error> {
+        let session = match self.absent {
+            true => self.access.connect_beside().await?,
+            false => self.access.connect().await?,
+        };
+        if let Some(lock) = &self.lock {
+            self.lock = Some(lock.take_over(&*session).await?);
+        }
+        self.session = session;
+        Ok(())
+    }
+
+    async fn recover(&mut self) -> Result<Vec<String>, Error> {
+        self.shared = None;
+        if self.absent {
+            return Ok(Vec::new());
+        }
+        let mut did = self.told().await?;
+        let (schemas, database) = (
+            self.drop_part(Part::Next).await?,
+            self.drop_database(Use::Next).await?,
+        );
+        ledger::undo(&*self.session).await?;
+        if schemas || database {
+            did.push("dropped the stage of a load that did not end".to_owned());
+        }
+        let (schemas, database) = (
+            self.drop_part(Part::Gone).await?,
+            self.drop_database(Use::Gone).await?,
+        );
+        if schemas || database {
+            did.push("dropped what the last swap had replaced".to_owned());
+        }
+        if self
+            .record(Role::Previous)
+            .await?
+            .is_some_and(|previous| previous.in_database)
+        {
+            // A rollback that was killed has opened it.
+            let name = Use::Previous.of(&self.access.options.database);
+            if swap_database::exists(&self.session, &name).await? {
+                database::open(&*self.session, &name, false).await?;
+            }
+        }
+        if let Some(live) = ledger::read(&*self.session, Role::Live).await? {
+            // A rollback that was killed before its swap: what is live was not undone.
+            for (digest, _) in &live.release.also {
+                ledger::forgive(&*self.session, digest).await?;
+            }
+            ledger::forgive(&*self.session, &live.release.digest).await?;
+        }
+        Ok(did)
+    }
+
+    async fn live(&mut self) -> Result<Option<Release>, Error> {
+        let live = self.record(Role::Live).await?;
+        Ok(live.map(|content| content.release))
+    }
+
+    async fn previous(&mut self) -> Result<Option<Previous>, Error> {
+        let Some(content) = self.record(Role::Previous).await? else {
+            return Ok(None);
+        };
+        if content.in_database {
+            let place = Use::Previous.of(&self.access.options.database);
+            return Ok(Some(Previous {
+                kept: content.release.tables.keys().cloned().collect(),
+                release: content.release,
+                given_up_by: format!("DROP DATABASE {}", quote(&place)),
+            }));
+        }
+        let mut kept = BTreeSet::new();
+        let mut places = Vec::new();
+        for schema in &content.schemas {
+            let place = Part::Previous.of(schema);
+            kept.extend(room::tables(&*self.session, &place, schema).await?);
+            places.push(quote(&place));
+        }
+        Ok(Some(Previous {
+            release: content.release,
+            kept,
+            given_up_by: format!("DROP SCHEMA {} CASCADE", places.join(", ")),
+        }))
+    }
+
+    async fn rejected(&mut self) -> Result<BTreeSet<String>, Error> {
+        if self.absent {
+            return Ok(BTreeSet::new());
+        }
+        let releases = ledger::rejected(&*self.session).await?;
+        Ok(releases
+            .into_iter()
+            .flat_map(|(digest, contents)| [digest, contents])
+            .filter(|name| !name.is_empty())
+            .collect())
+    }
+
+    async fn forgive(&mut self, digest: &str) -> Result<(), Error> {
+        match self.absent {
+            true => Ok(()),
+            false => ledger::forgive(&*self.session, digest).await,
+        }
+    }
+
+    async fn parse(&mut self, sql: &str, coming: &BTreeSet<String>) -> Result<(), Error> {
+        assertion::refuse(&self.session, sql, coming).await?;
+        self.session
+            .batch_execute("SET search_path = public")
+            .await?;
+        let prepared = self.session.prepare(sql).await;
+        self.session
+            .batch_execute("SET search_path = pg_catalog")
+            .await?;
+        match prepared.map_err(Error::from) {
+            Err(error @ Error::Sql { .. }) if error.is_mistake() => Err(error),
+            // What is not there yet may come.
+            Ok(_) | Err(Error::Sql { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn missing(&mut self, live: &Release) -> Result<BTreeSet<String>, Error> {
+        let content = self.record(Role::Live).await?.unwrap_or_default();
+        let places = objects::themselves(&content.schemas);
+        let there = objects::of(&*self.session, &places).await?;
+        let recorded = live.tables.keys().chain(&content.objects);
+        Ok(recorded
+            .filter(|name| !there.contains_key(*name))
+            .cloned()
+            .collect())
+    }
+
+    async fn drift(&mut self, _: &Release, tables: &BTreeSet<String>) -> Result<Drift, Error> {
+        if self.absent {
+            return Ok(Drift::default());
+        }
+        let content = self.record(Role::Live).await?;
+        drift::look(&*self.session, content.as_ref(), tables).await
+    }
+
+    async fn closure(
+        &mut self,
+        changed: &BTreeSet<String>,
+        release: &BTreeSet<String>,
+        staged: &[(String, String)],
+    ) -> Result<BTreeSet<String>, Error> {
+        if self.absent {
+            return Ok(changed.clone());
+        }
+        ties::closure(&*self.session, changed, release, staged).await
+    }
+
+    async fn missing_accounts(
+        &mut self,
+        accounts: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, Error> {
+        let rows = self
+            .session
+            .query("SELECT rolname FROM pg_catalog.pg_roles", &[])
+            .await?;
+        let mut known = BTreeSet::new();
+        for row in &rows {
+            known.insert(cell::<String>(row, 0)?);
+        }
+        Ok(accounts.difference(&known).cloned().collect())
+    }
+
+    async fn stage(&mut self) -> Result<Box<dyn Stage>, Error> {
+        if self.lock.is_some() {
+            self.enter().await?;
+        }
+        let Some(lock) = self.lock.clone() else {
+            return Err(Error::Config("a plan has no stage".to_owned()));
+        };
+        self.drop_part(Part::Next).await?;
+        if self.access.is_straight() {
+            let mut live = ledger::read(&*self.session, Role::Live)
+                .await?
+                .unwrap_or_default();
+            let schemas = room::all(&*self.session).await?;
+            let people = schemas
+                .iter()
+                .filter(|name| !is_ours(name) && !is_system(name));
+            let there = objects::of(&*self.session, &objects::themselves(people)).await?;
+            let recorded =
+                |key: &String| live.objects.contains(key) || live.release.tables.contains_key(key);
+            self.strangers = there.into_keys().filter(|key| !recorded(key)).collect();
+            // Half a release has no name.
+            live.release.rewriting = true;
+            live.release.digest.clear();
+            live.release.contents.clear();
+            ledger::write(&*self.session, Role::Live, Some(&live)).await?;
+        }
+        if self.access.is_database() {
+            let live = &self.access.options.database;
+            database::make(&self.session, live).await?;
+            let staged = self.access.connect_to_stage().await?;
+            ledger::prepare(&*staged).await?;
+            staged.close().await;
+        }
+        let stage = PostgresStage::open(self.access.clone(), lock).await?;
+        self.shared = Some(stage.shared());
+        Ok(Box::new(stage))
+    }
+
+    async fn swap(&mut self, stage: Box<dyn Stage>, plan: &SwapPlan) -> Result<(), Error> {
+        // Its sessions may have snapshots.
+        drop(stage);
+        let Some(shared) = self.shared.clone() else {
+            return Err(Error::Protocol("a swap without a stage".to_owned()));
+        };
+        Box::pin(swap::forward(self, &shared, plan)).await?;
+        self.shared = None;
+        Ok(())
+    }
+
+    async fn prove(&mut self) -> Result<Vec<String>, Error> {
+        self.told().await
+    }
+
+    async fn finish(&mut self) -> Result<(), Error> {
+        // All of it is in the swap's transaction.
+        Ok(())
+    }
+
+    async fn tidy(&mut self, keep_previous: bool) -> Result<(), Error> {
+        self.drop_part(Part::Next).await?;
+        self.drop_part(Part::Gone).await?;
+        self.drop_database(Use::Next).await?;
+        self.drop_database(Use::Gone).await?;
+        if self.absent {
+            return Ok(());
+        }
+        if !keep_previous {
+            // The record first: half a release is none to go back to.
+            ledger::write(&*self.session, Role::Previous, None).await?;
+        }
+        let previous = self.record(Role::Previous).await?;
+        if previous
+            .as_ref()
+            .is_none_or(|previous| previous.in_database)
+        {
+            self.drop_part(Part::Previous).await?;
+        }
+        if previous.is_none_or(|previous| !previous.in_database) {
+            self.drop_database(Use::Previous).await?;
+        }
+        Ok(())
+    }
+
+    async fn rollback(&mut self) -> Result<(Release, Release), Error> {
+        Box::pin(way_back::back(self)).await
+    }
+}

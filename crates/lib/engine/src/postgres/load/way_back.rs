@@ -1,0 +1,150 @@
+//! The way back to the release before.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio_postgres::Transaction;
+
+use super::exchange::{self, Exchange, Within};
+use super::ledger::{self, Content, Role};
+use super::names::Part;
+use super::schemas::{parts, qualified};
+use super::target::PostgresTarget;
+use super::{drift, objects, room, swap, swap_database};
+use crate::Error;
+use crate::load::Release;
+
+/// Longest search for a moment without readers in the way.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Swaps the previous release back; returns (undone, live again).
+pub(super) async fn back(target: &mut PostgresTarget) -> Result<(Release, Release), Error> {
+    let live = ledger::read(&*target.session, Role::Live).await?;
+    let previous = ledger::read(&*target.session, Role::Previous).await?;
+    let (Some(live), Some(previous)) = (live, previous) else {
+        return Err(Error::Config(
+            "there is no previous release to go back to".to_owned(),
+        ));
+    };
+    if previous.in_database {
+        return swap_database::back(target, live, previous).await;
+    }
+    let there = room::all(&*target.session).await?;
+    let exchange = exchange(target, &live, &previous, &there).await?;
+    let access = target.access.clone();
+    let ledger = Back {
+        live: live.clone(),
+        previous: previous.clone(),
+    };
+    exchange::carry_out(&mut target.session, &access, &exchange, &ledger, PATIENCE).await?;
+    if !access.options.overwrite_modified
+        && let Some(table) = written_to(target, &live, Part::Gone).await?
+    {
+        let turned = exchange.reversed(exchange.comes.clone());
+        let again = Again { live, previous };
+        exchange::carry_out(&mut target.session, &access, &turned, &again, PATIENCE).await?;
+        return Err(Error::Locked(format!(
+            "somebody wrote to {table} in the last moment; the rollback was turned back"
+        )));
+    }
+    Ok((live.release, previous.release))
+}
+
+async fn exchange(
+    target: &PostgresTarget,
+    live: &Content,
+    previous: &Content,
+    there: &BTreeSet<String>,
+) -> Result<Exchange, Error> {
+    let comes = |schema: &&String| there.contains(&Part::Previous.of(schema));
+    if let Some(gone) = previous.schemas.iter().find(|schema| !comes(schema)) {
+        return Err(Error::Config(format!(
+            "there is no way back: somebody dropped the schema {}",
+            Part::Previous.of(gone)
+        )));
+    }
+    let places: Vec<_> = previous
+        .schemas
+        .iter()
+        .map(|live| (Part::Previous.of(live), live.clone()))
+        .collect();
+    let kept = objects::of(&*target.session, &places).await?;
+    let shared = |key: &&String| previous.objects.contains(*key) && !kept.contains_key(*key);
+    let leaves = live
+        .objects
+        .iter()
+        .filter(|key| !shared(key))
+        .cloned()
+        .collect();
+    let leaving = live.schemas.iter().chain(&previous.schemas);
+    let leaving: BTreeSet<&String> = leaving.filter(|schema| there.contains(*schema)).collect();
+    Ok(Exchange {
+        leaving: leaving
+            .into_iter()
+            .map(|live| (live.clone(), Part::Gone.of(live)))
+            .collect(),
+        coming: previous
+            .schemas
+            .iter()
+            .map(|live| (Part::Previous.of(live), live.clone()))
+            .collect(),
+        cleared: Vec::new(),
+        leaves,
+        comes: kept.into_keys().collect(),
+        // They were live: whoever has a snapshot has seen them.
+        youngest: None,
+    })
+}
+
+/// The first table of a release that is no longer live and that somebody wrote to while it was.
+pub(super) async fn written_to(
+    target: &PostgresTarget,
+    content: &Content,
+    part: Part,
+) -> Result<Option<String>, Error> {
+    let proven = content
+        .release
+        .tables
+        .iter()
+        .filter(|(_, record)| record.proof.is_some());
+    for (table, record) in proven {
+        let (schema, name) = parts(table)?;
+        let place = qualified(&part.of(&schema), &name);
+        let written = drift::written(&*target.session, &place, content).await?;
+        if written.differs(record.rows).is_some() {
+            return Ok(Some(table.clone()));
+        }
+    }
+    Ok(None)
+}
+
+struct Back {
+    live: Content,
+    previous: Content,
+}
+
+#[async_trait]
+impl Within for Back {
+    async fn run(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
+        swap::follow(transaction, &self.previous.follows).await?;
+        ledger::reject(transaction, &self.live.release).await?;
+        ledger::write(transaction, Role::Previous, None).await?;
+        ledger::write(transaction, Role::Live, Some(&self.previous)).await
+    }
+}
+
+struct Again {
+    live: Content,
+    previous: Content,
+}
+
+#[async_trait]
+impl Within for Again {
+    async fn run(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
+        swap::follow(transaction, &self.live.follows).await?;
+        ledger::forgive(transaction, &self.live.release.digest).await?;
+        ledger::write(transaction, Role::Previous, Some(&self.previous)).await?;
+        ledger::write(transaction, Role::Live, Some(&self.live)).await
+    }
+}
