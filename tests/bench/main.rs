@@ -14,6 +14,7 @@ mod fetch;
 mod figures;
 mod large;
 mod load;
+mod load_postgres;
 mod pod;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -29,7 +30,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Name {
-    /// A TPC-H dump into a server: `load --threads 4` against the stock client
+    /// A TPC-H dump into a server: `load --threads 4` against the stock client; for PostgreSQL pg_restore too
     Load {
         /// The server
         #[arg(long, default_value = "mariadb")]
@@ -72,6 +73,7 @@ enum Name {
 enum Engine {
     Mariadb,
     Mysql,
+    Postgres,
 }
 
 fn main() {
@@ -90,6 +92,11 @@ fn main() {
         } => {
             load::run(ServerKind::MySql97, "mysql", &scale, rounds);
         }
+        Name::Load {
+            engine: Engine::Postgres,
+            scale,
+            rounds,
+        } => load_postgres::run(&scale, rounds),
         Name::Pod { scale, rounds } => pod::run(&scale, rounds),
         Name::Large { gigabytes } => large::run(gigabytes),
         Name::Fetch { megabytes, rounds } => fetch::run(megabytes, rounds),

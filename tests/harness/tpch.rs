@@ -11,6 +11,10 @@ use tpchgen::generators::{
     PartSuppGenerator, RegionGenerator, SupplierGenerator,
 };
 
+mod postgres;
+
+pub use postgres::{PARTS, PostgresFiles, for_postgres};
+
 use crate::eventually::eventually;
 use crate::server::{Server, ServerKind};
 use crate::world::{World, cache_dir, lock};
@@ -42,20 +46,7 @@ pub fn amended(kind: ServerKind, scale: &str, amendment: &str) -> PathBuf {
     let mut hasher = DefaultHasher::new();
     (SCHEMA, amendment).hash(&mut hasher);
     let name = format!("{}-sf{scale}-{:016x}", kind.name(), hasher.finish());
-    let folder = cache_dir().join("tpch");
-    let path = folder.join(format!("{name}.sql"));
-    if path.is_file() {
-        return path;
-    }
-    let turn = folder.join(format!("{name}.lock"));
-    let _lock = eventually(
-        "a turn to make TPC-H data",
-        Duration::from_secs(900),
-        || lock(&turn),
-    );
-    if !path.is_file() {
-        create_dir_all(&folder).expect("make the folder of TPC-H data");
-        let partial = folder.join(format!("{name}.partial"));
+    cached(&name, ".sql", |partial| {
         let world = World::within_a_turn();
         let server = source(kind, &world, scale);
         server.sql(&format!("USE {DATABASE}; {amendment}"));
@@ -64,8 +55,28 @@ pub fn amended(kind: ServerKind, scale: &str, amendment: &str) -> PathBuf {
         } else {
             &["--set-gtid-purged=OFF"]
         };
-        server.dump_to(DATABASE, gtid, &partial);
-        rename(&partial, &path).expect("finish the TPC-H dump");
+        server.dump_to(DATABASE, gtid, partial);
+    })
+}
+
+/// What `make` makes once, a file or a folder.
+fn cached(name: &str, suffix: &str, make: impl FnOnce(&Path)) -> PathBuf {
+    let folder = cache_dir().join("tpch");
+    let path = folder.join(format!("{name}{suffix}"));
+    if path.exists() {
+        return path;
+    }
+    let turn = folder.join(format!("{name}.lock"));
+    let _lock = eventually(
+        "a turn to make TPC-H data",
+        Duration::from_secs(900),
+        || lock(&turn),
+    );
+    if !path.exists() {
+        create_dir_all(&folder).expect("make the folder of TPC-H data");
+        let partial = folder.join(format!("{name}.partial"));
+        make(&partial);
+        rename(&partial, &path).expect("finish the TPC-H data");
     }
     path
 }
@@ -128,10 +139,17 @@ fn write_table(table: &str, factor: f64, path: &Path) {
     }
 }
 
-/// Each row ends with a separator, which LOAD DATA takes for the end of its last field.
+/// Each row comes with a separator at its end, which COPY takes for one more field.
 fn write(mut file: impl Write, rows: impl Iterator<Item: std::fmt::Display>) {
+    let mut line = Vec::new();
     for row in rows {
-        writeln!(file, "{row}").expect("write a table's file");
+        line.clear();
+        write!(line, "{row}").expect("write to memory");
+        if line.last() == Some(&b'|') {
+            line.pop();
+        }
+        line.push(b'\n');
+        file.write_all(&line).expect("write a table's file");
     }
     file.flush().expect("write a table's file");
 }

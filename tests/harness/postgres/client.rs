@@ -89,12 +89,26 @@ impl Postgres {
     pub fn restore(&self, database: &str, args: &[&str], archive: &Path) {
         let mut restore = self.program("pg_restore");
         restore.args(["--exit-on-error", "--dbname", database]);
-        complete(restore.args(args).arg(archive).stdout(Stdio::piped()));
+        restore.args(args).arg(archive).stdin(Stdio::null());
+        complete(restore.stdout(Stdio::piped()));
+    }
+
+    /// What its own pg_restore writes of an archive, as SQL text.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    #[must_use]
+    pub fn restored_text(&self, archive: &Path) -> Vec<u8> {
+        let mut restore = self.kind().program("pg_restore");
+        restore.arg("--file=-").arg(archive).stdin(Stdio::null());
+        complete(restore.stdout(Stdio::piped()))
     }
 
     fn dumper(&self, database: &str, args: &[&str]) -> Command {
         let mut dumper = self.program("pg_dump");
         dumper.args(args).args(["--dbname", database]);
+        dumper.stdin(Stdio::null());
         dumper
     }
 

@@ -190,7 +190,7 @@ impl Server {
 
     fn dumper(&self, database: &str, args: &[&str]) -> Command {
         let mut dumper = self.as_root(self.kind.dump());
-        dumper.args(args).arg(database);
+        dumper.args(args).arg(database).stdin(Stdio::null());
         dumper
     }
 
@@ -249,7 +249,6 @@ pub(crate) fn feed(mut command: Command, input: &[u8]) -> Result<String, String>
 #[track_caller]
 pub(crate) fn complete(command: &mut Command) -> Vec<u8> {
     let output = command
-        .stdin(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
         .and_then(std::process::Child::wait_with_output)

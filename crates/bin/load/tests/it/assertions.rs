@@ -94,7 +94,7 @@ fn an_assertion_without_a_stage_is_refused() {
         "--swap=none",
         "--check=SELECT COUNT(*) = 0 FROM t",
     ]);
-    let _ = straight.run().fails_with(78, "--check needs --swap rename");
+    let _ = straight.run().fails_with(78, "--check needs a swap");
     scene.is_untouched();
 }
 

@@ -19,6 +19,7 @@ mod lost;
 mod no_false_success;
 mod other_hands;
 mod portable;
+mod postgres;
 mod readers;
 mod reasons;
 mod refusals;

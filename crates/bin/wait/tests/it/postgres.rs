@@ -145,3 +145,43 @@ fn a_standby_has_a_lag_and_is_not_writable() {
         });
     }
 }
+
+#[test]
+fn on_postgres_a_release_is_awaited_until_it_is_live_and_whole() {
+    const DIGEST: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let world = World::new();
+    let server = Postgres::start(PostgresKind::Postgres15, &world, &[]);
+    server.create_database("other");
+    let look = |database: &str, release: &str| {
+        wait()
+            .args(["--url", &server.url_of(database), "--timeout=1s"])
+            .args(["--release", release])
+            .run()
+    };
+    let _ = look("app", DIGEST).fails_with(124, "is not live");
+    // The ledger as a load leaves it.
+    server.sql(
+        "app",
+        &format!(
+            "SET ROLE pilotfish; CREATE SCHEMA pilotfish; CREATE SCHEMA shop; \
+             CREATE TABLE pilotfish.releases (role text PRIMARY KEY, content text NOT NULL); \
+             CREATE TABLE pilotfish.rejected (digest text, contents text, since timestamptz); \
+             INSERT INTO pilotfish.releases VALUES ('live', \
+             '{{\"release\":{{\"digest\":\"{DIGEST}\",\"since\":1700000000,\"tables\":{{}},\"objects\":{{}}}}, \
+             \"schemas\":[\"shop\"],\"objects\":[\"shop.drugs\",\"shop.v\"]}}')"
+        ),
+    );
+    let mut waiting = wait()
+        .args(["--url", &server.url(), "--release", &DIGEST[..12]])
+        .spawn();
+    waiting.wait_for_stderr("is not live");
+    server.sql(
+        "app",
+        "SET ROLE pilotfish; CREATE TABLE shop.drugs (id integer); CREATE VIEW shop.v AS TABLE shop.drugs",
+    );
+    let _ = waiting.wait().success();
+    let _ = look("app", "ffffffffffff").fails_with(124, "is not live");
+    let _ = look("other", DIGEST).fails_with(124, "is live in app, not in other");
+    server.sql("app", "DROP VIEW shop.v");
+    let _ = look("app", DIGEST).fails_with(124, "is not live");
+}

@@ -11,6 +11,7 @@ mod api;
 mod browser;
 mod command_line;
 mod life;
+mod postgres;
 mod prefect;
 mod signals;
 mod volumes;
@@ -48,6 +49,48 @@ fn live(server: &Server) -> Option<String> {
     let answer = server.try_sql(query).ok()?;
     let (release, rows) = answer.trim().split_once('\t')?;
     (rows == "500").then(|| release.to_owned())
+}
+
+/// Publishes as the kubelet does: a new folder, and one rename.
+fn publish(volume: &Path, number: u32, dump: &str) -> String {
+    let folder = volume.join(format!("..release_{number}"));
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("dump.sql"), dump).unwrap();
+    let next = volume.join("..data_tmp");
+    std::os::unix::fs::symlink(folder.file_name().unwrap(), &next).unwrap();
+    fs::rename(next, volume.join("..data")).unwrap();
+    let name = volume.join("dump.sql");
+    if !name.exists() {
+        std::os::unix::fs::symlink("..data/dump.sql", name).unwrap();
+    }
+    folder.display().to_string()
+}
+
+/// What `load rollback` does.
+fn roll_back(url: &str) {
+    in_the_ledger(url, async |engine| {
+        let report =
+            pilotfish_loader::rollback(engine, None, false, &CancellationToken::new()).await;
+        report.unwrap();
+    });
+}
+
+/// What `load resume` does.
+fn resume(url: &str) {
+    in_the_ledger(url, async |engine| {
+        let resumed = pilotfish_loader::resume(engine, None, None).await;
+        assert!(!resumed.unwrap().is_empty());
+    });
+}
+
+fn in_the_ledger(url: &str, work: impl AsyncFnOnce(&dyn Engine)) {
+    let flags = Flags::parse_from(["load", "--url", url]);
+    let settings = flags.server.into_settings(|_| None).unwrap();
+    let event_loop = tokio::runtime::Runtime::new().unwrap();
+    event_loop.block_on(async {
+        let engine = pilotfish_engine::open(&settings).await.unwrap();
+        work(engine.as_ref()).await;
+    });
 }
 
 /// The server of the commands beside a load.
@@ -109,50 +152,20 @@ impl Bench {
         )
     }
 
-    /// Publishes as the kubelet does: a new folder, and one rename.
     fn publish(&self, number: u32) -> String {
         self.publish_text(number, &Self::dump(number))
     }
 
     fn publish_text(&self, number: u32, dump: &str) -> String {
-        let folder = self.volume.join(format!("..release_{number}"));
-        fs::create_dir(&folder).unwrap();
-        fs::write(folder.join("dump.sql"), dump).unwrap();
-        let next = self.volume.join("..data_tmp");
-        std::os::unix::fs::symlink(folder.file_name().unwrap(), &next).unwrap();
-        fs::rename(next, self.volume.join("..data")).unwrap();
-        let name = self.volume.join("dump.sql");
-        if !name.exists() {
-            std::os::unix::fs::symlink("..data/dump.sql", name).unwrap();
-        }
-        folder.display().to_string()
+        publish(&self.volume, number, dump)
     }
 
-    /// What `load rollback` does.
     fn roll_back(&self) {
-        self.in_the_ledger(async |engine| {
-            let report =
-                pilotfish_loader::rollback(engine, None, false, &CancellationToken::new()).await;
-            report.unwrap();
-        });
+        roll_back(&self.server.url());
     }
 
-    /// What `load resume` does.
     fn resume(&self) {
-        self.in_the_ledger(async |engine| {
-            let resumed = pilotfish_loader::resume(engine, None, None).await;
-            assert!(!resumed.unwrap().is_empty());
-        });
-    }
-
-    fn in_the_ledger(&self, work: impl AsyncFnOnce(&dyn Engine)) {
-        let flags = Flags::parse_from(["load", "--url", &self.server.url()]);
-        let settings = flags.server.into_settings(|_| None).unwrap();
-        let event_loop = tokio::runtime::Runtime::new().unwrap();
-        event_loop.block_on(async {
-            let engine = pilotfish_engine::open(&settings).await.unwrap();
-            work(engine.as_ref()).await;
-        });
+        resume(&self.server.url());
     }
 
     /// The release readers see; `None` when there is none, or when releases are mixed.
