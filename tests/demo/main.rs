@@ -10,6 +10,8 @@
 )]
 
 mod account;
+mod connection;
+mod database;
 mod readers;
 mod releases;
 mod sidecars;
@@ -19,12 +21,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
-use pilotfish_harness::{S3, Server, ServerKind, World};
+use clap::Parser;
+use pilotfish_harness::{S3, World};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use account::{Account, grouped};
+use database::{Database, Engine};
 use readers::{Readers, Seen};
 use releases::{BUCKET, Publisher};
 use sidecars::{LoadSeen, Sidecars};
@@ -45,12 +48,6 @@ struct Args {
     /// Leave everything running at the end, for a look
     #[arg(long)]
     keep: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Engine {
-    Mariadb,
-    Mysql,
 }
 
 fn main() -> ExitCode {
@@ -80,10 +77,6 @@ fn interruption(runtime: &Runtime) -> Arc<AtomicBool> {
 }
 
 fn demonstrate(args: &Args, runtime: &Runtime, stop: &AtomicBool) -> Result<(), String> {
-    let kind = match args.engine {
-        Engine::Mariadb => ServerKind::MariaDb1011,
-        Engine::Mysql => ServerKind::MySql97,
-    };
     let account = Account::new();
     let world = World::new();
 
@@ -91,18 +84,18 @@ fn demonstrate(args: &Args, runtime: &Runtime, stop: &AtomicBool) -> Result<(), 
         "source",
         &format!("TPC-H at scale {} (made once, then cached)", args.scale),
     );
-    let publisher = Publisher::new(kind, &world, &args.scale);
+    let publisher = Publisher::new(args.engine, &world, &args.scale);
     let client_seconds = publisher.client_seconds;
     account.say(
         "client",
         &format!("the stock client loads v1 in {client_seconds:.1} s"),
     );
 
-    let server = Server::start(kind, &world, &["--local-infile=ON"]);
-    readers::make_account(&server);
+    let server = Database::start(args.engine, &world);
+    server.make_reader();
     account.say(
         "server",
-        &format!("{} on 127.0.0.1:{}, empty", kind.name(), server.port()),
+        &format!("{} on 127.0.0.1:{}, empty", server.name(), server.port()),
     );
     let s3 = S3::start(&world);
     s3.make_bucket(BUCKET);
@@ -127,22 +120,29 @@ fn demonstrate(args: &Args, runtime: &Runtime, stop: &AtomicBool) -> Result<(), 
     account.say("publish", &format!("v2: {second}"));
     let v2 = sidecars.await_load(2, &account, stop)?;
     pause(stop, Duration::from_secs(3))?;
+    let served = v2.tables().map(|table| server.count(table)).sum();
+    let mut last = 2;
+    if args.engine == Engine::Postgres {
+        Sidecars::roll_back(&server);
+        account.say("rollback", "v1 is back; watch leaves v2 alone");
+        last = 1;
+        pause(stop, Duration::from_secs(3))?;
+    }
     let seen = readers.stop(runtime);
     account.say("readers", "stopped");
 
-    summarise(client_seconds, &sidecars, &server, &v1, &v2, &seen);
+    summarise(client_seconds, &sidecars, served, &v1, &v2, &seen);
     if args.keep {
         println!(
-            "\nEverything still runs. Connect with: mariadb or mysql --protocol=TCP --port={} \
-                  --user=reader --password=reader app\nCtrl-C ends it.",
-            server.port()
+            "\nEverything still runs. Connect with: {}\nCtrl-C ends it.",
+            server.client()
         );
         while !stop.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(100));
         }
     }
     sidecars.stop();
-    seen.verdict()
+    seen.verdict(last)
 }
 
 /// Lets the readers read for a while.
@@ -158,15 +158,11 @@ fn pause(stop: &AtomicBool, time: Duration) -> Result<(), String> {
 fn summarise(
     client: f64,
     sidecars: &Sidecars,
-    server: &Server,
+    served: u64,
     v1: &LoadSeen,
     v2: &LoadSeen,
     seen: &Seen,
 ) {
-    let served: u64 = v2
-        .tables()
-        .map(|table| releases::count(server, table))
-        .sum();
     println!("\n  rows served         {} in release v2", grouped(served));
     println!(
         "  reads done          {} by {READERS} readers",

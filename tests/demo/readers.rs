@@ -4,24 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, OptsBuilder};
-use pilotfish_harness::Server;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-/// One answer out of two tables that both name their release.
-const QUERY: &str = "SELECT (SELECT number FROM edition), \
-    MIN(n_comment), MAX(n_comment), COUNT(*) FROM nation";
-const NATIONS: u64 = 25;
+use crate::connection::{Address, Answer, Connection};
+use crate::database::Database;
 
-/// The account of the applications: it reads, nothing else.
-pub(crate) fn make_account(server: &Server) {
-    server.sql(
-        "CREATE USER 'reader'@'127.0.0.1' IDENTIFIED BY 'reader'; \
-         GRANT SELECT ON app.* TO 'reader'@'127.0.0.1'",
-    );
-}
+const NATIONS: u64 = 25;
 
 /// Readers at work.
 #[derive(Debug)]
@@ -43,11 +32,11 @@ pub(crate) struct Seen {
 }
 
 impl Readers {
-    pub(crate) fn start(runtime: &Runtime, server: &Server, count: usize) -> Self {
+    pub(crate) fn start(runtime: &Runtime, server: &Database, count: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let port = server.port();
+        let address = Address::of(server);
         let tasks = (0..count)
-            .map(|_| runtime.spawn(read_on(port, Arc::clone(&stop))))
+            .map(|_| runtime.spawn(read_on(address, Arc::clone(&stop))))
             .collect();
         Self { stop, tasks }
     }
@@ -80,26 +69,26 @@ impl Seen {
     }
 
     /// What makes the demonstration a failure.
-    pub(crate) fn verdict(&self) -> Result<(), String> {
+    pub(crate) fn verdict(&self, last: i64) -> Result<(), String> {
         if self.errors > 0 || self.mixed > 0 {
             return Err(format!(
                 "readers saw {} errors, {} mixed answers",
                 self.errors, self.mixed
             ));
         }
-        if self.last_edition != 2 {
+        if self.last_edition != last {
             return Err(format!("a reader ended on release v{}", self.last_edition));
         }
         Ok(())
     }
 }
 
-async fn read_on(port: u16, stop: Arc<AtomicBool>) -> Seen {
+async fn read_on(address: Address, stop: Arc<AtomicBool>) -> Seen {
     let mut seen = Seen::default();
-    let mut connection: Option<Conn> = None;
+    let mut connection: Option<Connection> = None;
     let mut last_answer = Instant::now();
     while !stop.load(Ordering::SeqCst) {
-        match read(&mut connection, port).await {
+        match read(&mut connection, address).await {
             Ok((edition, least, most, nations)) => {
                 let expected = format!("edition {edition}");
                 let whole = least == expected && most == expected && nations == NATIONS;
@@ -111,7 +100,7 @@ async fn read_on(port: u16, stop: Arc<AtomicBool>) -> Seen {
             }
             Err(error) => {
                 seen.errors += 1;
-                seen.error.get_or_insert_with(|| error.to_string());
+                seen.error.get_or_insert(error);
                 connection = None;
             }
         }
@@ -119,25 +108,10 @@ async fn read_on(port: u16, stop: Arc<AtomicBool>) -> Seen {
     seen
 }
 
-async fn read(
-    connection: &mut Option<Conn>,
-    port: u16,
-) -> Result<(i64, String, String, u64), mysql_async::Error> {
+async fn read(connection: &mut Option<Connection>, address: Address) -> Result<Answer, String> {
     let connection = match connection {
         Some(connection) => connection,
-        None => connection.insert(connect(port).await?),
+        None => connection.insert(address.connect().await?),
     };
-    let row = connection.query_first(QUERY).await?;
-    row.ok_or_else(|| mysql_async::Error::Other("no answer".into()))
-}
-
-async fn connect(port: u16) -> Result<Conn, mysql_async::Error> {
-    let options = OptsBuilder::default()
-        .ip_or_hostname("127.0.0.1")
-        .tcp_port(port)
-        .user(Some("reader"))
-        .pass(Some("reader"))
-        .db_name(Some("app"))
-        .prefer_socket(false);
-    Conn::new(options).await
+    connection.ask().await
 }

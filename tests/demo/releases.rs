@@ -4,25 +4,28 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use pilotfish_harness::{S3, Server, ServerKind, World, tpch};
+use pilotfish_harness::{S3, World};
+
+use crate::database::{Database, Engine};
 
 pub(crate) const BUCKET: &str = "open-data";
 /// Where the dumps lie in the bucket.
 pub(crate) const PREFIX: &str = "dumps";
 
 /// What the readers check: `edition` and every row of `nation` name the release they belong to.
-/// Tables tied by foreign keys are swapped together, so those that v2 changes are untied here:
-/// the others can then be seen to stay untouched.
 const FIRST: &str = "
-    ALTER TABLE nation DROP FOREIGN KEY nation_ibfk_1;
-    ALTER TABLE supplier DROP FOREIGN KEY supplier_ibfk_1;
-    ALTER TABLE customer DROP FOREIGN KEY customer_ibfk_1;
-    ALTER TABLE orders DROP FOREIGN KEY orders_ibfk_1;
     CREATE TABLE edition (number INT PRIMARY KEY);
     INSERT INTO edition VALUES (1);
     CREATE TABLE legacy_rates (code CHAR(3) PRIMARY KEY, rate DECIMAL(10,4) NOT NULL);
     INSERT INTO legacy_rates VALUES ('DEM', 1.9558), ('FRF', 6.5596), ('ITL', 1936.2700);
     UPDATE nation SET n_comment = 'edition 1';";
+/// MariaDB and MySQL swap tables that are tied by foreign keys together, so those that v2 changes are untied here:
+/// the others can then be seen to stay untouched.
+const UNTIED: &str = "
+    ALTER TABLE nation DROP FOREIGN KEY nation_ibfk_1;
+    ALTER TABLE supplier DROP FOREIGN KEY supplier_ibfk_1;
+    ALTER TABLE customer DROP FOREIGN KEY customer_ibfk_1;
+    ALTER TABLE orders DROP FOREIGN KEY orders_ibfk_1;";
 const SECOND: &str = "
     UPDATE edition SET number = 2;
     UPDATE nation SET n_comment = 'edition 2';
@@ -34,7 +37,7 @@ const SECOND: &str = "
 /// The data team's own server, and the releases made on it.
 #[derive(Debug)]
 pub(crate) struct Publisher {
-    source: Server,
+    source: Database,
     first: PathBuf,
     folder: PathBuf,
     /// The stock client's time for v1, on an empty server with the settings of the demo's own.
@@ -43,12 +46,15 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     /// The stock client fills the data team's server with v1.
-    pub(crate) fn new(kind: ServerKind, world: &World, scale: &str) -> Self {
-        let first = tpch::amended(kind, scale, FIRST);
-        let source = Server::start(kind, world, &["--local-infile=ON"]);
-        source.sql("CREATE DATABASE app");
+    pub(crate) fn new(engine: Engine, world: &World, scale: &str) -> Self {
+        let amendment = match engine {
+            Engine::Postgres => FIRST.to_owned(),
+            Engine::Mariadb | Engine::Mysql => format!("{UNTIED}{FIRST}"),
+        };
+        let source = Database::start(engine, world);
+        let first = source.tpch(scale, &amendment, world);
         let start = Instant::now();
-        source.sql_file("app", &first);
+        source.fill(&first);
         let client_seconds = start.elapsed().as_secs_f64();
         Self {
             source,
@@ -66,14 +72,9 @@ impl Publisher {
 
     /// Publishes v2 and says what it is.
     pub(crate) fn publish_second(&self, s3: &S3) -> String {
-        self.source.sql(&format!("USE app; {SECOND}"));
-        let gtid: &[&str] = if self.source.kind().is_mariadb() {
-            &[]
-        } else {
-            &["--set-gtid-purged=OFF"]
-        };
+        self.source.change(SECOND);
         let dump = self.folder.join("v2.sql");
-        self.source.dump_to("app", gtid, &dump);
+        self.source.dump_to(&dump);
         let tables = self.put(s3, "v2", &dump);
         format!("{tables}: rows changed in 3, 1 new, 1 gone")
     }
@@ -83,19 +84,13 @@ impl Publisher {
         compress(dump, &packed);
         let key = format!("{PREFIX}/{name}.sql.zst");
         s3.put_file(BUCKET, &key, &packed);
-        let tables = self.source.sql("SHOW TABLES FROM app").lines().count();
+        let tables = self.source.tables();
         format!(
             "s3://{BUCKET}/{key}, {tables} tables, {} MB ({} MB unpacked)",
             megabytes(&packed),
             megabytes(dump)
         )
     }
-}
-
-/// Rows of a live table.
-pub(crate) fn count(server: &Server, table: &str) -> u64 {
-    let answer = server.sql(&format!("SELECT COUNT(*) FROM app.{table}"));
-    answer.trim().parse().expect("a count is a number")
 }
 
 fn compress(file: &Path, packed: &Path) {

@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use pilotfish_harness::{Port, Running, S3, Server, Tool, World, http};
+use pilotfish_harness::{Port, Running, S3, Tool, World, http};
 use serde_json::Value;
 
 use crate::account::{Account, grouped};
+use crate::database::Database;
 use crate::releases::{BUCKET, PREFIX};
 
 /// Longest wait for one release to be live.
@@ -56,7 +57,7 @@ impl LoadSeen {
 }
 
 impl Sidecars {
-    pub(crate) fn start(world: &World, server: &Server, s3: &S3) -> Self {
+    pub(crate) fn start(world: &World, server: &Database, s3: &S3) -> Self {
         let volume = world.join("volume");
         std::fs::create_dir_all(&volume).expect("make the volume");
         let (fetch_port, watch_port) = (Port::free(), Port::free());
@@ -130,6 +131,15 @@ impl Sidecars {
             }
             sleep(Duration::from_millis(50));
         }
+    }
+
+    /// What a person types who does not like the release.
+    pub(crate) fn roll_back(server: &Database) {
+        let _ = Tool::beside("load")
+            .arg("rollback")
+            .env("PILOTFISH_URL", server.url())
+            .run()
+            .success();
     }
 
     /// Ends both in good order.

@@ -35,21 +35,51 @@ user() {
     echo 'mysql:x:999:' >>"$work/tree/etc/group"
 }
 
-server() { # server NAME ROOTFS
-    if known "$1" entrypoint.sh docker.cnf "$2/var/lib/dpkg/status"; then echo "$1" && return; fi
+# system ROOTFS: a tree without what no server reads.
+system() {
     mkdir -p "$work/tree"
-    tar -C "$2" --exclude=./usr/share/doc --exclude=./usr/share/man --exclude=./usr/share/locale \
+    tar -C "$1" --exclude=./usr/share/doc --exclude=./usr/share/man --exclude=./usr/share/locale --exclude=./template \
         --exclude=./var/cache --exclude=./var/lib/apt --exclude=./dev --exclude=./proc --exclude=./sys -cf - . |
         tar -C "$work/tree" -xf -
-    mkdir -p "$work/tree/docker-entrypoint-initdb.d" "$work/tree/var/lib/mysql" "$work/tree/run/mysqld" \
-        "$work/tree/var/lib/mysql-files" "$work/tree/dev" "$work/tree/proc" "$work/tree/sys"
-    user
-    cp entrypoint.sh "$work/tree/usr/local/bin/docker-entrypoint.sh"
+    mkdir -p "$work/tree/docker-entrypoint-initdb.d" "$work/tree/dev" "$work/tree/proc" "$work/tree/sys"
+}
+
+# entrypoint FILE
+entrypoint() {
+    cp "$1" "$work/tree/usr/local/bin/docker-entrypoint.sh"
     chmod 0755 "$work/tree/usr/local/bin/docker-entrypoint.sh"
+}
+
+server() { # server NAME ROOTFS COMMAND
+    if known "$1" entrypoint.sh docker.cnf "$2/var/lib/dpkg/status"; then echo "$1" && return; fi
+    system "$2"
+    mkdir -p "$work/tree/var/lib/mysql" "$work/tree/run/mysqld" "$work/tree/var/lib/mysql-files"
+    user
+    entrypoint entrypoint.sh
     cp docker.cnf "$work/tree/etc/docker.cnf"
     chown -R 999:999 "$work/tree/var/lib/mysql" "$work/tree/run/mysqld" "$work/tree/var/lib/mysql-files"
     image "$1" --change 'ENTRYPOINT ["docker-entrypoint.sh"]' --change "CMD $3" \
         --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
+        --change "LABEL pilotfish.stand-in=$label"
+}
+
+postgres() { # postgres NAME ROOTFS VERSION
+    bin=/usr/lib/postgresql/$3/bin
+    # The packages of this tree are unpacked and not set up: dpkg knows nothing of them.
+    if known "$1" postgres.sh "$2$bin/postgres"; then echo "$1" && return; fi
+    system "$2"
+    echo 'root:x:0:0::/root:/bin/bash' >"$work/tree/etc/passwd"
+    echo 'postgres:x:999:999::/var/lib/postgresql:/bin/bash' >>"$work/tree/etc/passwd"
+    echo 'postgres:x:999:' >"$work/tree/etc/group"
+    rm -rf "$work/tree/var/run" "$work/tree/var/lib/postgresql"
+    ln -s /run "$work/tree/var/run"
+    mkdir -p "$work/tree/run/postgresql" "$work/tree/var/lib/postgresql" "$work/tree/usr/local/bin"
+    entrypoint postgres.sh
+    chown 999:999 "$work/tree/var/lib/postgresql" "$work/tree/run/postgresql"
+    # Fast at SIGINT; at SIGTERM it would wait for its clients.
+    image "$1" --change 'ENTRYPOINT ["docker-entrypoint.sh"]' --change 'CMD ["postgres"]' --change 'STOPSIGNAL SIGINT' \
+        --change "ENV PATH=/usr/local/sbin:/usr/local/bin:$bin:/usr/sbin:/usr/bin:/sbin:/bin" \
+        --change 'ENV LANG=C.UTF-8' --change "ENV PGDATA=/var/lib/postgresql/$3/docker" \
         --change "LABEL pilotfish.stand-in=$label"
 }
 
@@ -112,11 +142,12 @@ prefect() {
         --change "LABEL pilotfish.stand-in=$label"
 }
 
-[ $# -gt 0 ] || set -- mariadb mysql seaweedfs prometheus azurite prefect kubectl
+[ $# -gt 0 ] || set -- mariadb mysql postgres seaweedfs prometheus azurite prefect kubectl
 for name in "$@"; do
     case $name in
     mariadb) server docker.io/library/mariadb:11.8 "$cache/rootfs-mariadb-11.8" '["mariadbd"]' ;;
     mysql) server docker.io/library/mysql:9.7 "$cache/rootfs-mysql-9.7" '["mysqld"]' ;;
+    postgres) postgres docker.io/library/postgres:18 "$cache/rootfs-postgres-18" 18 ;;
     seaweedfs) program docker.io/chrislusf/seaweedfs:4.48 "$cache/seaweedfs-4.48/weed" weed ;;
     prometheus) program docker.io/prom/prometheus:v3.13.5 "$(command -v prometheus)" prometheus ;;
     azurite) azurite mcr.microsoft.com/azure-storage/azurite:3.33.0 "$cache/azurite-3.33.0" ;;

@@ -45,6 +45,7 @@ struct Args {
 enum Engine {
     Mariadb,
     Mysql,
+    Postgres,
 }
 
 fn main() -> ExitCode {
@@ -62,6 +63,7 @@ fn tell(args: &Args) -> Outcome<()> {
     let engine = match args.engine {
         Engine::Mariadb => "mariadb",
         Engine::Mysql => "mysql",
+        Engine::Postgres => "postgres",
     };
     let namespace = format!("{}-{}", args.name, std::process::id());
     let stage = Stage::new(Cluster::with_namespace(&namespace)?, engine, repository());

@@ -105,6 +105,14 @@ impl Stage {
         Ok(start.elapsed().as_secs_f64())
     }
 
+    /// Port of the server.
+    pub(crate) fn port(&self) -> u16 {
+        match self.engine {
+            "postgres" => 5432,
+            _ => 3306,
+        }
+    }
+
     /// The version of the dump that is live in a pod.
     pub(crate) fn version(&self, pod: &str) -> Outcome<u32> {
         match self.held(pod)? {
@@ -113,27 +121,38 @@ impl Stage {
         }
     }
 
-    /// What the stock client in a pod makes of a statement, as root. No double quotes or `$` in it.
+    /// What the stock client in a pod makes of a statement, as root or superuser. No double quotes or `$` in it.
     pub(crate) fn sql(&self, pod: &str, statement: &str) -> Outcome<String> {
-        let client = if self.engine == "mysql" {
-            "mysql"
-        } else {
-            "mariadb"
+        let client = match self.engine {
+            "postgres" => {
+                "PGPASSWORD=$password psql --no-psqlrc -q -At -F ' ' -h 127.0.0.1 -U postgres -d app -c"
+            }
+            "mysql" => {
+                "MYSQL_PWD=$password mysql --no-defaults --protocol=tcp -h127.0.0.1 -uroot -N -B -e"
+            }
+            _ => {
+                "MYSQL_PWD=$password mariadb --no-defaults --protocol=tcp -h127.0.0.1 -uroot -N -B -e"
+            }
         };
-        let ask = format!(
-            "MYSQL_PWD=$(cat /run/secrets/db/root-password) {client} --no-defaults --protocol=tcp -h127.0.0.1 -uroot -N -B \
-             -e \"{statement}\""
-        );
+        let ask =
+            format!("password=$(cat /run/secrets/db/root-password); {client} \"{statement}\"");
         self.cluster.exec(pod, "db", &["bash", "-c", &ask])
     }
 
     /// What is live in a pod, asked of its server by the stock client; an error where that does not answer.
     pub(crate) fn held(&self, pod: &str) -> Outcome<Held> {
-        let ask = "SELECT MIN(v), MAX(v) FROM \
-            (SELECT version AS v FROM app.drugs UNION ALL SELECT version FROM app.makers) AS t";
-        let answer = match self.sql(pod, ask) {
-            // No such table, no such database.
-            Err(error) if error.contains("ERROR 1146") || error.contains("ERROR 1049") => {
+        let schema = match self.engine {
+            "postgres" => "public",
+            _ => "app",
+        };
+        let ask = format!(
+            "SELECT MIN(v), MAX(v) FROM (SELECT version AS v FROM {schema}.drugs \
+             UNION ALL SELECT version FROM {schema}.makers) AS t"
+        );
+        // No such table, no such database.
+        let absent = ["ERROR 1146", "ERROR 1049", "does not exist"];
+        let answer = match self.sql(pod, &ask) {
+            Err(error) if absent.iter().any(|words| error.contains(words)) => {
                 return Ok(Held::Nothing);
             }
             other => other?,

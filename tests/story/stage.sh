@@ -28,7 +28,7 @@ story() {
     "${CARGO_TARGET_DIR:-target}/debug/pilotfish-story" $words
 }
 
-# Whom a story with these words meets; nothing said: all of them. The readers have MariaDB's client.
+# Whom a story with these words meets; nothing said: all of them. MySQL's readers have MariaDB's client.
 stand_ins_wanted() {
     case " $* " in
     *' --short '*) ;;
@@ -37,6 +37,7 @@ stand_ins_wanted() {
     echo mariadb seaweedfs prometheus kubectl
     case " $* " in
     *' --engine mysql '* | *' --engine=mysql '*) echo mysql ;;
+    *' --engine postgres '* | *' --engine=postgres '*) echo postgres ;;
     esac
 }
 

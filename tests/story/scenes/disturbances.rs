@@ -60,8 +60,12 @@ pub(crate) fn containers_restarted(stage: &Stage) -> Outcome<()> {
     let (old, new) = publish_many(stage)?;
     let before = stage.restarts(PODS[0], "db")?;
     let rows = wait_loading(stage, PODS[0], old)?;
-    // As PID 1 it has a handler for SIGTERM only.
-    let _ = stage.cluster.exec(PODS[0], "db", &["bash", "-c", "kill 1"]);
+    // As PID 1 it has a handler for some signals only; a PostgreSQL waits for its clients at SIGTERM.
+    let kill = match stage.engine {
+        "postgres" => "kill -INT 1",
+        _ => "kill 1",
+    };
+    let _ = stage.cluster.exec(PODS[0], "db", &["bash", "-c", kill]);
     until(
         "the server's container to be started again",
         PATIENCE,
@@ -82,7 +86,7 @@ fn publish_many(stage: &Stage) -> Outcome<(u32, u32)> {
     bucket::put(
         &stage.cluster,
         &format!("v{new}.sql.gz"),
-        &dumps::dump(new, MANY),
+        &dumps::dump(stage.engine, new, MANY),
     )?;
     Ok((old, new))
 }

@@ -10,13 +10,22 @@ use pilotfish_harness::cluster::{Outcome, PATIENCE, until};
 pub(crate) fn act(stage: &Stage) -> Outcome<()> {
     stage.make_secrets()?;
     bucket::start(&stage.cluster)?;
-    bucket::put(&stage.cluster, "v0.sql.gz", &dumps::truncated(0, 2000))?;
+    bucket::put(
+        &stage.cluster,
+        "v0.sql.gz",
+        &dumps::truncated(stage.engine, 0, 2000),
+    )?;
     stage
         .cluster
         .apply_folder(&stage.prop("overlays").join(stage.engine))?;
-    stage.cluster.apply_folder(&stage.example("reader"))?;
-    for reader in ["overlays/reader-0", "overlays/reader-1"] {
-        stage.cluster.apply_folder(&stage.prop(reader))?;
+    let (reader, beside) = match stage.engine {
+        "postgres" => ("reader-postgres", "overlays/postgres-reader"),
+        _ => ("reader", "overlays/reader"),
+    };
+    stage.cluster.apply_folder(&stage.example(reader))?;
+    for pod in 0..PODS.len() {
+        let folder = stage.prop(&format!("{beside}-{pod}"));
+        stage.cluster.apply_folder(&folder)?;
     }
     stage.say(
         "apply",
@@ -26,7 +35,11 @@ pub(crate) fn act(stage: &Stage) -> Outcome<()> {
         refuses_the_truncated_one(stage, pod)?;
     }
     let published = now_in_the_cluster(stage)?;
-    bucket::put(&stage.cluster, "v1.sql.gz", &dumps::dump(1, 20_000))?;
+    bucket::put(
+        &stage.cluster,
+        "v1.sql.gz",
+        &dumps::dump(stage.engine, 1, 20_000),
+    )?;
     stage.say("publish", "v1");
     let seconds = stage.wait_ready()?;
     for pod in PODS {

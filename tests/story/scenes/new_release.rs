@@ -14,7 +14,11 @@ use pilotfish_harness::cluster::{Outcome, PATIENCE, until};
 /// A new dump in the bucket: both pods converge on it, the reader notices nothing.
 pub(crate) fn arrives(stage: &Stage) -> Outcome<()> {
     let before = Seen::now(stage)?;
-    bucket::put(&stage.cluster, "v2.sql.gz", &dumps::dump(2, 20_000))?;
+    bucket::put(
+        &stage.cluster,
+        "v2.sql.gz",
+        &dumps::dump(stage.engine, 2, 20_000),
+    )?;
     let seconds = stage.wait_version(2)?;
     stage.say(
         "db",
@@ -42,7 +46,11 @@ pub(crate) fn arrives(stage: &Stage) -> Outcome<()> {
 /// A truncated dump: refused, said, the old data stays.
 pub(crate) fn is_refused(stage: &Stage) -> Outcome<()> {
     let before = Seen::now(stage)?;
-    bucket::put(&stage.cluster, "v3.sql.gz", &dumps::truncated(3, 20_000))?;
+    bucket::put(
+        &stage.cluster,
+        "v3.sql.gz",
+        &dumps::truncated(stage.engine, 3, 20_000),
+    )?;
     for pod in PODS {
         until(&format!("{pod} to refuse v3"), PATIENCE, || {
             let failures =
@@ -61,7 +69,11 @@ pub(crate) fn is_refused(stage: &Stage) -> Outcome<()> {
     );
     prometheus::wait_firing(stage, "PilotfishLoadRefused")?;
     Seen::since(before, stage)?.must_be_flawless(stage)?;
-    bucket::put(&stage.cluster, "v4.sql.gz", &dumps::dump(4, 20_000))?;
+    bucket::put(
+        &stage.cluster,
+        "v4.sql.gz",
+        &dumps::dump(stage.engine, 4, 20_000),
+    )?;
     let seconds = stage.wait_version(4)?;
     prometheus::wait_ended(stage, "PilotfishLoadRefused")?;
     stage.say("db", &format!("v4 heals it within {seconds:.1} s"));
@@ -72,7 +84,11 @@ pub(crate) fn is_refused(stage: &Stage) -> Outcome<()> {
 pub(crate) fn is_rolled_back(stage: &Stage) -> Outcome<()> {
     let before = Seen::now(stage)?;
     let was = stage.version(PODS[0])?;
-    bucket::put(&stage.cluster, "v5.sql.gz", &dumps::dump(5, 20_000))?;
+    bucket::put(
+        &stage.cluster,
+        "v5.sql.gz",
+        &dumps::dump(stage.engine, 5, 20_000),
+    )?;
     stage.wait_version(5)?;
     stage.load(PODS[0], &["rollback"])?;
     prometheus::wait_firing(stage, "PilotfishReleasesDiffer")?;
@@ -110,7 +126,11 @@ pub(crate) fn is_rolled_back(stage: &Stage) -> Outcome<()> {
         ..seen
     }
     .must_be_flawless(stage)?;
-    bucket::put(&stage.cluster, "v6.sql.gz", &dumps::dump(6, 20_000))?;
+    bucket::put(
+        &stage.cluster,
+        "v6.sql.gz",
+        &dumps::dump(stage.engine, 6, 20_000),
+    )?;
     let seconds = stage.wait_version(6)?;
     stage.say("db", &format!("v6 takes over, {seconds:.1} s"));
     Ok(())

@@ -54,12 +54,17 @@ pub(crate) fn password_rotated(stage: &Stage) -> Outcome<()> {
 /// A server without the account, as one that was there before pilotfish: the shipped script makes it.
 fn account_lost(stage: &Stage) -> Outcome<()> {
     for pod in PODS {
-        stage.sql(pod, "DROP USER 'pilotfish'@'127.0.0.1'")?;
+        // Of PostgreSQL it owns what is live, and cannot be dropped.
+        let lost = match stage.engine {
+            "postgres" => "ALTER ROLE pilotfish PASSWORD NULL",
+            _ => "DROP USER 'pilotfish'@'127.0.0.1'",
+        };
+        stage.sql(pod, lost)?;
         let script = "bash /pilotfish-account/rotate.sh 60 2>&1";
         // Root may not, the first time: the script fails, and what the client says of the statement stays with it.
         let in_vain = format!(
-            "export MYSQL_ROOT_PASSWORD=wrong MARIADB_ROOT_PASSWORD=wrong; \
-             unset MYSQL_ROOT_PASSWORD_FILE MARIADB_ROOT_PASSWORD_FILE; {script}; echo code=$?"
+            "for name in MYSQL_ROOT MARIADB_ROOT POSTGRES; do export ${{name}}_PASSWORD=wrong; unset ${{name}}_PASSWORD_FILE; done; \
+             {script}; echo code=$?"
         );
         let said = stage.cluster.exec(pod, "db", &["bash", "-c", &in_vain])?;
         if !said.contains("root cannot change the account")
@@ -76,7 +81,7 @@ fn account_lost(stage: &Stage) -> Outcome<()> {
     publish_next(stage)?;
     stage.say(
         "rotate",
-        "the account was dropped in both pods: rotate.sh made it again, with its grants",
+        "the account was lost in both pods: rotate.sh made it again, with its grants",
     );
     Ok(())
 }
@@ -123,7 +128,7 @@ fn publish_next(stage: &Stage) -> Outcome<()> {
     bucket::put(
         &stage.cluster,
         &format!("v{next}.sql.gz"),
-        &dumps::dump(next, 20_000),
+        &dumps::dump(stage.engine, next, 20_000),
     )?;
     stage.wait_version(next).map(drop)
 }

@@ -134,14 +134,18 @@ fn no_name_yet_and_service_links(stage: &Stage) -> Outcome<()> {
         stage.cluster.apply(&object.to_string())
     };
     service("pilotfish-wait", json!({"ports": [{"port": 1}]}))?;
+    let mut args = vec![
+        "--host=db-later",
+        "--user=reader",
+        "--password-file=/run/secrets/pilotfish-wait/password",
+        "--timeout=2m",
+    ];
+    if stage.engine == "postgres" {
+        args.extend(["--engine=postgres", "--database=app"]);
+    }
     let pod = OneShot {
         name: "no-name-yet",
-        args: &[
-            "--host=db-later",
-            "--user=reader",
-            "--password-file=/run/secrets/pilotfish-wait/password",
-            "--timeout=2m",
-        ],
+        args: &args,
         links: true,
         ..OneShot::default()
     };
@@ -152,7 +156,7 @@ fn no_name_yet_and_service_links(stage: &Stage) -> Outcome<()> {
     })?;
     service(
         "db-later",
-        json!({"selector": {"app": "db"}, "ports": [{"port": 3306}]}),
+        json!({"selector": {"app": "db"}, "ports": [{"port": stage.port()}]}),
     )?;
     let end = pod.end(stage)?;
     expect(&end, 0)?;

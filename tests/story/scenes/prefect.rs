@@ -21,7 +21,7 @@ pub(crate) fn publishes(stage: &Stage) -> Outcome<()> {
     cluster.wait_available("prefect-server")?;
     let flow = stage.prop("overlays/prefect");
 
-    lay_on_the_desk(cluster, &dumps::truncated(70, 20_000))?;
+    lay_on_the_desk(cluster, &dumps::truncated(stage.engine, 70, 20_000))?;
     cluster.apply_folder(&flow)?;
     let said = ended(cluster, "Failed")?;
     if !said.contains("the dump is cut off") || !said.contains("db-1.db:9808") {
@@ -33,7 +33,7 @@ pub(crate) fn publishes(stage: &Stage) -> Outcome<()> {
     );
     cluster.kubectl(&["delete", "job", "publish-dump"])?;
 
-    lay_on_the_desk(cluster, &dumps::dump(71, 20_000))?;
+    lay_on_the_desk(cluster, &dumps::dump(stage.engine, 71, 20_000))?;
     cluster.apply_folder(&flow)?;
     let _ = ended(cluster, "Complete")?;
     for pod in PODS {

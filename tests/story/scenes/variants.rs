@@ -49,7 +49,7 @@ fn act_shared_volume(stage: &Stage) -> Outcome<()> {
         .cluster
         .apply_folder(&stage.example("shared-volume"))?;
     for version in [1, 2] {
-        let dump = dumps::dump(version, 2000);
+        let dump = dumps::dump(stage.engine, version, 2000);
         bucket::put(&stage.cluster, &format!("v{version}.sql.gz"), &dump)?;
         run_fetch(&stage.cluster, &format!("fetch-{version}"))?;
         let seconds = stage.wait_version(version)?;
@@ -65,7 +65,7 @@ fn act_azure(stage: &Stage) -> Outcome<()> {
     blobs::start(&stage.cluster)?;
     stage.cluster.apply_folder(&stage.prop("overlays/azure"))?;
     for version in [1, 2] {
-        let dump = dumps::dump(version, 2000);
+        let dump = dumps::dump(stage.engine, version, 2000);
         blobs::put(&stage.cluster, &format!("v{version}.sql.gz"), &dump)?;
         let seconds = stage.wait_version(version)?;
         stage.say(
@@ -97,7 +97,7 @@ fn act_config_map(stage: &Stage) -> Outcome<()> {
         "no ConfigMap yet: both pods run and are not ready",
     );
     for version in [1, 2] {
-        let dump = STANDARD.encode(dumps::dump(version, 2000));
+        let dump = STANDARD.encode(dumps::dump(stage.engine, version, 2000));
         let object = json!({
             "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "small-dump"},
             "binaryData": {"drugs.sql.gz": dump},
@@ -117,7 +117,7 @@ fn act_key_missing(stage: &Stage) -> Outcome<()> {
     let patch = r#"[{"op": "remove", "path": "/data/token"}]"#;
     cluster.kubectl(&["patch", "secret", "pilotfish", "--type=json", "-p", patch])?;
     bucket::start(cluster)?;
-    bucket::put(cluster, "v1.sql.gz", &dumps::dump(1, 2000))?;
+    bucket::put(cluster, "v1.sql.gz", &dumps::dump(stage.engine, 1, 2000))?;
     cluster.apply_folder(&stage.prop("overlays/mariadb"))?;
     for pod in PODS {
         let object = format!("involvedObject.name={pod}");
@@ -152,7 +152,7 @@ fn act_key_missing(stage: &Stage) -> Outcome<()> {
 fn act_key_refused(stage: &Stage) -> Outcome<()> {
     let cluster = &stage.cluster;
     bucket::start(cluster)?;
-    bucket::put(cluster, "v1.sql.gz", &dumps::dump(1, 2000))?;
+    bucket::put(cluster, "v1.sql.gz", &dumps::dump(stage.engine, 1, 2000))?;
     cluster.apply_folder(&stage.prop("overlays/empty-dir"))?;
     stage.wait_version(1)?;
     stage.wait_ready()?;
