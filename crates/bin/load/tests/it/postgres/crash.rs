@@ -39,7 +39,7 @@ fn kill_at_random_points(
     let _ = start(&second).wait().success();
     let span = u64::try_from(started.elapsed().as_micros()).expect("a short time");
     let releases = Releases([first_whole, live(&server)]);
-    for point in 0..short_or_long(6, 50) {
+    for point in 0..short_or_long(10, 50) {
         let (dump, wanted) = if release_no(&server) == "1" {
             (&second, "2")
         } else {

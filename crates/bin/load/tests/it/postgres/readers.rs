@@ -255,7 +255,7 @@ fn swaps_of_schemas_on_15_show_no_error_no_mix_and_no_empty_table() {
     swaps_under_readers(
         PostgresKind::Postgres15,
         "--swap=schema",
-        short_or_long(12, 1000),
+        short_or_long(20, 1000),
     );
 }
 
@@ -264,13 +264,13 @@ fn swaps_of_schemas_on_18_show_no_error_no_mix_and_no_empty_table() {
     swaps_under_readers(
         PostgresKind::Postgres18,
         "--swap=schema",
-        short_or_long(12, 1000),
+        short_or_long(20, 1000),
     );
 }
 
 #[test]
 fn swaps_of_databases_cost_connections_and_nothing_else() {
     for kind in PostgresKind::all() {
-        swaps_under_readers(kind, "--swap=database", short_or_long(4, 200));
+        swaps_under_readers(kind, "--swap=database", short_or_long(10, 200));
     }
 }
