@@ -42,11 +42,6 @@ impl Postgres {
     }
 }
 
-/// An identifier in quotes.
-fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 /// A cell of an answer whose shape is known.
 fn cell<'a, T: tokio_postgres::types::FromSql<'a>>(
     row: &'a tokio_postgres::Row,

@@ -2,9 +2,10 @@
 
 use super::connect::Session;
 use super::truth::Truth;
-use super::{Postgres, cell, quote};
+use super::{Postgres, cell};
 use crate::{Error, LiveRelease, Probe, ReplicaState, Server};
 use async_trait::async_trait;
+use pilotfish_sql::postgres::quote;
 
 /// The stock image's temporary server, which runs while it initialises, listens on a socket only.
 const ABOUT: &str = "SELECT current_setting('server_version'), pg_is_in_recovery(), \

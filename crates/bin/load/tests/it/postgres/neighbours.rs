@@ -270,3 +270,62 @@ fn whoever_was_at_work_at_the_swap_is_seen_to_have_written() {
     let _ = refused.fails_with(78, "written");
     assert_eq!(release_no(&server), "2");
 }
+
+#[test]
+fn objects_of_others_of_every_kind_stay_where_they_are() {
+    let (world, server) = postgres_15();
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).run().success();
+    server.sql(
+        "app",
+        "CREATE OPERATOR FAMILY public.mine USING btree; ALTER OPERATOR FAMILY public.mine USING btree OWNER TO pilotfish;
+         SET ROLE pilotfish;
+         CREATE FUNCTION public.minus(integer, integer) RETURNS integer LANGUAGE sql RETURN $1 - $2;
+         CREATE OPERATOR public.<-> (FUNCTION = public.minus, LEFTARG = integer, RIGHTARG = integer);
+         CREATE COLLATION public.mine FROM \"C\";
+         CREATE DEFAULT CONVERSION public.mine FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8;
+         CREATE TEXT SEARCH DICTIONARY public.mine (TEMPLATE = simple);
+         CREATE TEXT SEARCH CONFIGURATION public.mine (PARSER = default);
+         CREATE TABLE public.theirs (a integer, b integer);
+         CREATE STATISTICS public.mine ON a, b FROM public.theirs",
+    );
+    let theirs = "SELECT type, identity FROM (
+         SELECT 'pg_operator'::regclass AS class, oid FROM pg_operator UNION ALL SELECT 'pg_opfamily'::regclass, oid FROM pg_opfamily
+         UNION ALL SELECT 'pg_collation'::regclass, oid FROM pg_collation UNION ALL SELECT 'pg_conversion'::regclass, oid FROM pg_conversion
+         UNION ALL SELECT 'pg_ts_dict'::regclass, oid FROM pg_ts_dict UNION ALL SELECT 'pg_ts_config'::regclass, oid FROM pg_ts_config
+         UNION ALL SELECT 'pg_statistic_ext'::regclass, oid FROM pg_statistic_ext UNION ALL SELECT 'pg_proc'::regclass, oid FROM pg_proc
+         ) AS o, pg_identify_object(class, oid, 0) WHERE oid >= 16384 AND schema <> 'pilotfish' ORDER BY 1, 2";
+    let before = server.sql("app", theirs);
+    assert_eq!(before.matches("public.").count(), 8, "{before}");
+    for dump in [&second, &first] {
+        let _ = load(&server)
+            .arg(dump)
+            .arg("--keep-previous=false")
+            .run()
+            .success();
+        assert_eq!(server.sql("app", theirs), before);
+    }
+}
+
+#[test]
+fn what_others_keep_from_being_dropped_is_named_when_its_place_is_needed() {
+    let (world, server) = postgres_15();
+    let (first, second) = two_releases(&world, &server);
+    for dump in [&first, &second] {
+        let _ = load(&server).arg(dump).run().success();
+    }
+    server.sql(
+        "app",
+        "CREATE SCHEMA pilotfish_gone_public; ALTER SCHEMA pilotfish_gone_public OWNER TO pilotfish;
+         CREATE TABLE pilotfish_gone_public.t (id integer);
+         CREATE SCHEMA reports; CREATE VIEW reports.old AS SELECT id FROM pilotfish_gone_public.t",
+    );
+    let _ = load(&server)
+        .arg(&first)
+        .run()
+        .fails_with(78, "pilotfish_gone_public");
+    assert_eq!(release_no(&server), "2");
+    server.sql("app", "DROP SCHEMA pilotfish_gone_public CASCADE");
+    let _ = load(&server).arg(&first).run().success();
+    assert_eq!(release_no(&server), "1");
+}

@@ -148,3 +148,42 @@ fn rights_that_people_granted_outlive_a_swap_that_leaves_the_dumps_out() {
         assert!(server.try_sql("app", clerk).is_ok());
     }
 }
+
+#[test]
+fn rights_on_types_and_on_routines_that_take_them_outlive_a_swap() {
+    let (world, server) = postgres_15();
+    server.sql("postgres", "CREATE ROLE clerk; CREATE DATABASE source");
+    server.sql(
+        "source",
+        "CREATE SCHEMA app; CREATE TYPE app.mood AS ENUM ('ok'); CREATE DOMAIN app.name AS text;
+         CREATE TABLE app.t (id integer); INSERT INTO app.t VALUES (1);
+         CREATE FUNCTION app.f(app.mood[], app.name) RETURNS integer LANGUAGE sql RETURN 1;
+         CREATE FUNCTION app.f(app.mood) RETURNS integer LANGUAGE sql RETURN 1",
+    );
+    let path = world.path().join("types.sql");
+    let run = || {
+        server.dump_to("source", &[], &path);
+        let load = load(&server)
+            .arg(&path)
+            .args(["--owner=drop", "--swap=schema"]);
+        let _ = load.run().success();
+    };
+    run();
+    server.sql(
+        "app",
+        "SET ROLE pilotfish; REVOKE ALL ON TYPE app.mood FROM PUBLIC; GRANT USAGE ON TYPE app.mood TO clerk;
+         REVOKE ALL ON FUNCTION app.f(app.mood[], app.name) FROM PUBLIC;
+         GRANT EXECUTE ON FUNCTION app.f(app.mood[], app.name) TO clerk",
+    );
+    let rights = "SELECT oid::regprocedure, proacl FROM pg_proc WHERE pronamespace = 'app'::regnamespace
+         UNION ALL SELECT oid::regtype, typacl FROM pg_type WHERE typnamespace = 'app'::regnamespace AND typtype <> 'b'
+         ORDER BY 1";
+    let rights = rights
+        .replace("::regprocedure", "::regprocedure::text")
+        .replace("::regtype", "::regtype::text");
+    let before = server.sql("app", &rights);
+    assert_eq!(before.matches("clerk").count(), 2, "{before}");
+    server.sql("source", "INSERT INTO app.t VALUES (2)");
+    run();
+    assert_eq!(server.sql("app", &rights), before);
+}

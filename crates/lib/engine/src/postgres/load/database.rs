@@ -53,13 +53,14 @@ pub(super) fn is_ours(name: &str) -> bool {
 
 /// Makes the staged database, empty and like the live one.
 pub(super) async fn make(session: &Session, live: &str) -> Result<(), Error> {
-    const LOCALE: &str = "SELECT pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype, \
+    const LIKE: &str = "SELECT pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype, \
         coalesce(to_jsonb(d) ->> 'datlocprovider', 'c'), \
-        coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') \
+        coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale'), to_jsonb(d) ->> 'daticurules', (SELECT spcname FROM pg_catalog.pg_tablespace s WHERE s.oid = dattablespace \
+        AND dattablespace <> (SELECT t.dattablespace FROM pg_catalog.pg_database t WHERE t.datname = 'template0')) \
         FROM pg_catalog.pg_database d WHERE datname = $1";
     refuse_slots(session, live).await?;
     drop(session, &Use::Next.of(live)).await?;
-    let row = session.query_one(LOCALE, &[&live]).await?;
+    let row = session.query_one(LIKE, &[&live]).await?;
     let mut sql = format!(
         "CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
         quote(&Use::Next.of(live)),
@@ -85,6 +86,13 @@ pub(super) async fn make(session: &Session, live: &str) -> Result<(), Error> {
             ));
         }
         _ => {}
+    }
+    if let Some(rules) = cell::<Option<String>>(&row, 5)? {
+        sql.push_str(&format!(" ICU_RULES {}", quote_literal(&rules)));
+    }
+    // To name the server's default takes rights on it, to get it does not.
+    if let Some(tablespace) = cell::<Option<String>>(&row, 6)? {
+        sql.push_str(&format!(" TABLESPACE {}", quote(&tablespace)));
     }
     Ok(session.batch_execute(&sql).await?)
 }

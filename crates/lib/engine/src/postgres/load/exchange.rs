@@ -325,5 +325,10 @@ async fn rename(transaction: &Transaction<'_>, exchange: &Exchange) -> Result<()
         let object = &standing[key];
         sql.push(objects::moved(transaction, object, &object.schema).await?);
     }
+    transaction.batch_execute(&sql.join("; ")).await?;
+    let mut sql = Vec::new();
+    for (live, to) in &exchange.leaving {
+        sql.extend(objects::statistics_follow(transaction, to, live).await?);
+    }
     Ok(transaction.batch_execute(&sql.join("; ")).await?)
 }

@@ -6,41 +6,7 @@ use tokio_postgres::GenericClient;
 use crate::Error;
 use crate::postgres::cell;
 
-/// Statements that grant on the schema `$2` and in it what is granted in `$1`: tables, views and sequences, columns, routines, and
-/// what is to be granted on what is made there.
-const GRANTED: &str = "\
-    WITH old AS (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1), \
-    new AS (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $2) \
-    SELECT format('GRANT %s ON %s %s TO %s%s', a.privilege_type, CASE o.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, \
-        n.oid::regclass, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, \
-        CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) \
-    FROM pg_class o JOIN pg_class n ON n.relname = o.relname, aclexplode(o.relacl) a \
-    WHERE o.relnamespace IN (SELECT oid FROM old) AND n.relnamespace IN (SELECT oid FROM new) \
-    AND (o.relkind = 'S') = (n.relkind = 'S') AND a.grantee <> o.relowner \
-    UNION ALL SELECT format('GRANT %s (%I) ON TABLE %s TO %s%s', a.privilege_type, c.attname, n.oid::regclass, \
-        CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, \
-        CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) \
-    FROM pg_class o JOIN pg_class n ON n.relname = o.relname JOIN pg_attribute c ON c.attrelid = o.oid \
-    JOIN pg_attribute d ON d.attrelid = n.oid AND d.attname = c.attname AND NOT d.attisdropped, aclexplode(c.attacl) a \
-    WHERE o.relnamespace IN (SELECT oid FROM old) AND n.relnamespace IN (SELECT oid FROM new) AND a.grantee <> o.relowner \
-    UNION ALL SELECT format('REVOKE ALL ON ROUTINE %s FROM PUBLIC', n.oid::regprocedure) \
-    FROM pg_proc o JOIN pg_proc n ON n.proname = o.proname AND n.proargtypes = o.proargtypes \
-    WHERE o.pronamespace IN (SELECT oid FROM old) AND n.pronamespace IN (SELECT oid FROM new) AND o.proacl IS NOT NULL \
-    UNION ALL SELECT format('GRANT %s ON ROUTINE %s TO %s%s', a.privilege_type, n.oid::regprocedure, \
-        CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, \
-        CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) \
-    FROM pg_proc o JOIN pg_proc n ON n.proname = o.proname AND n.proargtypes = o.proargtypes, aclexplode(o.proacl) a \
-    WHERE o.pronamespace IN (SELECT oid FROM old) AND n.pronamespace IN (SELECT oid FROM new) AND a.grantee <> o.proowner \
-    UNION ALL SELECT format('GRANT %s ON SCHEMA %I TO %s%s', a.privilege_type, $2, \
-        CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, \
-        CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) \
-    FROM pg_namespace o, aclexplode(o.nspacl) a WHERE o.nspname = $1 AND a.grantee <> o.nspowner \
-    UNION ALL SELECT format('ALTER DEFAULT PRIVILEGES FOR ROLE %s IN SCHEMA %I GRANT %s ON %s TO %s%s', \
-        d.defaclrole::regrole, $2, a.privilege_type, CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' \
-        WHEN 'f' THEN 'ROUTINES' ELSE 'TYPES' END, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, \
-        CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) \
-    FROM pg_default_acl d, aclexplode(d.defaclacl) a \
-    WHERE d.defaclnamespace IN (SELECT oid FROM old) AND a.grantee <> d.defaclrole";
+const GRANTED: &str = include_str!("grants.sql");
 
 /// SQLSTATEs of what the next release does not have: tables, routines, columns.
 const GONE: [&str; 4] = ["42P01", "42883", "42703", "42704"];

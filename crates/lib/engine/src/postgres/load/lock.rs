@@ -16,8 +16,11 @@ const KEY: i32 = 0x7069_6c6f;
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Who has the lock, if anybody. The view shows a lock of two numbers with `objsubid` 2.
-const HOLDER: &str = "SELECT pid FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted \
+const TRY: &str = "SELECT pg_try_advisory_lock($1, hashtext($2)), pg_backend_pid()";
+const LET_GO: &str = "SELECT pg_advisory_unlock($1, hashtext($2))";
+
+/// Who has the lock, in any database. The view shows a lock of two numbers with `objsubid` 2.
+const HOLDERS: &str = "SELECT pid FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted \
     AND classid = $1::int4::oid AND objid::int8 = (hashtext($2)::int8 & 4294967295) AND objsubid = 2";
 
 /// The lock, as the other sessions of its loader see it.
@@ -29,33 +32,54 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of the session's database.
+    /// Takes the lock of a database.
     ///
     /// # Errors
     /// `Locked` when another loader has it.
     pub(super) async fn take(client: &impl GenericClient, database: &str) -> Result<Self, Error> {
+        Self::obtain(client, database, None).await
+    }
+
+    /// The same lock for another session of its loader, which may be in another database: one of them has it at any
+    /// moment.
+    ///
+    /// # Errors
+    /// `Locked` when another loader has it.
+    pub(super) async fn share(&self, client: &impl GenericClient) -> Result<Self, Error> {
+        Self::obtain(client, &self.database, Some(self.holder)).await
+    }
+
+    async fn obtain(
+        client: &impl GenericClient,
+        database: &str,
+        mine: Option<i32>,
+    ) -> Result<Self, Error> {
         let until = Instant::now() + PATIENCE;
         loop {
-            let row = client
-                .query_one(
-                    "SELECT pg_try_advisory_lock($1, hashtext($2)), pg_backend_pid()",
-                    &[&KEY, &database],
-                )
-                .await?;
-            if cell(&row, 0)? {
-                let holder = cell(&row, 1)?;
-                let database = database.to_owned();
-                return Ok(Self { database, holder });
+            let row = client.query_one(TRY, &[&KEY, &database]).await?;
+            let (granted, own): (bool, i32) = (cell(&row, 0)?, cell(&row, 1)?);
+            // The server knows one such lock in each database; a loader that renames them is in another one.
+            let others = holders(client, database).await?;
+            let other = others
+                .into_iter()
+                .find(|pid| *pid != own && Some(*pid) != mine);
+            if granted && other.is_none() {
+                return Ok(Self {
+                    database: database.to_owned(),
+                    holder: own,
+                });
+            }
+            if granted {
+                client.execute(LET_GO, &[&KEY, &database]).await?;
             }
             if Instant::now() >= until {
-                break;
+                let holder = other.unwrap_or_default();
+                return Err(Error::Locked(format!(
+                    "another loader is at work on {database} (process {holder}): wait for it, or end it"
+                )));
             }
             tokio::time::sleep(PAUSE).await;
         }
-        let holder = holder(client, database).await?.unwrap_or_default();
-        Err(Error::Locked(format!(
-            "another loader is at work on {database} (process {holder}): wait for it, or end it"
-        )))
     }
 
     /// Takes the lock over from the loader's own session of before, which ends.
@@ -76,13 +100,8 @@ impl Lock {
     }
 
     async fn is_held(&self, client: &impl GenericClient) -> Result<bool, Error> {
-        let rows = client.query(HOLDER, &[&KEY, &self.database]).await?;
-        for row in &rows {
-            if cell::<i32>(row, 0)? == self.holder {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let holders = holders(client, &self.database).await?;
+        Ok(holders.contains(&self.holder))
     }
 
     /// Asked before each write to the stage: whoever ended the control session may have started another
@@ -101,8 +120,8 @@ impl Lock {
     }
 }
 
-/// The process that has the lock of a database.
-async fn holder(client: &impl GenericClient, database: &str) -> Result<Option<i32>, Error> {
-    let rows = client.query(HOLDER, &[&KEY, &database]).await?;
-    rows.first().map(|row| cell(row, 0)).transpose()
+/// The processes that have the lock of a database, in whichever database they are.
+async fn holders(client: &impl GenericClient, database: &str) -> Result<Vec<i32>, Error> {
+    let rows = client.query(HOLDERS, &[&KEY, &database]).await?;
+    rows.iter().map(|row| cell(row, 0)).collect()
 }

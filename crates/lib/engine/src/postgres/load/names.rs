@@ -38,6 +38,12 @@ impl Part {
     pub(super) fn is(self, schema: &str) -> bool {
         schema.starts_with(self.prefix())
     }
+
+    /// The schema of another part for the same live one; `None` where `schema` is not of this part.
+    pub(super) fn turned(self, schema: &str, into: Self) -> Option<String> {
+        let rest = schema.strip_prefix(self.prefix())?;
+        Some(format!("{}{rest}", into.prefix()))
+    }
 }
 
 /// A name between a head and an end, cut where all of it is too long; then a mark keeps names apart.
@@ -81,5 +87,7 @@ mod tests {
         let (a, b) = ("ä".repeat(31) + "a", "ä".repeat(31) + "b");
         assert!(Part::Next.of(&a).len() <= LONGEST);
         assert_ne!(Part::Next.of(&a), Part::Next.of(&b));
+        let turned = Part::Previous.turned(&Part::Previous.of(&a), Part::Gone);
+        assert_eq!(turned, Some(Part::Gone.of(&a)));
     }
 }

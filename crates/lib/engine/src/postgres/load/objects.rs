@@ -1,4 +1,4 @@
-//! What stands in schemas: relations, routines and types, each with a key that people can read.
+//! What stands in schemas: relations, routines, types and the rest, each with a key that people can read.
 
 use std::collections::BTreeMap;
 
@@ -8,76 +8,50 @@ use tokio_postgres::GenericClient;
 use crate::Error;
 use crate::postgres::cell;
 
-/// But those of extensions; sequences of a column go with their table, and so do row types.
+/// Place, name, class, number and how ALTER calls them. Not what goes with something else: sequences of a column, row
+/// types, statistics and, with their extension, all that one brought.
 const OBJECTS: &str = "\
-    WITH own AS (SELECT classid, objid FROM pg_catalog.pg_depend WHERE deptype = 'e' \
-    OR deptype IN ('a', 'i') AND refobjsubid > 0 AND refclassid = 'pg_catalog.pg_class'::regclass), \
-    space AS (SELECT oid, nspname FROM pg_catalog.pg_namespace WHERE nspname = ANY($1)) \
-    SELECT s.nspname, c.relname::text, c.oid, CASE WHEN c.relkind = 'p' THEN 'r' ELSE c.relkind::text END \
-    FROM pg_catalog.pg_class c JOIN space s ON s.oid = c.relnamespace \
-    WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm', 'S') AND NOT EXISTS (SELECT FROM own \
-    WHERE own.classid = 'pg_catalog.pg_class'::regclass AND own.objid = c.oid AND (c.relkind = 'S' OR EXISTS \
-    (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = own.classid AND e.objid = c.oid AND e.deptype = 'e'))) \
-    UNION ALL SELECT s.nspname, p.proname || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')', \
-    p.oid, CASE WHEN p.prokind = 'a' THEN 'A' ELSE 'P' END \
-    FROM pg_catalog.pg_proc p JOIN space s ON s.oid = p.pronamespace WHERE NOT EXISTS (SELECT FROM \
-    pg_catalog.pg_depend e WHERE e.classid = 'pg_catalog.pg_proc'::regclass AND e.objid = p.oid \
-    AND e.deptype IN ('e', 'i')) \
-    UNION ALL SELECT s.nspname, t.typname::text, t.oid, 'T' \
-    FROM pg_catalog.pg_type t JOIN space s ON s.oid = t.typnamespace LEFT JOIN pg_catalog.pg_class r \
-    ON r.oid = t.typrelid WHERE (t.typtype IN ('e', 'd', 'r') OR t.typtype = 'c' AND r.relkind = 'c' \
-    OR t.typtype = 'b' AND t.typelem = 0) AND NOT EXISTS (SELECT FROM \
-    pg_catalog.pg_depend e WHERE e.classid = 'pg_catalog.pg_type'::regclass AND e.objid = t.oid \
-    AND e.deptype IN ('e', 'i'))";
+    WITH space AS (SELECT oid, nspname FROM pg_namespace WHERE nspname = ANY($1)), \
+    object (space, name, class, oid, what) AS ( \
+    SELECT relnamespace, relname::text, 'pg_class'::regclass, oid, CASE relkind WHEN 'f' THEN 'FOREIGN TABLE' \
+        WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END \
+        FROM pg_class WHERE relkind IN ('r', 'p', 'f', 'v', 'm', 'S') \
+    UNION ALL SELECT pronamespace, proname || '(' || pg_get_function_identity_arguments(oid) || ')', \
+        'pg_proc'::regclass, oid, CASE WHEN prokind = 'a' THEN 'AGGREGATE' ELSE 'ROUTINE' END FROM pg_proc \
+    UNION ALL SELECT t.typnamespace, t.typname, 'pg_type'::regclass, t.oid, 'TYPE' \
+        FROM pg_type t LEFT JOIN pg_class r ON r.oid = t.typrelid \
+        WHERE t.typtype IN ('e', 'd', 'r') OR t.typtype = 'c' AND r.relkind = 'c' OR t.typtype = 'b' AND t.typelem = 0 \
+    UNION ALL SELECT oprnamespace, format('%s(%s,%s)', oprname, CASE WHEN oprleft > 0 THEN oprleft::regtype END, \
+        oprright::regtype), 'pg_operator'::regclass, oid, 'OPERATOR' FROM pg_operator \
+    UNION ALL SELECT c.opcnamespace, c.opcname || ' USING ' || a.amname, 'pg_opclass'::regclass, c.oid, 'OPERATOR CLASS' \
+        FROM pg_opclass c JOIN pg_am a ON a.oid = c.opcmethod \
+    UNION ALL SELECT f.opfnamespace, f.opfname || ' USING ' || a.amname, 'pg_opfamily'::regclass, f.oid, 'OPERATOR FAMILY' \
+        FROM pg_opfamily f JOIN pg_am a ON a.oid = f.opfmethod \
+    UNION ALL SELECT collnamespace, collname, 'pg_collation'::regclass, oid, 'COLLATION' FROM pg_collation \
+    UNION ALL SELECT connamespace, conname, 'pg_conversion'::regclass, oid, 'CONVERSION' FROM pg_conversion \
+    UNION ALL SELECT cfgnamespace, cfgname, 'pg_ts_config'::regclass, oid, 'TEXT SEARCH CONFIGURATION' FROM pg_ts_config \
+    UNION ALL SELECT dictnamespace, dictname, 'pg_ts_dict'::regclass, oid, 'TEXT SEARCH DICTIONARY' FROM pg_ts_dict \
+    UNION ALL SELECT prsnamespace, prsname, 'pg_ts_parser'::regclass, oid, 'TEXT SEARCH PARSER' FROM pg_ts_parser \
+    UNION ALL SELECT tmplnamespace, tmplname, 'pg_ts_template'::regclass, oid, 'TEXT SEARCH TEMPLATE' FROM pg_ts_template) \
+    SELECT s.nspname, o.name, o.class::oid, o.oid, o.what FROM object o JOIN space s ON s.oid = o.space \
+    WHERE NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = o.class AND e.objid = o.oid AND (e.deptype = 'e' \
+    OR e.deptype = 'i' AND o.what IN ('ROUTINE', 'TYPE') \
+    OR e.deptype IN ('a', 'i') AND o.what = 'SEQUENCE' AND e.refclassid = 'pg_class'::regclass AND e.refobjsubid > 0))";
+
+/// Statistics of tables that are in another schema than their statistics, and the statements that mend that.
+const STATISTICS: &str = "SELECT format('ALTER STATISTICS %I.%I SET SCHEMA %I', n.nspname, s.stxname, $2::text) \
+    FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace JOIN pg_class c ON c.oid = s.stxrelid \
+    JOIN pg_namespace t ON t.oid = c.relnamespace WHERE n.nspname = $1::text AND t.nspname = $2::text";
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Object {
-    kind: Kind,
+    class: u32,
     oid: u32,
+    /// As ALTER calls its kind.
+    what: String,
     /// Of the schema that it was found in.
     pub(super) schema: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Table,
-    ForeignTable,
-    View,
-    MaterializedView,
-    Sequence,
-    Routine,
-    Aggregate,
-    Type,
-}
-
-impl Kind {
-    fn of(letter: &str) -> Self {
-        match letter {
-            "f" => Self::ForeignTable,
-            "v" => Self::View,
-            "m" => Self::MaterializedView,
-            "S" => Self::Sequence,
-            "P" => Self::Routine,
-            "A" => Self::Aggregate,
-            "T" => Self::Type,
-            _ => Self::Table,
-        }
-    }
-
-    /// What ALTER calls it, and the type that shows its name.
-    const fn words(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Table => ("TABLE", "regclass"),
-            Self::ForeignTable => ("FOREIGN TABLE", "regclass"),
-            Self::View => ("VIEW", "regclass"),
-            Self::MaterializedView => ("MATERIALIZED VIEW", "regclass"),
-            Self::Sequence => ("SEQUENCE", "regclass"),
-            Self::Routine => ("ROUTINE", "regprocedure"),
-            Self::Aggregate => ("AGGREGATE", "regprocedure"),
-            Self::Type => ("TYPE", "regtype"),
-        }
-    }
 }
 
 /// A schema to look into, and the one that keys name for it.
@@ -91,7 +65,8 @@ pub(super) fn themselves<'s>(schemas: impl IntoIterator<Item = &'s String>) -> V
         .collect()
 }
 
-/// What stands in these schemas, by key: of tables the ledger's, `f(integer)` of routines, `type t` of types.
+/// What stands in these schemas, by key: of tables, views and sequences the ledger's, `f(integer)` of routines, and
+/// of the others with their kind in front, `type t`.
 pub(super) async fn of(
     client: &impl GenericClient,
     places: &[Place],
@@ -99,31 +74,30 @@ pub(super) async fn of(
     let names: Vec<&String> = places.iter().map(|(place, _)| place).collect();
     let mut objects = BTreeMap::new();
     for row in client.query(OBJECTS, &[&names]).await? {
-        let (place, name, letter): (String, String, String) =
-            (cell(&row, 0)?, cell(&row, 1)?, cell(&row, 3)?);
-        let stands_for = places.iter().find(|(known, _)| *known == place);
-        let schema = stands_for.map_or(place.as_str(), |(_, schema)| schema);
-        let kind = Kind::of(&letter);
-        let key = match kind {
-            Kind::Routine | Kind::Aggregate => routine(schema, &name, places),
-            Kind::Type => format!("type {}", key(Some(schema), &name)),
-            _ => key(Some(schema), &name),
+        let object = Object {
+            schema: cell(&row, 0)?,
+            class: cell(&row, 2)?,
+            oid: cell(&row, 3)?,
+            what: cell(&row, 4)?,
         };
-        let oid = cell(&row, 2)?;
-        objects.insert(
-            key,
-            Object {
-                kind,
-                oid,
-                schema: place,
-            },
-        );
+        let name: String = cell(&row, 1)?;
+        let stands_for = places.iter().find(|(known, _)| *known == object.schema);
+        let schema = stands_for.map_or(object.schema.as_str(), |(_, schema)| schema);
+        let key = match object.what.as_str() {
+            "ROUTINE" | "AGGREGATE" => signed(schema, &name, places),
+            "OPERATOR" => format!("operator {}", signed(schema, &name, places)),
+            "TABLE" | "FOREIGN TABLE" | "VIEW" | "MATERIALIZED VIEW" | "SEQUENCE" => {
+                key(Some(schema), &name)
+            }
+            what => format!("{} {}", what.to_lowercase(), key(Some(schema), &name)),
+        };
+        objects.insert(key, object);
     }
     Ok(objects)
 }
 
 /// Types of arguments are shown with their schemas.
-fn routine(schema: &str, signature: &str, places: &[Place]) -> String {
+fn signed(schema: &str, signature: &str, places: &[Place]) -> String {
     let mut signature = signature.to_owned();
     for (place, stands_for) in places
         .iter()
@@ -144,10 +118,20 @@ pub(super) async fn moved(
     object: &Object,
     schema: &str,
 ) -> Result<String, Error> {
-    let (what, shown) = object.kind.words();
+    const IDENTITY: &str = "SELECT identity FROM pg_catalog.pg_identify_object($1, $2, 0)";
     let row = client
-        .query_one(&format!("SELECT $1::oid::{shown}::text"), &[&object.oid])
+        .query_one(IDENTITY, &[&object.class, &object.oid])
         .await?;
-    let name: String = cell(&row, 0)?;
+    let (what, name): (_, String) = (&object.what, cell(&row, 0)?);
     Ok(format!("ALTER {what} {name} SET SCHEMA {}", quote(schema)))
+}
+
+/// Statements that bring statistics out of the schema `from` after their tables, which have gone to `to`.
+pub(super) async fn statistics_follow(
+    client: &impl GenericClient,
+    from: &str,
+    to: &str,
+) -> Result<Vec<String>, Error> {
+    let rows = client.query(STATISTICS, &[&from, &to]).await?;
+    rows.iter().map(|row| cell(row, 0)).collect()
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use pilotfish_sql::postgres::quote;
 use tokio_postgres::Transaction;
 
 use super::exchange::{self, Exchange, Within};
@@ -123,7 +124,21 @@ async fn exchange(
         .await?;
     let youngest: String = cell(&row, 0)?;
     let nothing_leaves = leaves.is_empty();
-    let cleared = there.iter().filter(|name| Part::Previous.is(name));
+    let mut cleared = Vec::new();
+    for previous in &there {
+        let Some(gone) = Part::Previous.turned(previous, Part::Gone) else {
+            continue;
+        };
+        if there.contains(&gone) {
+            // It was to be dropped already.
+            return Err(Error::Config(format!(
+                "the schema {gone}, which an earlier swap has replaced, is still there: something depends on it, \
+                 or this account may not drop it; DROP SCHEMA {gone} CASCADE, then load again",
+                gone = quote(&gone)
+            )));
+        }
+        cleared.push((previous.clone(), gone));
+    }
     Ok(Exchange {
         leaves,
         comes: BTreeSet::new(),
@@ -135,9 +150,7 @@ async fn exchange(
             .iter()
             .map(|live| (Part::Next.of(live), live.clone()))
             .collect(),
-        cleared: cleared
-            .map(|name| (name.clone(), name.replacen("_prev_", "_gone_", 1)))
-            .collect(),
+        cleared,
         // Where nothing was, nobody misses rows.
         youngest: if nothing_leaves {
             None

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::database::{self, Use};
 use super::ledger::{self, Content, Role};
-use super::lock::Lock;
 use super::names::is_ours;
 use super::schemas::{parts, qualified};
 use super::shared::Shared;
@@ -107,13 +106,12 @@ async fn exchange(
     closed: &str,
     patience: Duration,
 ) -> Result<(), Error> {
-    // Our own session stands in the way, and its lock ends with it.
+    // Our own session stands in the way.
     let beside = database::elsewhere(&target.access).await?;
-    std::mem::replace(&mut target.session, beside).close().await;
+    target.move_to(beside).await?.close().await;
     let renamed = database::rename(&target.access, renames, closed, patience).await;
     let session = target.access.connect().await?;
-    target.hold(Lock::take(&*session, &target.access.options.database).await?);
-    target.session = session;
+    target.move_to(session).await?.close().await;
     let outage = renamed?;
     let milliseconds = u64::try_from(outage.as_millis()).unwrap_or(u64::MAX);
     tracing::info!(

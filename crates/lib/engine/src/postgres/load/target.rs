@@ -83,16 +83,24 @@ impl PostgresTarget {
             outcome => outcome?,
         }
         let session = self.access.connect().await?;
-        self.lock = Some(Lock::take(&*session, name).await?);
+        if let Some(lock) = &self.lock {
+            self.lock = Some(lock.share(&*session).await?);
+        }
         ledger::prepare(&*session).await?;
         self.session = session;
         self.absent = false;
         Ok(())
     }
 
-    /// The lock of a session that took another one's place.
-    pub(super) fn hold(&mut self, lock: Lock) {
-        self.lock = Some(lock);
+    /// Goes on in another session, which has the lock before the one before lets it go.
+    ///
+    /// # Errors
+    /// `Locked` when another loader has it, since the session of before was ended.
+    pub(super) async fn move_to(&mut self, session: Session) -> Result<Session, Error> {
+        if let Some(lock) = &self.lock {
+            self.lock = Some(lock.share(&*session).await?);
+        }
+        Ok(std::mem::replace(&mut self.session, session))
     }
 
     /// Drops a database of ours.
