@@ -19,6 +19,7 @@ mod grammar;
 pub mod however_cut;
 mod item;
 mod mysql;
+mod phrase;
 mod postgres;
 mod reader;
 mod sniff;

@@ -262,7 +262,7 @@ impl Reader {
         let hashes = Hashes::File(hash);
         match unpacked.map_err(|source| Error::of_stored(&part.label, source))? {
             Unpacked::Plain(text) => Ok(Opened::plain(text, hashes)),
-            Unpacked::Archive(archive) => Ok(Opened::archive(archive, hashes, part)),
+            Unpacked::Archive(archive) => Ok(self.opened(*archive, hashes, part)),
         }
     }
 
@@ -281,7 +281,20 @@ impl Reader {
         let files = hashes.tapped(files, Arc::clone(&self.read_bytes));
         let archive = archive::unpack_folder(files)
             .map_err(|source| Error::of_stored(&part.label, source))?;
-        Ok(Opened::archive(archive, Hashes::Folder(hashes), part))
+        Ok(self.opened(archive, Hashes::Folder(hashes), part))
+    }
+
+    fn opened(&self, mut archive: Archive, hashes: Hashes, part: &Part) -> Opened {
+        if self.skim {
+            archive.text.only_definitions();
+        } else {
+            tracing::info!(file = part.label.as_ref(), "reads a {}", archive.said);
+        }
+        Opened {
+            text: Box::new(archive.text),
+            hashes,
+            entries: Some(archive.entries),
+        }
     }
 }
 
@@ -298,15 +311,6 @@ impl Opened {
             text,
             hashes,
             entries: None,
-        }
-    }
-
-    fn archive(archive: Archive, hashes: Hashes, part: &Part) -> Self {
-        tracing::info!(file = part.label.as_ref(), "reads a {}", archive.said);
-        Self {
-            text: archive.text,
-            hashes,
-            entries: Some(archive.entries),
         }
     }
 }

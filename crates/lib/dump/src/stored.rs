@@ -350,12 +350,12 @@ fn text_of(archive: &Path) -> io::Result<Box<dyn Read + Send>> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         });
-        return archive::unpack_folder(files).map(|archive| archive.text);
+        return Ok(Box::new(archive::unpack_folder(files)?.text));
     }
     let stored = BufReader::with_capacity(READ, File::open(archive)?);
     match archive::unpack(compress::reader(stored)?, Some(archive))? {
         Unpacked::Plain(text) => Ok(text),
-        Unpacked::Archive(archive) => Ok(archive.text),
+        Unpacked::Archive(archive) => Ok(Box::new(archive.text)),
     }
 }
 

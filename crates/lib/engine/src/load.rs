@@ -213,6 +213,14 @@ pub struct Status {
     pub missing: u64,
 }
 
+impl Status {
+    /// Nobody dropped a part of the release, and no load writes straight into it.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        !self.rewriting && self.missing == 0
+    }
+}
+
 /// One locked live database.
 #[async_trait]
 pub trait Target: Send + Sync {

@@ -164,7 +164,8 @@ impl<'a> Pipeline<'a> {
             Action::Key { tables, shared } => {
                 let session = self.stage.session().await.context(doing(&statement))?;
                 self.keys.push(statement, session, tables, shared);
-                self.start_keys().await
+                self.tables.leave_filled();
+                Ok(())
             }
             Action::Sequence(name) => {
                 self.sequences.insert(name);

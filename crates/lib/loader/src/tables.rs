@@ -11,7 +11,7 @@ use crate::pool::Done;
 #[derive(Debug, Default)]
 pub(crate) struct Tables {
     known: BTreeMap<String, Table>,
-    /// Whose rows come now; the dump has left the others behind.
+    /// Made last, or whose rows come now; the dump has left the others behind.
     open: BTreeSet<String>,
     /// Left behind and not complete: completed when nothing is under way.
     leaving: BTreeSet<String>,
@@ -36,16 +36,27 @@ pub(crate) struct Table {
 impl Tables {
     /// The dump makes a table: it is done with those whose rows came until now.
     pub(crate) fn make(&mut self, name: &str) {
-        self.leaving.append(&mut self.open);
-        self.leaving.remove(name);
-        self.open.insert(name.to_owned());
+        self.open(name);
         self.known.entry(name.to_owned()).or_default();
     }
 
     /// Rows come for a table; whether the dump had left it behind.
     pub(crate) fn reopen(&mut self, name: &str) -> bool {
+        !self.open.contains(name) && self.open(name)
+    }
+
+    fn open(&mut self, name: &str) -> bool {
+        self.leave_filled();
         self.leaving.remove(name);
         self.open.insert(name.to_owned())
+    }
+
+    /// No more rows come for those whose rows came until now. What has none yet may get some: pg_dump makes all tables
+    /// first.
+    pub(crate) fn leave_filled(&mut self) {
+        let open = std::mem::take(&mut self.open);
+        let is_filled = |name: &String| self.known.get(name).is_some_and(|table| table.begun);
+        self.leaving.extend(open.into_iter().filter(is_filled));
     }
 
     /// A table whose rows come; whether they are its first ones.

@@ -203,7 +203,7 @@ fn referenced_columns<'t>(tokens: &'t [Token<'_>]) -> impl Iterator<Item = BTree
 /// The table of an INSERT or a REPLACE, and of a DELETE or an UPDATE of one table.
 fn only_target(tokens: &[Token<'_>]) -> Option<String> {
     let mut phrase = Phrase::new(tokens);
-    let verb = phrase.any_word(&["INSERT", "REPLACE", "DELETE", "UPDATE"])?;
+    let verb = phrase.any(&["INSERT", "REPLACE", "DELETE", "UPDATE"])?;
     let options = [
         "LOW_PRIORITY",
         "HIGH_PRIORITY",
@@ -211,7 +211,7 @@ fn only_target(tokens: &[Token<'_>]) -> Option<String> {
         "QUICK",
         "IGNORE",
     ];
-    while phrase.any_word(&options).is_some() {}
+    while phrase.any(&options).is_some() {}
     if verb == "INSERT" || verb == "REPLACE" {
         phrase.word("INTO");
         return Some(phrase.name()?.name);

@@ -64,7 +64,7 @@ fn span(tokens: &[Token<'_>]) -> Range<usize> {
 /// Forms that are no list of assignments.
 fn special(phrase: &Phrase<'_>) -> Option<Target> {
     let mut phrase = phrase.clone();
-    let scoped = phrase.any_word(&["GLOBAL", "SESSION", "LOCAL"]);
+    let scoped = phrase.any(&["GLOBAL", "SESSION", "LOCAL"]);
     if phrase.word("TRANSACTION") {
         return Some(match scoped {
             Some("GLOBAL") => Target::Global("transaction".to_owned()),
@@ -119,7 +119,7 @@ fn target(phrase: &mut Phrase<'_>) -> Option<Target> {
         phrase.next();
         return Some(Target::Names);
     }
-    let scope = phrase.any_word(&SCOPES);
+    let scope = phrase.any(&SCOPES);
     let global = |scope: &str| matches!(scope, "GLOBAL" | "PERSIST" | "PERSIST_ONLY");
     let token = phrase.next()?;
     if token.kind != TokenKind::Variable {

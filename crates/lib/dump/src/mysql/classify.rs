@@ -112,10 +112,10 @@ pub(crate) fn kept_of_set(text: &[u8], tokens: &[Token<'_>]) -> Option<Vec<u8>> 
 pub(crate) fn is_missed(tokens: &[Token<'_>]) -> bool {
     const KINDS: [&str; 5] = ["SERVER", "TABLESPACE", "LOGFILE", "UNDO", "INSTANCE"];
     let mut phrase = Phrase::new(tokens);
-    if phrase.any_word(&["INSTALL", "UNINSTALL"]).is_some() {
+    if phrase.any(&["INSTALL", "UNINSTALL"]).is_some() {
         return true;
     }
-    let makes = phrase.any_word(&["CREATE", "ALTER", "DROP"]).is_some();
+    let makes = phrase.any(&["CREATE", "ALTER", "DROP"]).is_some();
     if phrase.word("OR") {
         phrase.word("REPLACE");
     }
@@ -267,11 +267,11 @@ fn routine(kind: RoutineKind, mut phrase: Phrase<'_>) -> Option<Class> {
 }
 
 fn alter(mut phrase: Phrase<'_>) -> Option<Class> {
-    while phrase.any_word(&["ONLINE", "OFFLINE", "IGNORE"]).is_some() {}
+    while phrase.any(&["ONLINE", "OFFLINE", "IGNORE"]).is_some() {}
     let kinds = [
         "TABLE", "DATABASE", "SCHEMA", "USER", "INSTANCE", "SERVER", "SEQUENCE",
     ];
-    match phrase.any_word(&kinds)? {
+    match phrase.any(&kinds)? {
         "SEQUENCE" => {
             phrase.if_exists();
             Some(Class::SetSequence(phrase.name()?))
@@ -280,8 +280,7 @@ fn alter(mut phrase: Phrase<'_>) -> Option<Class> {
             phrase.if_exists();
             let name = phrase.name()?;
             let rest = phrase.rest();
-            let keys_switch =
-                phrase.any_word(&["DISABLE", "ENABLE"]).is_some() && phrase.word("KEYS");
+            let keys_switch = phrase.any(&["DISABLE", "ENABLE"]).is_some() && phrase.word("KEYS");
             let keys_switch = keys_switch && phrase.rest().is_empty();
             Some(Class::AlterTable {
                 name,
@@ -303,7 +302,7 @@ fn is_nameless(phrase: &Phrase<'_>) -> bool {
 }
 
 fn drop(mut phrase: Phrase<'_>) -> Option<Class> {
-    let kind = phrase.any_word(&[
+    let kind = phrase.any(&[
         "TABLE",
         "TABLES",
         "VIEW",

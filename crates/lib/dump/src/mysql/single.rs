@@ -223,7 +223,7 @@ fn is_lock(tokens: &[Token<'_>]) -> bool {
     if !unlocks {
         phrase.next();
     }
-    if phrase.any_word(&["TABLES", "TABLE"]).is_none() {
+    if phrase.any(&["TABLES", "TABLE"]).is_none() {
         return false;
     }
     if unlocks {

@@ -33,7 +33,7 @@ const HEAD: usize = 512;
 
 /// The text of an archive.
 pub(crate) struct Archive {
-    pub(crate) text: Box<dyn Read + Send>,
+    pub(crate) text: Script,
     /// What it is called in the log.
     pub(crate) said: String,
     pub(crate) entries: Entries,
@@ -43,7 +43,7 @@ pub(crate) struct Archive {
 pub(crate) enum Unpacked {
     /// Something else than an archive, as it was.
     Plain(Box<dyn Read + Send>),
-    Archive(Archive),
+    Archive(Box<Archive>),
 }
 
 /// The text of an archive, if `text` is one, else `text` itself. `path` is the file that it comes from, where it has
@@ -59,8 +59,8 @@ pub(crate) fn unpack(text: Box<dyn Read + Send>, path: Option<&Path>) -> io::Res
     let text: Box<dyn Read + Send> = Box::new(Cursor::new(head).chain(text));
     Ok(match kind {
         Kind::None => Unpacked::Plain(text),
-        Kind::Custom => Unpacked::Archive(custom(text, path)?),
-        Kind::Tar => Unpacked::Archive(tar(text)?),
+        Kind::Custom => Unpacked::Archive(Box::new(custom(text, path)?)),
+        Kind::Tar => Unpacked::Archive(Box::new(tar(text)?)),
     })
 }
 
@@ -136,7 +136,7 @@ fn archive(
     let entries = Entries::default();
     let script = Script::new(head, contents, Box::new(store), entries.clone())?;
     Ok(Archive {
-        text: Box::new(script),
+        text: script,
         said,
         entries,
     })

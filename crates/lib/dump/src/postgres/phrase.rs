@@ -1,11 +1,25 @@
-//! Reading a statement word by word.
+//! Statements word by word: what is PostgreSQL's own.
 
 use pilotfish_sql::postgres::{Token, TokenKind};
 
-/// A statement's tokens, and how far they were understood.
-#[derive(Debug, Clone)]
-pub(crate) struct Phrase<'a> {
-    tokens: &'a [Token<'a>],
+use crate::phrase::{self, Word};
+
+pub(crate) use crate::phrase::at_commas;
+
+pub(crate) type Phrase<'a> = phrase::Phrase<'a, Token<'a>>;
+
+impl Word for Token<'_> {
+    fn is(&self, keyword: &str) -> bool {
+        Token::is(self, keyword)
+    }
+
+    fn is_punctuation(&self, byte: u8) -> bool {
+        Token::is_punctuation(self, byte)
+    }
+
+    fn name(&self) -> Option<String> {
+        Token::name(self)
+    }
 }
 
 /// A name of one part or two.
@@ -15,66 +29,7 @@ pub(crate) struct Qualified {
     pub(crate) name: String,
 }
 
-impl<'a> Phrase<'a> {
-    pub(crate) const fn new(tokens: &'a [Token<'a>]) -> Self {
-        Self { tokens }
-    }
-
-    /// What is not understood yet.
-    pub(crate) const fn rest(&self) -> &'a [Token<'a>] {
-        self.tokens
-    }
-
-    pub(crate) fn next(&mut self) -> Option<&'a Token<'a>> {
-        let (first, rest) = self.tokens.split_first()?;
-        self.tokens = rest;
-        Some(first)
-    }
-
-    pub(crate) fn at_word(&self, keyword: &str) -> bool {
-        self.tokens.first().is_some_and(|token| token.is(keyword))
-    }
-
-    /// Takes the next word if it is this one.
-    pub(crate) fn word(&mut self, keyword: &str) -> bool {
-        let here = self.at_word(keyword);
-        if here {
-            self.tokens = &self.tokens[1..];
-        }
-        here
-    }
-
-    /// Takes these words if all of them come next.
-    pub(crate) fn words(&mut self, keywords: &str) -> bool {
-        let mut ahead = self.clone();
-        let all = keywords.split(' ').all(|keyword| ahead.word(keyword));
-        if all {
-            *self = ahead;
-        }
-        all
-    }
-
-    /// Takes the first of these that comes next.
-    pub(crate) fn any(&mut self, keywords: &[&'static str]) -> Option<&'static str> {
-        keywords.iter().copied().find(|words| self.words(words))
-    }
-
-    pub(crate) fn punctuation(&mut self, byte: u8) -> bool {
-        let here = self
-            .tokens
-            .first()
-            .is_some_and(|token| token.is_punctuation(byte));
-        if here {
-            self.tokens = &self.tokens[1..];
-        }
-        here
-    }
-
-    /// `IF EXISTS`, `IF NOT EXISTS`.
-    pub(crate) fn if_exists(&mut self) {
-        let _ = self.any(&["IF NOT EXISTS", "IF EXISTS"]);
-    }
-
+impl Phrase<'_> {
     /// `name`, `schema.name`, `database.schema.name`.
     pub(crate) fn name(&mut self) -> Option<Qualified> {
         let mut name = self.identifier()?;
@@ -85,18 +40,11 @@ impl<'a> Phrase<'a> {
         Some(Qualified { schema, name })
     }
 
-    /// One part of a name.
-    pub(crate) fn identifier(&mut self) -> Option<String> {
-        let name = self.tokens.first()?.name()?;
-        self.tokens = &self.tokens[1..];
-        Some(name)
-    }
-
     /// What may stand behind a dot: operators too.
     fn part(&mut self) -> Option<String> {
-        match self.tokens.first()? {
+        match self.rest().first()? {
             token if token.kind == TokenKind::Operator => {
-                self.tokens = &self.tokens[1..];
+                let token = self.next()?;
                 Some(String::from_utf8_lossy(token.text).into_owned())
             }
             _ => self.identifier(),
@@ -105,11 +53,7 @@ impl<'a> Phrase<'a> {
 
     /// `name, name, ..`.
     pub(crate) fn names(&mut self) -> Option<Vec<Qualified>> {
-        let mut names = vec![self.name()?];
-        while self.punctuation(b',') {
-            names.push(self.name()?);
-        }
-        Some(names)
+        self.list(Self::name)
     }
 }
 
@@ -128,15 +72,4 @@ pub(crate) fn outside<'t, 'a>(
         }
         here
     })
-}
-
-/// Cuts tokens at commas outside parentheses.
-pub(crate) fn at_commas<'t, 'a>(tokens: &'t [Token<'a>]) -> Vec<&'t [Token<'a>]> {
-    let mut depth = 0_i32;
-    tokens
-        .split(|token| {
-            depth += i32::from(token.is_punctuation(b'(')) - i32::from(token.is_punctuation(b')'));
-            depth == 0 && token.is_punctuation(b',')
-        })
-        .collect()
 }

@@ -181,6 +181,16 @@ fn settings_of_the_database_outlive_a_swap() {
         server.sql("postgres", "ALTER ROLE pilotfish CREATEDB");
         let (first, second) = two_releases(&world, &server);
         let _ = load(&server).arg(&first).arg(swap).run().success();
+        let fast = world.join("fast");
+        std::fs::create_dir(&fast).expect("make a folder");
+        server.sql(
+            "postgres",
+            &format!("CREATE TABLESPACE fast LOCATION '{}'", fast.display()),
+        );
+        server.sql(
+            "postgres",
+            "GRANT CREATE ON TABLESPACE fast TO pilotfish; ALTER DATABASE app SET TABLESPACE fast",
+        );
         server.sql(
             "app",
             "ALTER DATABASE app SET search_path = app, public; ALTER DATABASE app SET work_mem = '7MB';
@@ -191,8 +201,8 @@ fn settings_of_the_database_outlive_a_swap() {
             server.sql(
                 "app",
                 "SHOW search_path; SHOW work_mem;
-                 SELECT datconnlimit, datacl, pg_get_userbyid(datdba), shobj_description(oid, 'pg_database'), datallowconn
-                 FROM pg_database WHERE datname = 'app';
+                 SELECT datconnlimit, datacl, pg_get_userbyid(datdba), shobj_description(d.oid, 'pg_database'), datallowconn, spcname
+                 FROM pg_database d JOIN pg_tablespace t ON t.oid = dattablespace WHERE datname = 'app';
                  SELECT setconfig, setrole::regrole FROM pg_db_role_setting s JOIN pg_database d ON d.oid = setdatabase
                  WHERE datname = 'app' ORDER BY setrole",
             )

@@ -17,7 +17,7 @@ const OBJECT_PIECE: u64 = 16 * 1024;
 const TAIL: usize = 8;
 
 /// Reader of the text.
-pub(super) struct Script {
+pub(crate) struct Script {
     statements: Statements,
     store: Box<dyn Store>,
     waiting: vec::IntoIter<Entry>,
@@ -32,6 +32,8 @@ pub(super) struct Script {
     entries: Entries,
     /// Bytes of text that were read.
     given: u64,
+    /// The data stays unread.
+    skims: bool,
 }
 
 /// Which entries text that was read comes from.
@@ -85,7 +87,16 @@ impl Script {
             tail: Vec::with_capacity(2 * TAIL),
             entries,
             given: 0,
+            skims: false,
         })
+    }
+
+    /// Leaves out rows and large objects: what is defined stands in the table of contents.
+    pub(crate) fn only_definitions(&mut self) {
+        for entry in self.waiting.as_mut_slice() {
+            entry.has_data = false;
+        }
+        self.skims = true;
     }
 
     /// Makes more text; `false` at its end.
@@ -96,7 +107,9 @@ impl Script {
             Stage::Next => match self.waiting.next() {
                 Some(entry) => self.begin(entry)?,
                 None => {
-                    self.store.finish()?;
+                    if !self.skims {
+                        self.store.finish()?;
+                    }
                     self.statements.end(&mut self.text);
                     self.stage = Stage::Over;
                 }

@@ -41,14 +41,6 @@ const LISTS: [(&[ObjectKind], &str, &str); 3] = [
     ),
 ];
 
-impl Status {
-    /// Nobody dropped a part of the release, and no load writes straight into it.
-    #[must_use]
-    pub const fn is_whole(&self) -> bool {
-        !self.rewriting && self.missing == 0
-    }
-}
-
 /// Every database of the ledger; empty on a server that never saw a load.
 pub(crate) async fn status(conn: &mut Conn) -> Result<Vec<Status>, Error> {
     let markers: Vec<String> = conn

@@ -91,15 +91,25 @@ pub(super) async fn tables(
         .collect()
 }
 
-/// Takes statistics of what was loaded. A partitioned table takes those of its partitions.
-pub(super) async fn analyze(client: &impl GenericClient, schemas: &[String]) -> Result<(), Error> {
-    const FILLED: &str = "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c \
-        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-        WHERE n.nspname = ANY($1) AND c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition \
-        ORDER BY c.relpages DESC";
-    for row in client.query(FILLED, &[&schemas]).await? {
-        let table = qualified(&cell::<String>(&row, 0)?, &cell::<String>(&row, 1)?);
-        client.batch_execute(&format!("ANALYZE {table}")).await?;
+/// Takes statistics of what was loaded into `place`, which stands for `schema`: not again of the tables in `known`,
+/// but for those of expressions and the extended ones, which came after their rows. A partitioned table takes those of
+/// its partitions.
+pub(super) async fn analyze(
+    client: &impl GenericClient,
+    place: &str,
+    schema: &str,
+    known: &BTreeSet<String>,
+) -> Result<(), Error> {
+    const FILLED: &str = "SELECT c.relname, c.relkind <> 'r' OR EXISTS (SELECT FROM pg_catalog.pg_index i \
+        WHERE i.indrelid = c.oid AND i.indexprs IS NOT NULL) OR EXISTS (SELECT FROM pg_catalog.pg_statistic_ext s \
+        WHERE s.stxrelid = c.oid) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+        WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition ORDER BY c.relpages DESC";
+    for row in client.query(FILLED, &[&place]).await? {
+        let (name, has_more): (String, bool) = (cell(&row, 0)?, cell(&row, 1)?);
+        if has_more || !known.contains(&key(Some(schema), &name)) {
+            let sql = format!("ANALYZE {}", qualified(place, &name));
+            client.batch_execute(&sql).await?;
+        }
     }
     Ok(())
 }

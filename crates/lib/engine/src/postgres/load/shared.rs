@@ -31,6 +31,8 @@ struct Counts {
     parents: BTreeSet<String>,
     /// Foreign: its rows are another server's.
     foreign: BTreeSet<String>,
+    /// Whose statistics are those of all its rows.
+    analyzed: BTreeSet<String>,
     /// A statement that is not understood may have changed any of them.
     unsure: bool,
 }
@@ -130,6 +132,7 @@ impl Shared {
     /// The server stored rows of a table; `None` where its answer does not tell how many.
     pub(super) fn stored(&self, table: &str, rows: Option<u64>) {
         let mut counts = self.counts();
+        counts.analyzed.remove(table);
         match rows.filter(|_| !counts.parents.contains(table)) {
             Some(rows) => *counts.rows.entry(table.to_owned()).or_default() += rows,
             None => counts.unsure = true,
@@ -140,6 +143,20 @@ impl Shared {
     pub(super) fn counted(&self, table: &str) -> Option<u64> {
         let counts = self.counts();
         (!counts.unsure).then(|| counts.rows.get(table).copied().unwrap_or_default())
+    }
+
+    /// Statistics of a table were taken.
+    pub(super) fn analyzed(&self, table: &str) {
+        self.counts().analyzed.insert(table.to_owned());
+    }
+
+    /// Tables whose statistics need not be taken again.
+    pub(super) fn known_by_statistics(&self) -> BTreeSet<String> {
+        let counts = self.counts();
+        match counts.unsure {
+            true => BTreeSet::new(),
+            false => counts.analyzed.clone(),
+        }
     }
 
     pub(super) fn is_parent(&self, table: &str) -> bool {

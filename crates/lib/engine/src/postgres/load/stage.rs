@@ -424,8 +424,12 @@ impl Stage for PostgresStage {
         if !self.shared.access.keeps_names() {
             self.refuse_bodies().await?;
         }
-        let places = own.iter().map(|schema| self.shared.schemas().place(schema));
-        room::analyze(&*self.session, &places.collect::<Vec<_>>()).await
+        let known = self.shared.known_by_statistics();
+        for schema in &own {
+            let place = self.shared.schemas().place(schema);
+            room::analyze(&*self.session, &place, schema, &known).await?;
+        }
+        Ok(())
     }
 
     async fn orphans(&mut self) -> Result<Option<String>, Error> {

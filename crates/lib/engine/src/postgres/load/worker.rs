@@ -93,11 +93,19 @@ impl Worker for PostgresWorker {
 
     async fn complete(&mut self, table: &str) -> Result<Completed, Error> {
         self.shared.lock.held(&*self.session).await?;
-        const FOREIGN: &str = "SELECT relkind = 'f' FROM pg_catalog.pg_class WHERE oid = $1::text::pg_catalog.regclass";
+        const KIND: &str = "SELECT relkind = 'f', relkind = 'r' AND NOT relispartition FROM pg_catalog.pg_class \
+            WHERE oid = $1::text::pg_catalog.regclass";
         let staged = self.shared.schemas().table(table)?;
-        if cell(&self.session.query_one(FOREIGN, &[&staged]).await?, 0)? {
+        let kind = self.session.query_one(KIND, &[&staged]).await?;
+        if cell(&kind, 0)? {
             // Its rows are elsewhere, and nobody's here to count.
             return Ok(Completed::default());
+        }
+        if cell(&kind, 1)? {
+            // Before its keys: a foreign key is checked by a query, which is planned by them.
+            let sql = format!("ANALYZE {staged}");
+            self.session.batch_execute(&sql).await?;
+            self.shared.analyzed(table);
         }
         let rows = match self.shared.counted(table) {
             Some(rows) => rows,
