@@ -8,6 +8,7 @@ use crate::load::TargetOptions;
 
 promises! {
     nothing_is_known_of_a_server_that_was_never_loaded_into,
+    the_first_entries_may_come_all_at_once,
     entries_come_back_as_they_were_put,
     entries_come_newest_first_and_keep_their_place,
     status_tells_each_database,
@@ -23,6 +24,17 @@ async fn nothing_is_known_of_a_server_that_was_never_loaded_into(
     assert_eq!(load.history().get("app", "id").await?, None);
     assert!(load.history().recent("app", 10).await?.is_empty());
     assert_eq!(scene.fixture.databases(), before, "asking writes nothing");
+    Ok(())
+}
+
+async fn the_first_entries_may_come_all_at_once(scene: &Scene) -> Result<(), Error> {
+    let history = scene.load()?.history();
+    let ids = ["0", "1", "2", "3", "4", "5", "6", "7"];
+    let puts = ids.map(|id| history.put("many", id, "{}"));
+    for put in futures_util::future::join_all(puts).await {
+        put?;
+    }
+    assert_eq!(history.recent("many", 9).await?.len(), ids.len());
     Ok(())
 }
 

@@ -1,8 +1,8 @@
 //! Schemas that change places in one transaction, with nobody reading what leaves.
 //!
 //! Without the locks a statement resolves its second name after the commit and mixes releases, and a transaction
-//! reads the old one and then the new one, measured; waiting for them instead would make readers queue. So each is
-//! asked for without waiting, all over again, until all are free at one moment.
+//! reads the old one and then the new one, measured. New readers queue behind whoever waits for them, so that is done
+//! for moments only: all are asked for at once, all over again, until they are free together.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,23 +13,15 @@ use tokio_postgres::{GenericClient, Transaction};
 
 use super::edges;
 use super::extensions::Extensions;
+use super::moment::{Moment, Obstacle};
 use super::names::is_ours;
-use super::schemas::qualified;
 use super::{Access, objects, room};
 use crate::Error;
 use crate::postgres::cell;
 use crate::postgres::connect::Session;
 
-/// Pauses between two tries: readers get through.
-const PAUSE: Duration = Duration::from_millis(3);
-const LONGEST_PAUSE: Duration = Duration::from_millis(50);
-
-/// Tables are locked by LOCK TABLE, the others by a change that changes nothing.
-const RELATIONS: &str = "SELECT n.nspname, c.relname, c.relkind::text, r.rolname FROM pg_catalog.pg_class c \
-    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_roles r ON r.oid = c.relowner \
-    WHERE n.nspname = ANY($1) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition \
-    AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = 'pg_catalog.pg_class'::regclass \
-    AND e.objid = c.oid AND e.deptype = 'e') ORDER BY 1, 2";
+/// Between two looks at what passes by itself.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Whose snapshot is the oldest, for people. Sessions of other accounts show theirs to `pg_read_all_stats` only.
 const OLDEST: &str = "SELECT pid, coalesce(usename::text, ''), coalesce(application_name, '') \
@@ -79,28 +71,6 @@ impl Exchange {
     }
 }
 
-/// What stands in the way of an exchange at this moment.
-enum Obstacle {
-    /// It passes: somebody reads.
-    Passing(String),
-    Lasting(Error),
-}
-
-impl From<Error> for Obstacle {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Busy { message, .. } => Self::Passing(message),
-            error => Self::Lasting(error),
-        }
-    }
-}
-
-impl From<tokio_postgres::Error> for Obstacle {
-    fn from(error: tokio_postgres::Error) -> Self {
-        Error::from(error).into()
-    }
-}
-
 /// Work that belongs into the exchange's transaction.
 #[async_trait::async_trait]
 pub(super) trait Within: Send + Sync {
@@ -119,17 +89,15 @@ pub(super) async fn carry_out(
     patience: Duration,
 ) -> Result<(), Error> {
     let until = Instant::now() + patience;
-    let mut pause = PAUSE;
-    let mut tries = 0_u64;
+    let mut moment = Moment::new(&**session, exchange.leaving_names()).await?;
     refuse_ties(&**session, exchange).await?;
     if let Some(youngest) = exchange.youngest {
         outlive_old_snapshots(session, access, youngest, until).await?;
     }
     loop {
-        tries += 1;
-        let why = match attempt(session, exchange, within).await {
+        let why = match attempt(session, exchange, within, &mut moment).await {
             Ok(()) => {
-                tracing::debug!(tries, "swapped");
+                tracing::debug!(tries = moment.tries, "swapped");
                 return Ok(());
             }
             Err(Obstacle::Lasting(error)) => return Err(error),
@@ -139,12 +107,13 @@ pub(super) async fn carry_out(
             return Err(Error::Stopped("look for a moment to swap".to_owned()));
         }
         if Instant::now() >= until {
+            let who = moment.reader(&**session).await?.unwrap_or(why);
             return Err(Error::Locked(format!(
-                "no moment to swap came within {patience:?} ({tries} tries): {why}"
+                "no moment to swap came within {patience:?} ({} tries): {who}",
+                moment.tries
             )));
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause + PAUSE).min(LONGEST_PAUSE);
+        moment.pause(&**session).await?;
     }
 }
 
@@ -152,48 +121,16 @@ async fn attempt(
     session: &mut Session,
     exchange: &Exchange,
     within: &dyn Within,
+    moment: &mut Moment,
 ) -> Result<(), Obstacle> {
     let transaction = session.transaction().await?;
-    lock(&transaction, &exchange.leaving_names()).await?;
+    moment.seize(&transaction).await?;
     rename(&transaction, exchange).await?;
     // What the dump says of the database is made again within.
     within.run(&transaction).await?;
     refuse_torn(&transaction, exchange).await?;
     transaction.commit().await?;
     Ok(())
-}
-
-/// Everything in these schemas that can be locked, without waiting.
-async fn lock(transaction: &Transaction<'_>, schemas: &[String]) -> Result<(), Obstacle> {
-    let mut tables = Vec::new();
-    let mut others = Vec::new();
-    for row in transaction.query(RELATIONS, &[&schemas]).await? {
-        let name = qualified(&cell::<String>(&row, 0)?, &cell::<String>(&row, 1)?);
-        let (kind, owner): (String, String) = (cell(&row, 2)?, cell(&row, 3)?);
-        let owner = quote(&owner);
-        match kind.as_str() {
-            "m" => others.push(format!("ALTER MATERIALIZED VIEW {name} OWNER TO {owner}")),
-            "f" => others.push(format!("ALTER FOREIGN TABLE {name} OWNER TO {owner}")),
-            // LOCK would go on to what the view asks, by its owner's rights.
-            "v" => others.push(format!("ALTER VIEW {name} OWNER TO {owner}")),
-            _ => tables.push(name),
-        }
-    }
-    let mut sql = Vec::new();
-    if !tables.is_empty() {
-        sql.push(format!(
-            "LOCK TABLE {} IN ACCESS EXCLUSIVE MODE NOWAIT",
-            tables.join(", ")
-        ));
-    }
-    if !others.is_empty() {
-        // The shortest that the server knows: there is no NOWAIT.
-        sql.push("SET LOCAL lock_timeout = '1ms'".to_owned());
-        sql.extend(others);
-    }
-    // What follows waits for nobody's rows, only for catalogues.
-    sql.push("SET LOCAL lock_timeout = '100ms'".to_owned());
-    Ok(transaction.batch_execute(&sql.join("; ")).await?)
 }
 
 /// Waits until every snapshot is younger than the newest row that comes: an older one would see empty tables. Who once
@@ -246,7 +183,7 @@ async fn outlive_old_snapshots(
                 "a transaction that began before the rows were loaded would see empty tables: end it, or wait ({who})"
             )));
         }
-        tokio::time::sleep(LONGEST_PAUSE).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

@@ -17,8 +17,10 @@ use crate::postgres::cell;
 /// SQLSTATEs of a ledger that is not there: no such table, no such schema.
 const ABSENT: [&str; 2] = ["42P01", "3F000"];
 
-/// What is made before the first load. Whoever may not create is told by the server.
+/// What is made before the first load. Whoever may not create is told by the server. IF NOT EXISTS knows nothing of
+/// what another session is about to make, so one goes after the other; the lock's number is `pilo`.
 const TABLES: &str = "\
+    SELECT pg_catalog.pg_advisory_xact_lock(1885957231); \
     CREATE SCHEMA IF NOT EXISTS pilotfish; \
     CREATE TABLE IF NOT EXISTS pilotfish.releases (role text PRIMARY KEY, content text NOT NULL); \
     CREATE TABLE IF NOT EXISTS pilotfish.rejected (digest text PRIMARY KEY, contents text NOT NULL, \

@@ -15,6 +15,7 @@ mod grants;
 mod history;
 mod ledger;
 mod lock;
+mod moment;
 mod names;
 mod objects;
 mod room;
