@@ -170,7 +170,14 @@ pub(crate) async fn still_holds(
         .drift(live, &leaving)
         .await
         .context("look at the live tables again")?;
-    refuse_drift(&drift, plan, options)?;
+    let written = refuse_drift(&drift, plan, options)?;
+    // Their rows were copied from the live ones, or are left there.
+    if let Some(table) = written.intersection(&plan.unchanged).next() {
+        return Err(Failure::new(
+            Kind::Busy,
+            format!("somebody changed {table} while the dump was loaded: load again"),
+        ));
+    }
     let known: BTreeSet<String> = plan.release().union(&plan.retire).cloned().collect();
     let tied = target
         .closure(&leaving, &known, &[])

@@ -67,7 +67,7 @@ impl Tables {
         if first && !table.reached {
             table.stored = Some(0);
         }
-        first
+        first && !table.reached
     }
 
     /// The dump changes a table: what was counted is counted again.

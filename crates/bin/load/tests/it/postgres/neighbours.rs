@@ -194,6 +194,7 @@ fn settings_of_the_database_outlive_a_swap() {
         server.sql(
             "app",
             "ALTER DATABASE app SET search_path = app, public; ALTER DATABASE app SET work_mem = '7MB';
+             ALTER ROLE pilotfish IN DATABASE app SET search_path = '';
              ALTER ROLE pilotfish IN DATABASE app SET statement_timeout = '1h'; ALTER DATABASE app CONNECTION LIMIT 90;
              GRANT CONNECT ON DATABASE app TO pg_monitor; COMMENT ON DATABASE app IS 'the shop'",
         );
@@ -337,5 +338,61 @@ fn what_others_keep_from_being_dropped_is_named_when_its_place_is_needed() {
     assert_eq!(release_no(&server), "2");
     server.sql("app", "DROP SCHEMA pilotfish_gone_public CASCADE");
     let _ = load(&server).arg(&first).run().success();
+    assert_eq!(release_no(&server), "1");
+}
+
+#[test]
+fn a_table_that_somebody_dropped_is_no_reason_to_stop() {
+    for swap in ["--swap=schema", "--swap=database"] {
+        let (world, server) = postgres_15();
+        server.sql("postgres", "ALTER ROLE pilotfish CREATEDB");
+        let (first, second) = two_releases(&world, &server);
+        let _ = load(&server).arg(&first).arg(swap).run().success();
+        server.sql("app", "DROP TABLE public.same");
+        for dump in [&second, &first] {
+            let _ = load(&server).arg(dump).arg(swap).run().success();
+        }
+        assert_eq!(release_no(&server), "1", "{swap}");
+    }
+}
+
+#[test]
+fn routines_of_others_follow_the_tables_and_types_that_they_take() {
+    let (world, server) = postgres_15();
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).run().success();
+    server.sql(
+        "app",
+        "SET ROLE pilotfish; CREATE TABLE public.people (name text); INSERT INTO public.people VALUES ('Ada');
+         CREATE TYPE public.mood AS ENUM ('ok');
+         CREATE FUNCTION public.aloud(public.people) RETURNS text LANGUAGE sql RETURN $1.name || '!';
+         CREATE FUNCTION public.zeal(public.mood[], public.people) RETURNS integer LANGUAGE sql RETURN 1",
+    );
+    let _ = load(&server).arg(&second).run().success();
+    let title = "SELECT p.aloud, public.zeal('{ok}', p) FROM public.people p";
+    assert_eq!(server.sql("app", title), "Ada!\t1\n");
+}
+
+#[test]
+fn replication_of_what_would_leave_is_named_and_nothing_is_swapped() {
+    let (world, server) = postgres_15();
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).run().success();
+    server.sql("app", "CREATE PUBLICATION feed FOR TABLES IN SCHEMA app");
+    let _ = load(&server).arg(&second).run().fails_with(78, "feed");
+    assert_eq!(release_no(&server), "1");
+    server.sql(
+        "app",
+        "DROP PUBLICATION feed; CREATE SUBSCRIPTION listens CONNECTION 'host=nowhere.invalid' PUBLICATION p
+         WITH (connect = false, slot_name = NONE)",
+    );
+    server.sql(
+        "app",
+        "INSERT INTO pg_subscription_rel SELECT s.oid, 'app.b'::regclass, 'r', NULL FROM pg_subscription s",
+    );
+    let _ = load(&server)
+        .arg(&second)
+        .run()
+        .fails_with(78, "subscription fills the table b");
     assert_eq!(release_no(&server), "1");
 }

@@ -171,3 +171,83 @@ fn checks_indexes_and_generated_columns_reach_opaque_functions_too() {
         assert_eq!(left_behind(&server), "", "{user}");
     }
 }
+
+/// COPY FREEZE wants the table emptied first.
+#[test]
+fn rows_that_came_another_way_outlive_a_copy() {
+    let (world, server) = postgres_15();
+    let path = script(
+        &world,
+        "ways.sql",
+        "CREATE TABLE public.t (id integer);\n\
+         INSERT INTO public.t SELECT pg_catalog.generate_series(1, 3);\n\
+         COPY public.t (id) FROM stdin;\n4\n\\.\n",
+    );
+    let _ = load(&server).arg(&path).run().success();
+    assert_eq!(server.sql("app", "SELECT count(*) FROM public.t"), "4\n");
+    // Two ways into one partition: none of its rows is lost, and a count that cannot be right is told.
+    let path = script(
+        &world,
+        "partitions.sql",
+        "CREATE TABLE public.p (id integer) PARTITION BY RANGE (id);\n\
+         CREATE TABLE public.p1 PARTITION OF public.p FOR VALUES FROM (0) TO (100);\n\
+         COPY public.p (id) FROM stdin;\n1\n2\n\\.\n\
+         COPY public.p1 (id) FROM stdin;\n3\n\\.\n",
+    );
+    let _ = load(&server).arg(&path).run().fails_with(65, "counts 3");
+    assert_eq!(server.sql("app", "SELECT count(*) FROM public.t"), "4\n");
+}
+
+#[test]
+fn keys_of_what_is_not_the_dumps_are_refused() {
+    let (world, server) = postgres_15();
+    server.sql(
+        "app",
+        "SET ROLE pilotfish; CREATE SCHEMA others; CREATE TABLE others.users (id integer PRIMARY KEY, email text)",
+    );
+    let indexes =
+        "SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 'others.users'::regclass;
+        SELECT tgname FROM pg_trigger WHERE tgrelid = 'others.users'::regclass";
+    let before = server.sql("app", indexes);
+    for key in [
+        "CREATE INDEX i ON others.users (email);",
+        "ALTER TABLE others.users ADD CONSTRAINT u UNIQUE (email);",
+        "ALTER INDEX others.users_pkey RENAME TO x;",
+        "ALTER TABLE public.t ADD FOREIGN KEY (id) REFERENCES others.users;",
+    ] {
+        let path = script(
+            &world,
+            "keys.sql",
+            &format!(
+                "CREATE TABLE public.t (id integer);\nCOPY public.t (id) FROM stdin;\n\\.\n{key}\n"
+            ),
+        );
+        let refused = load(&server).arg(&path).arg("--swap=schema").run();
+        assert_ne!(refused.code, Some(0), "{key}: {refused}");
+        assert!(refused.stderr.contains("others"), "{key}: {refused}");
+        assert_eq!(server.sql("app", indexes), before, "{key}");
+        assert_eq!(left_behind(&server), "", "{key}");
+    }
+}
+
+#[test]
+fn a_failed_load_unmakes_nothing_that_was_there() {
+    let (world, server) = postgres_15();
+    server.sql(
+        "app",
+        "CREATE FOREIGN DATA WRAPPER w; GRANT USAGE ON FOREIGN DATA WRAPPER w TO pilotfish; SET ROLE pilotfish;
+         CREATE SERVER erp FOREIGN DATA WRAPPER w; CREATE USER MAPPING FOR pilotfish SERVER erp OPTIONS (password 'x')",
+    );
+    let path = script(
+        &world,
+        "fails.sql",
+        "CREATE SERVER IF NOT EXISTS erp FOREIGN DATA WRAPPER w;\n\
+         CREATE USER MAPPING IF NOT EXISTS FOR pilotfish SERVER erp OPTIONS (password 'y');\n\
+         CREATE SERVER IF NOT EXISTS fresh FOREIGN DATA WRAPPER w;\n\
+         CREATE TABLE public.t (id integer);\nCOPY public.t (id) FROM stdin;\nno number\n\\.\n",
+    );
+    let failed = load(&server).arg(&path).arg("--swap=schema").run();
+    assert_eq!(failed.code, Some(65), "{failed}");
+    let there = "SELECT srvname, umoptions FROM pg_foreign_server s LEFT JOIN pg_user_mapping m ON m.umserver = s.oid";
+    assert_eq!(server.sql("app", there), "erp\t{password=x}\n");
+}

@@ -191,7 +191,8 @@ pub(super) async fn make_alike(session: &Session, name: &str, model: &str) -> Re
     Ok(())
 }
 
-/// Lists are kept as they are written, each element quoted where it must be.
+/// Lists are kept with each element quoted where it must be; an empty one has one element, which SET takes as a literal
+/// only.
 fn set_value(variable: &str, value: &str) -> String {
     const LISTS: [&str; 4] = [
         "search_path",
@@ -199,10 +200,27 @@ fn set_value(variable: &str, value: &str) -> String {
         "local_preload_libraries",
         "temp_tablespaces",
     ];
-    if LISTS.contains(&variable) && !value.is_empty() {
-        return value.to_owned();
+    if !LISTS.contains(&variable) {
+        return quote_literal(value);
     }
-    quote_literal(value)
+    let mut elements = vec![String::new()];
+    let mut quoted = false;
+    for letter in value.chars() {
+        match letter {
+            '"' => quoted = !quoted,
+            ',' if !quoted => elements.push(String::new()),
+            ' ' if !quoted => {}
+            letter => elements
+                .last_mut()
+                .into_iter()
+                .for_each(|last| last.push(letter)),
+        }
+    }
+    let elements: Vec<_> = elements
+        .iter()
+        .map(|element| quote_literal(element))
+        .collect();
+    elements.join(", ")
 }
 
 /// A session that is in none of the databases that change names.
@@ -302,11 +320,12 @@ async fn all_in_one(
     Ok(())
 }
 
+/// But the server's own: those give way by themselves.
 async fn end_sessions(session: &Session, names: &[&String]) -> Result<(), Error> {
     session
         .execute(
             "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
-             WHERE datname = ANY($1) AND pid <> pg_backend_pid() AND backend_type IS DISTINCT FROM 'autovacuum worker'",
+             WHERE datname = ANY($1) AND pid <> pg_backend_pid() AND usesysid IS NOT NULL",
             &[&names],
         )
         .await?;

@@ -146,23 +146,35 @@ async fn outlive_old_snapshots(
 ) -> Result<(), Error> {
     const TOLD: &str = "SELECT age(relfrozenxid) <= age($1::text::xid) FROM pg_catalog.pg_class \
         WHERE oid = 'pilotfish.releases'::regclass";
-    /// Who may see all snapshots need not wait for writers that have none.
+    /// Who may see all snapshots need not wait for writers that have none. Snapshots that are taken from now on see
+    /// the rows, also where a writer far away makes them look old: only these transactions count.
+    const OLD: &str = "SELECT pid || ' ' || xact_start::text FROM pg_catalog.pg_stat_activity \
+        WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' \
+        AND age(backend_xmin) > age($1::text::xid)";
     const SEEN: &str = "SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE datname = current_database() \
-        AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND age(backend_xmin) > age($1::text::xid))";
+        AND pid || ' ' || xact_start::text = ANY($2) AND age(backend_xmin) > age($1::text::xid))";
     const MAY_SEE: &str =
         "SELECT pg_catalog.pg_has_role(current_user, 'pg_read_all_stats', 'USAGE')";
     let youngest = (youngest % (1 << 32)).to_string();
     let may_see: bool = cell(&session.query_one(MAY_SEE, &[]).await?, 0)?;
+    let mut old: Vec<String> = Vec::new();
+    if may_see {
+        let rows = session.query(OLD, &[&youngest]).await?;
+        old = rows
+            .iter()
+            .map(|row| cell(row, 0))
+            .collect::<Result<_, _>>()?;
+    }
     loop {
-        let question = if may_see {
-            SEEN
+        let row = if may_see {
+            session.query_one(SEEN, &[&youngest, &old]).await?
         } else {
             session
                 .batch_execute("VACUUM (FREEZE) pilotfish.releases")
                 .await?;
-            TOLD
+            session.query_one(TOLD, &[&youngest]).await?
         };
-        if cell(&session.query_one(question, &[&youngest]).await?, 0)? {
+        if cell(&row, 0)? {
             return Ok(());
         }
         if access.options.cancel.is_cancelled() {
@@ -207,6 +219,7 @@ async fn refuse_torn(client: &impl GenericClient, exchange: &Exchange) -> Result
         .into_iter()
         .filter(|name| is_ours(name))
         .collect();
+    refuse_replicated(client, &gone).await?;
     let mut torn = edges::into(client, &gone, &ours).await?;
     let live: Vec<String> = exchange
         .coming
@@ -221,6 +234,32 @@ async fn refuse_torn(client: &impl GenericClient, exchange: &Exchange) -> Result
         "something of others would stay with the replaced release: {}",
         edges::said(&torn)
     )))
+}
+
+/// Replication knows schemas and tables by number: it would go on with those that are replaced.
+async fn refuse_replicated(client: &impl GenericClient, gone: &[String]) -> Result<(), Error> {
+    const SUBSCRIBED: &str = "SELECT 'a subscription fills the table ' || c.relname FROM pg_catalog.pg_subscription_rel s \
+        JOIN pg_catalog.pg_class c ON c.oid = s.srrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+        WHERE n.nspname = ANY($1) LIMIT 1";
+    // PostgreSQL 15 brought FOR TABLES IN SCHEMA.
+    const PUBLISHED: &str = "SELECT 'the publication ' || p.pubname || ' has all tables of a swapped schema' \
+        FROM pg_catalog.pg_publication_namespace s JOIN pg_catalog.pg_publication p ON p.oid = s.pnpubid \
+        JOIN pg_catalog.pg_namespace n ON n.oid = s.pnnspid WHERE n.nspname = ANY($1) LIMIT 1";
+    const KNOWS: &str =
+        "SELECT pg_catalog.to_regclass('pg_catalog.pg_publication_namespace') IS NOT NULL";
+    let mut questions = vec![SUBSCRIBED];
+    if cell(&client.query_one(KNOWS, &[]).await?, 0)? {
+        questions.push(PUBLISHED);
+    }
+    for question in questions {
+        if let Some(row) = client.query_opt(question, &[&gone]).await? {
+            return Err(Error::Config(format!(
+                "{}, and would stay with the replaced release: drop it, and make it again after the swap",
+                cell::<String>(&row, 0)?
+            )));
+        }
+    }
+    Ok(())
 }
 
 async fn rename(transaction: &Transaction<'_>, exchange: &Exchange) -> Result<(), Obstacle> {
@@ -258,11 +297,13 @@ async fn rename(transaction: &Transaction<'_>, exchange: &Exchange) -> Result<()
             ));
         }
     }
+    transaction.batch_execute(&sql.join("; ")).await?;
+    // One by one: with a type the names of all routines change that take it.
     for key in standing.keys().filter(stays) {
         let object = &standing[key];
-        sql.push(objects::moved(transaction, object, &object.schema).await?);
+        let sql = objects::moved(transaction, object, &object.schema).await?;
+        transaction.batch_execute(&sql).await?;
     }
-    transaction.batch_execute(&sql.join("; ")).await?;
     let mut sql = Vec::new();
     for (live, to) in &exchange.leaving {
         sql.extend(objects::statistics_follow(transaction, to, live).await?);

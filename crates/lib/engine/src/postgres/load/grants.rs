@@ -8,8 +8,8 @@ use crate::postgres::cell;
 
 const GRANTED: &str = include_str!("grants.sql");
 
-/// SQLSTATEs of what the next release does not have: tables, routines, columns.
-const GONE: [&str; 4] = ["42P01", "42883", "42703", "42704"];
+/// SQLSTATEs of what the next release does not have, or has as something else: tables, routines, columns.
+const GONE: [&str; 5] = ["42P01", "42883", "42703", "42704", "42809"];
 
 /// Grants in `live` what is granted in `replaced`, on what both have.
 pub(super) async fn carry_on(

@@ -48,5 +48,7 @@ given AS (
         CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
     FROM pg_default_acl d, aclexplode(d.defaclacl) a
     WHERE d.defaclnamespace IN (SELECT oid FROM old) AND a.grantee <> d.defaclrole
+    -- Those of other roles are theirs to repeat.
+    AND pg_has_role(d.defaclrole, 'USAGE')
 )
 SELECT statement FROM given ORDER BY turn

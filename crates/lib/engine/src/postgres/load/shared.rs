@@ -1,5 +1,6 @@
 //! What the connections of one stage share: where things are, and how many rows were stored.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
@@ -10,7 +11,7 @@ use super::Access;
 use super::lock::Lock;
 use super::schemas::{Schemas, mentions};
 use super::statement;
-use super::text::utf8;
+use super::text::{utf8, without_database};
 use crate::Error;
 
 /// What the connections of one stage share.
@@ -102,6 +103,16 @@ impl Shared {
 
     pub(super) fn at_swap(&self) -> MutexGuard<'_, Vec<AtSwap>> {
         self.at_swap.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A statement without its own database's name, which may stand before a schema's.
+    pub(super) fn at_home<'s>(&self, sql: &'s [u8]) -> Cow<'s, [u8]> {
+        let options = &self.access.options;
+        let own = |name: &str| {
+            let own = name == options.database || options.dump_database.as_deref() == Some(name);
+            own && !self.schemas().is_own(name)
+        };
+        without_database(sql, self.mode(), &own)
     }
 
     /// A statement of the dump as it acts on the stage.

@@ -1,6 +1,5 @@
 //! The stage: schemas beside the live ones, in which the next release grows.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use super::lock::Lock;
 use super::schemas::{Schemas, mentions, parts, refuse_foreign};
 use super::shared::{AtSwap, Shared};
 use super::statement::{self, Step};
-use super::text::{PUBLIC, first_of_path, is_partitioned, says_whose, utf8, without_database};
+use super::text::{PUBLIC, first_of_path, is_partitioned, says_whose, utf8};
 use super::{Access, assertion, bodies, extensions, room, session, worker};
 use crate::Error;
 use crate::load::{Loaded, Owner, RowBatch, SessionState, Stage, TableRecord, Worker};
@@ -71,16 +70,6 @@ impl PostgresStage {
         Ok(self.session.batch_execute(&sql).await?)
     }
 
-    /// A statement without its own database's name, which may stand before a schema's.
-    fn at_home<'s>(&self, sql: &'s [u8]) -> Cow<'s, [u8]> {
-        let options = &self.shared.access.options;
-        let own = |name: &str| {
-            let own = name == options.database || options.dump_database.as_deref() == Some(name);
-            own && !self.shared.schemas().is_own(name)
-        };
-        without_database(sql, self.shared.mode(), &own)
-    }
-
     async fn run(&self, sql: &[u8]) -> Result<(), Error> {
         let text = self.shared.rewritten(sql)?;
         Ok(self.session.batch_execute(&text).await?)
@@ -88,6 +77,8 @@ impl PostgresStage {
 
     /// Makes what the live release would use too; it is unmade if it does not come to a swap.
     async fn share(&self, sql: &[u8], mode: Mode) -> Result<(), Error> {
+        // What is there must be told from what was made.
+        let sql = &*statement::strictly(sql, mode);
         if self.tolerate(sql, &SHARED_ALREADY).await?
             && let Some(undo) = statement::undo(sql, mode)
         {
@@ -313,7 +304,7 @@ impl PostgresStage {
 #[async_trait]
 impl Stage for PostgresStage {
     async fn execute_opaque(&mut self, sql: &[u8]) -> Result<BTreeSet<String>, Error> {
-        let sql = &*self.at_home(sql);
+        let sql = &*self.shared.at_home(sql);
         let mode = self.shared.mode();
         self.shared.lock.held(&*self.session).await?;
         if !self.shared.access.keeps_names() {
@@ -332,7 +323,7 @@ impl Stage for PostgresStage {
     }
 
     async fn execute(&mut self, sql: &[u8]) -> Result<(), Error> {
-        let sql = &*self.at_home(sql);
+        let sql = &*self.shared.at_home(sql);
         self.shared.lock.held(&*self.session).await?;
         let first = tokens(sql, self.shared.mode()).next();
         let sets = first.is_some_and(|token| token.is("SET") || token.is("RESET"));

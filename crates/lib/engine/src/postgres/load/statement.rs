@@ -12,7 +12,7 @@ use pilotfish_sql::postgres::{Mode, Token, quote, tokens};
 use super::schemas::{Mention, Schemas, mentions};
 use crate::Error;
 
-pub(super) use undo::undo;
+pub(super) use undo::{strictly, undo};
 
 /// Tokens that are enough to tell what a statement is.
 const HEAD: usize = 24;

@@ -149,6 +149,9 @@ pub(super) async fn back(
     }
     transaction.commit().await?;
     session.close().await;
+    if exists(&target.session, &Use::Gone.of(&name)).await? {
+        database::drop(&target.session, &Use::Gone.of(&name)).await?;
+    }
     let renames = [(name.clone(), Use::Gone.of(&name)), (kept, name.clone())];
     exchange(
         target,
@@ -157,12 +160,24 @@ pub(super) async fn back(
         Duration::from_secs(60),
     )
     .await?;
+    if !target.access.options.overwrite_modified
+        && let Some(table) = written_to(target, &live, Use::Gone).await?
+    {
+        let kept = Use::Previous.of(&name);
+        let turned = [(name.clone(), kept.clone()), (Use::Gone.of(&name), name)];
+        exchange(target, &turned, &kept, Duration::from_secs(60)).await?;
+        return Err(Error::Locked(format!(
+            "somebody wrote to {table} in the last moment; the rollback was turned back"
+        )));
+    }
     Ok((live.release, previous.release))
 }
 
 /// What people rejected and asked for goes along.
 async fn copy_books(from: &Session, to: &Session) -> Result<(), Error> {
     ledger::prepare(&**to).await?;
+    // What was forgiven meanwhile is not rejected again.
+    to.execute("DELETE FROM pilotfish.rejected", &[]).await?;
     for (digest, contents) in ledger::rejected(&**from).await? {
         to.execute(
             "INSERT INTO pilotfish.rejected (digest, contents) VALUES ($1, $2) ON CONFLICT (digest) DO NOTHING",
@@ -206,31 +221,37 @@ pub(super) async fn exists(session: &Session, name: &str) -> Result<bool, Error>
     Ok(there.is_some())
 }
 
-/// The first table of the replaced database that somebody wrote to before its sessions were ended.
+/// The first table of a replaced database that somebody wrote to before its sessions were ended.
 pub(super) async fn written_to(
     target: &PostgresTarget,
-    previous: &Content,
+    replaced: &Content,
+    place: Use,
 ) -> Result<Option<String>, Error> {
-    let name = Use::Previous.of(&target.access.options.database);
+    let name = place.of(&target.access.options.database);
     if !exists(&target.session, &name).await? {
         return Ok(None);
     }
     database::open(&*target.session, &name, true).await?;
-    let looked = look(target, previous, &name).await;
+    let looked = look(target, replaced, &name).await;
     database::open(&*target.session, &name, false).await?;
     looked
 }
 
 async fn look(
     target: &PostgresTarget,
-    previous: &Content,
+    replaced: &Content,
     name: &str,
 ) -> Result<Option<String>, Error> {
     let session = target.access.connect_to(name).await?;
-    let tables = previous.release.tables.iter();
-    for (table, record) in tables.filter(|(_, record)| record.proof.is_some()) {
+    let mut there = BTreeSet::new();
+    for schema in &replaced.schemas {
+        there.extend(room::tables(&*session, schema, schema).await?);
+    }
+    let tables = replaced.release.tables.iter();
+    let proven = tables.filter(|(table, record)| record.proof.is_some() && there.contains(*table));
+    for (table, record) in proven {
         let (schema, table_name) = parts(table)?;
-        let written = drift::written(&*session, &qualified(&schema, &table_name), previous).await?;
+        let written = drift::written(&*session, &qualified(&schema, &table_name), replaced).await?;
         if written.differs(record.rows).is_some() {
             return Ok(Some(table.clone()));
         }

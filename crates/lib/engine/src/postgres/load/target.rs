@@ -163,7 +163,7 @@ impl PostgresTarget {
         let mut notes = Vec::new();
         let written = match previous.filter(|_| !self.access.options.overwrite_modified) {
             Some(previous) if previous.in_database => {
-                swap_database::written_to(self, &previous).await?
+                swap_database::written_to(self, &previous, Use::Previous).await?
             }
             Some(previous) => way_back::written_to(self, &previous, Part::Previous).await?,
             None => None,

@@ -9,6 +9,7 @@ use pilotfish_sql::postgres::quote;
 
 use super::schemas::{parts, qualified};
 use super::shared::Shared;
+use super::statement::{self, Step};
 use super::{SETUP, session};
 use crate::Error;
 use crate::load::{Completed, Loaded, RowBatch, SessionState, Worker};
@@ -87,6 +88,14 @@ impl Worker for PostgresWorker {
 
     async fn build(&mut self, sql: &[u8], settings: &Arc<SessionState>) -> Result<(), Error> {
         self.enter(settings).await?;
+        let sql = &*self.shared.at_home(sql);
+        if !self.shared.access.keeps_names() {
+            match statement::step(sql, self.shared.mode(), &self.shared.schemas())? {
+                Step::Run | Step::Create(_) => {}
+                Step::Leave(_) => return Ok(()),
+                _ => return Err(Error::Refused("it is not about keys".to_owned())),
+            }
+        }
         let text = self.shared.rewritten(sql)?;
         Ok(self.session.batch_execute(&text).await?)
     }
@@ -253,14 +262,25 @@ async fn copy(shared: &Shared, session: &Session, batch: &RowBatch) -> Result<Op
 }
 
 /// Rows that every snapshot sees, also those that are older: the server wants the table emptied in the same
-/// transaction for it, and it is empty.
+/// transaction for it, so it must be empty before.
 async fn freeze(
     session: &Session,
     table: &str,
     copy: &str,
     batch: &RowBatch,
 ) -> Result<u64, Error> {
-    let empty = format!("BEGIN; TRUNCATE ONLY {table}");
+    // Rows may have come by other ways: by INSERT .. SELECT, by the partitioned table that it is a part of.
+    session
+        .batch_execute(&format!(
+            "BEGIN; LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE"
+        ))
+        .await?;
+    let filled = format!("SELECT EXISTS (SELECT FROM ONLY {table})");
+    if cell(&session.query_one(&filled, &[]).await?, 0)? {
+        session.batch_execute("ROLLBACK").await?;
+        return stream(session, copy, batch).await;
+    }
+    let empty = format!("TRUNCATE ONLY {table}");
     if let Err(error) = session.batch_execute(&empty).await.map_err(Error::from) {
         session.batch_execute("ROLLBACK").await?;
         return match error.code() {

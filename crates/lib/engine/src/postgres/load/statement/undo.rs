@@ -1,8 +1,25 @@
 //! The way back from a statement that made something which belongs to the database.
 
+use std::borrow::Cow;
+
 use pilotfish_sql::postgres::{Mode, Token, tokens};
 
 use super::Head;
+
+/// A CREATE that fails where there is such a thing already: without OR REPLACE and IF NOT EXISTS.
+pub(in crate::postgres::load) fn strictly(text: &[u8], mode: Mode) -> Cow<'_, [u8]> {
+    let all: Vec<Token<'_>> = tokens(text, mode).take(super::HEAD).collect();
+    let says = |at: usize, words: &[&str]| Head { tokens: &all }.at(at, words);
+    let tolerant = [&["OR", "REPLACE"][..], &["IF", "NOT", "EXISTS"]];
+    let found = (0..all.len()).find_map(|at| {
+        let words = tolerant.iter().find(|words| says(at, words))?;
+        Some((all[at].at, all[at + words.len() - 1].end()))
+    });
+    match found {
+        Some((from, to)) => Cow::Owned([&text[..from], &text[to..]].concat()),
+        None => Cow::Borrowed(text),
+    }
+}
 
 /// What unmakes something that a CREATE has made and that belongs to the database.
 pub(in crate::postgres::load) fn undo(text: &[u8], mode: Mode) -> Option<String> {
