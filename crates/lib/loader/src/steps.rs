@@ -94,7 +94,7 @@ async fn one_way(
 fn named_rights(failure: Failure) -> Failure {
     match failure.kind() {
         Kind::Denied => failure
-            .with_hint("compare the rights of the account with those that the README lists, for PostgreSQL docs/postgresql.md"),
+            .with_hint("compare the grants of the account with those that the README lists, for PostgreSQL docs/postgresql.md"),
         _ => failure,
     }
 }
