@@ -163,8 +163,10 @@ pub(super) async fn back(
     if !target.access.options.overwrite_modified
         && let Some(table) = written_to(target, &live, Use::Gone).await?
     {
-        let kept = Use::Previous.of(&name);
-        let turned = [(name.clone(), kept.clone()), (Use::Gone.of(&name), name)];
+        let (kept, gone) = (Use::Previous.of(&name), Use::Gone.of(&name));
+        // What was replaced is closed, and would stay so under the live name.
+        database::open(&*target.session, &gone, true).await?;
+        let turned = [(name.clone(), kept.clone()), (gone, name)];
         exchange(target, &turned, &kept, Duration::from_secs(60)).await?;
         return Err(Error::Locked(format!(
             "somebody wrote to {table} in the last moment; the rollback was turned back"
