@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use pilotfish_engine::Engine;
 use pilotfish_failure::{Context as _, Failure, Kind};
-use pilotfish_loader::{Phase, Progress, Report, Source, Status};
+use pilotfish_loader::{Phase, Progress, Report, Source, Status, Wanted};
 use pilotfish_runtime::{OutputFormat, Process, Unit};
 
 use crate::Config;
@@ -15,6 +15,9 @@ const TICK: Duration = Duration::from_millis(200);
 
 /// Pause between two tries to reach the server.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How often it is said that the server does not answer yet.
+const REMINDER: Duration = Duration::from_secs(10);
 
 pub(crate) async fn load(config: Config, source: Source, process: &Process) -> Result<(), Failure> {
     is_no_verb(&source)?;
@@ -63,12 +66,16 @@ fn is_no_verb(source: &Source) -> Result<(), Failure> {
 /// Opens the server; one that starts in this moment is worth a wait, one that refuses is not.
 async fn reach(config: &Config, process: &Process) -> Result<Box<dyn Engine>, Failure> {
     let deadline = Instant::now() + config.retry_for;
+    let mut said: Option<Instant> = None;
     loop {
         match answering(config).await {
             Err(failure)
                 if failure.kind() == Kind::Unreachable && Instant::now() + PAUSE <= deadline =>
             {
-                tracing::warn!(%failure, "tries again");
+                if said.is_none_or(|said| said.elapsed() >= REMINDER) {
+                    tracing::warn!(%failure, "tries again, for {:?}", config.retry_for);
+                    said = Some(Instant::now());
+                }
             }
             outcome => return outcome,
         }
@@ -142,9 +149,13 @@ pub(crate) async fn rollback(
     process: &Process,
 ) -> Result<(), Failure> {
     let engine = pilotfish_engine::open(&config.server).await?;
+    let default = config.server.database().await?;
     let report = pilotfish_loader::rollback(
         engine.as_ref(),
-        database,
+        Wanted {
+            named: database,
+            default: default.as_deref(),
+        },
         overwrite_modified,
         &process.shutdown,
     )
@@ -163,7 +174,12 @@ pub(crate) async fn resume(
     let engine = pilotfish_engine::open(&config.server)
         .await
         .context("reach the server")?;
-    let forgiven = pilotfish_loader::resume(engine.as_ref(), database, digest).await?;
+    let default = config.server.database().await?;
+    let wanted = Wanted {
+        named: database,
+        default: default.as_deref(),
+    };
+    let forgiven = pilotfish_loader::resume(engine.as_ref(), wanted, digest).await?;
     for digest in &forgiven {
         tracing::info!(digest, "may be loaded again");
     }

@@ -9,10 +9,24 @@ pub(crate) const UTF8_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Bytes among which text has no control characters.
 const EARLY: usize = 16;
 
+/// What another kind of server's dumps look like, and what to say of them.
+pub(crate) struct Stranger {
+    /// Said of an archive of pg_dump.
+    pub(crate) archive: &'static str,
+    /// How a dump as text begins.
+    pub(crate) heads: &'static [&'static str],
+    /// Said of one.
+    pub(crate) text: &'static str,
+}
+
 /// What it is and what to do about it; `None` where it may be SQL. `head` is [`HEAD`] bytes, fewer if the file is
-/// shorter; `archive` is said of one of pg_dump, and `values` whether the head is no more than a list of them.
-pub(crate) fn no_sql(head: &[u8], archive: &'static str, values: bool) -> Option<&'static str> {
+/// shorter; `values` says whether the head is no more than a list of them.
+pub(crate) fn no_sql(head: &[u8], stranger: &Stranger, values: bool) -> Option<&'static str> {
     let text = head.trim_ascii_start();
+    let heads = stranger.heads.iter();
+    let is_strangers = heads
+        .map(|head| head.as_bytes())
+        .any(|head| text.starts_with(head));
     Some(match head {
         // With the mark of its byte order, or without.
         [0xff, 0xfe, ..]
@@ -22,7 +36,7 @@ pub(crate) fn no_sql(head: &[u8], archive: &'static str, values: bool) -> Option
             "this is UTF-16 text: dump again with --result-file instead of the shell's redirection"
         }
         [b'P', b'K', 3, 4, ..] => "this is a zip archive: unpack it first, fetch does",
-        [b'P', b'G', b'D', b'M', b'P', ..] => archive,
+        [b'P', b'G', b'D', b'M', b'P', ..] => stranger.archive,
         _ if is_tar(head) => "this is a tar archive: unpack it first, fetch does",
         _ if head
             .iter()
@@ -35,6 +49,7 @@ pub(crate) fn no_sql(head: &[u8], archive: &'static str, values: bool) -> Option
             "this is a web page or XML, no SQL dump: look at what the address gives"
         }
         _ if text.starts_with(b"{") || text.starts_with(b"[") => "this is JSON, no SQL dump",
+        _ if is_strangers => stranger.text,
         _ if values => "this is a list of values (CSV), no SQL dump",
         _ => return None,
     })

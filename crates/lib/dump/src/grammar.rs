@@ -1,11 +1,11 @@
 //! What reads the text of a dump: one for each dialect.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use pilotfish_sql::Dialect;
 
 use crate::window::Window;
-use crate::{Error, Item, Options, TableDigest, mysql, postgres};
+use crate::{Error, Item, Options, Roles, TableDigest, mysql, postgres};
 
 /// Reads file after file of one dump.
 pub(crate) trait Grammar: Send {
@@ -53,6 +53,6 @@ pub(crate) struct Contents {
     pub(crate) objects: BTreeMap<String, String>,
     pub(crate) opaque: bool,
     pub(crate) left_out: Vec<String>,
-    pub(crate) roles: BTreeSet<String>,
+    pub(crate) roles: Roles,
     pub(crate) large_objects: bool,
 }

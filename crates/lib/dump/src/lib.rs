@@ -35,4 +35,4 @@ pub use item::{
 pub use reader::{Options, Reader};
 pub use sniff::looks_like_a_dump;
 pub use stored::{Source, archive, identify, is_damaged, is_read, read_of};
-pub use summary::{Summary, TableDigest, Trailer};
+pub use summary::{Roles, Summary, TableDigest, Trailer};

@@ -18,13 +18,14 @@ mod sections;
 mod session;
 mod transaction;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use pilotfish_sql::postgres::{Mode, TokenKind, tokens};
 
+use crate::beginning::Stranger;
 use crate::grammar::{Contents, Grammar, Step};
 use crate::window::Window;
-use crate::{Error, Item, Options, beginning};
+use crate::{Error, Item, Options, Roles, beginning};
 use digests::Digests;
 use script::{Script, Shared};
 use sections::Sections;
@@ -44,7 +45,7 @@ impl Dump {
                 digests: Digests::default(),
                 ready: VecDeque::new(),
                 sections,
-                roles: BTreeSet::new(),
+                roles: Roles::default(),
                 large_objects: false,
                 statistics: false,
             },
@@ -109,7 +110,11 @@ impl Grammar for Dump {
 
 /// What a file that begins so is instead of SQL text.
 fn begins(data: &[u8]) -> Option<&'static str> {
-    const ARCHIVE: &str = "this is an archive of pg_dump: make it SQL text with pg_restore --file, or dump again with --format=plain";
+    const STRANGER: Stranger = Stranger {
+        archive: "this is an archive of pg_dump: make it SQL text with pg_restore --file, or dump again with --format=plain",
+        heads: &["-- MySQL dump", "-- MariaDB dump", "/*M!", "/*!"],
+        text: "this is a dump of MariaDB or MySQL, and this server is PostgreSQL",
+    };
     let head = &data[..data.len().min(beginning::HEAD)];
     let mut tokens = tokens(head, Mode::default());
     let values = match (tokens.next(), tokens.next()) {
@@ -124,5 +129,5 @@ fn begins(data: &[u8]) -> Option<&'static str> {
         }
         _ => false,
     };
-    beginning::no_sql(head, ARCHIVE, values)
+    beginning::no_sql(head, &STRANGER, values)
 }

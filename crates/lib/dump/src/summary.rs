@@ -17,8 +17,8 @@ pub struct Summary {
     /// Statements that are not understood change tables, or rows come from variables, questions, sequences
     /// or the clock: no table can be judged or loaded alone.
     pub opaque: bool,
-    /// Roles that the dump gives objects or rights to.
-    pub roles: BTreeSet<String>,
+    /// Roles that the dump names.
+    pub roles: Roles,
     /// It has large objects: they belong to the whole database, by fixed numbers.
     pub large_objects: bool,
     /// Statements about the server that a load leaves out and somebody may miss (`CREATE SERVER`, `INSTALL`), each
@@ -27,6 +27,15 @@ pub struct Summary {
     /// Every file that was read: its name in the directory, empty without one, and the hex SHA-256 of its
     /// stored bytes.
     pub files: Vec<(String, String)>,
+}
+
+/// Roles of a server that a dump names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Roles {
+    /// Whom it gives objects or rights to.
+    pub named: BTreeSet<String>,
+    /// Those of them that get objects: whoever loads must be able to act for them.
+    pub owners: BTreeSet<String>,
 }
 
 /// The proof of a dump's end.

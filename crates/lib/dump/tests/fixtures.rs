@@ -108,8 +108,8 @@ fn read(path: &Path, dialect: Dialect, out: &mut String) -> Result<(), Error> {
     for (name, digest) in summary.objects {
         writeln!(out, "= {name} {digest}").unwrap();
     }
-    if !summary.roles.is_empty() {
-        let roles: Vec<_> = summary.roles.into_iter().collect();
+    if !summary.roles.named.is_empty() {
+        let roles: Vec<_> = summary.roles.named.into_iter().collect();
         writeln!(out, "= roles {}", roles.join(",")).unwrap();
     }
     Ok(())

@@ -235,6 +235,30 @@ pub trait Target: Send + Sync {
     ) -> Result<BTreeSet<String>, Error> {
         Ok(BTreeSet::new())
     }
+    /// To which of these accounts, whom the dump makes owners, this one may give nothing.
+    async fn strange_owners(
+        &mut self,
+        _owners: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, Error> {
+        Ok(BTreeSet::new())
+    }
+    /// Whether something stands in the live database that no release brought and a dump may collide with; asked
+    /// where [`Self::stages_whole`].
+    async fn has_others(&mut self) -> Result<bool, Error> {
+        Ok(false)
+    }
+    /// What would stop the swap of a release with these tables, as far as it can be told before anything is staged.
+    ///
+    /// # Errors
+    /// `Config` with the name of what is in the way and what to do about it.
+    async fn foresee(&mut self, _tables: &BTreeSet<String>) -> Result<(), Error> {
+        Ok(())
+    }
+    /// Tables of the release before that are not as they were when it was replaced, so that a rollback would not
+    /// bring them back whole; the value says how that was seen.
+    async fn damaged(&mut self) -> Result<BTreeMap<String, String>, Error> {
+        Ok(BTreeMap::new())
+    }
     /// Takes a connection of its own again after a call was dropped half-way: the answer of one question
     /// would be read as that of the next.
     async fn refresh(&mut self) -> Result<(), Error>;
@@ -254,7 +278,8 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// `Config` when it would not ask the release to come: by a stored function, or a view.
     async fn parse(&mut self, sql: &str, coming: &BTreeSet<String>) -> Result<(), Error>;
-    /// Recorded tables and objects (`view v`) that are not there any more; cheap.
+    /// Recorded tables and objects (`view v`) that are not there any more, or hold nothing where they had rows, as
+    /// far as that is told without reading; cheap.
     async fn missing(&mut self, live: &Release) -> Result<BTreeSet<String>, Error>;
     /// Of these live tables: which somebody else made, which were written to since the load.
     async fn drift(&mut self, live: &Release, tables: &BTreeSet<String>) -> Result<Drift, Error>;
@@ -309,6 +334,10 @@ pub struct Drift {
     pub modified: BTreeMap<String, String>,
     /// Recorded, but not there any more.
     pub missing: BTreeSet<String>,
+    /// What somebody made on recorded tables and would be gone with them, such as `policy p on app.t`.
+    pub attached: BTreeSet<String>,
+    /// The same of what only makes queries faster, such as `index i on app.t`.
+    pub helpers: BTreeSet<String>,
 }
 
 /// What the swap shall do.

@@ -1,12 +1,14 @@
 //! What is read of a dump before anything is made.
 
+use std::collections::BTreeSet;
+
 use pilotfish_dump::{Source, Summary};
 use pilotfish_engine::load::Release;
 use pilotfish_failure::{Context as _, Failure, Kind};
 
 use crate::feed::survey;
 use crate::steps::Opened;
-use crate::{Owner, Phase, checks};
+use crate::{Owner, Phase, checks, plan};
 
 impl Opened<'_> {
     /// Reads a dump ahead where that can save work, or where nothing may be written before the plan.
@@ -24,10 +26,8 @@ impl Opened<'_> {
             }
             return Ok(None);
         }
-        // Who shall own what must be there before anything is made.
-        let names_accounts = self.target.stages_whole() && self.options.owner == Owner::Keep;
         let needed = live.is_some() || plan_first || !self.options.selects_all();
-        if !needed && !names_accounts {
+        if !needed && !self.has_to_look().await? {
             return Ok(None);
         }
         self.progress.enter(Phase::Surveying);
@@ -41,29 +41,63 @@ impl Opened<'_> {
             self.cancel,
         )
         .await?;
+        if needed {
+            checks::identity(&self.pinned, &summary, self.options)?;
+        }
+        self.refuse_accounts(&summary).await?;
         if !needed {
-            self.refuse_missing_accounts(&summary).await?;
+            // A dump that nobody has read whole has no digests yet: this asks for collisions only.
+            let nothing = Release::default();
+            plan::decide(self.target.as_mut(), &nothing, &summary, self.options).await?;
             return Ok(None);
         }
-        checks::identity(&self.pinned, &summary, self.options)?;
-        self.refuse_missing_accounts(&summary).await?;
         Ok(Some(summary))
     }
 
-    async fn refuse_missing_accounts(&mut self, summary: &Summary) -> Result<(), Failure> {
+    /// Whether a first load may fail by what the dump names, so that it is looked at before hours of staging: by who
+    /// shall own what, or by what stands in the database already.
+    async fn has_to_look(&mut self) -> Result<bool, Failure> {
+        if !self.target.stages_whole() {
+            return Ok(false);
+        }
+        let others = self.target.has_others().await;
+        let others = others.context("look at the live database")?;
+        Ok(others || self.options.owner == Owner::Keep)
+    }
+
+    /// Refuses roles that are not there, and owners to whom the account may give nothing.
+    async fn refuse_accounts(&mut self, summary: &Summary) -> Result<(), Failure> {
         if self.options.owner == Owner::Drop {
             return Ok(());
         }
-        let missing = self.target.missing_accounts(&summary.roles).await;
-        let missing = missing.context("look for the roles that the dump names")?;
-        if missing.is_empty() {
+        const LOOK: &str = "look for the roles that the dump names";
+        let list = |set: BTreeSet<String>| set.into_iter().collect::<Vec<_>>().join(", ");
+        let missing = self.target.missing_accounts(&summary.roles.named).await;
+        let missing = missing.context(LOOK)?;
+        if !missing.is_empty() {
+            return Err(Failure::new(
+                Kind::Config,
+                format!(
+                    "the dump names roles that the server does not have: {}",
+                    list(missing)
+                ),
+            )
+            .with_hint("create them, or leave owners and rights out with --owner drop"));
+        }
+        let strange = self.target.strange_owners(&summary.roles.owners).await;
+        let strange = strange.context(LOOK)?;
+        if strange.is_empty() {
             return Ok(());
         }
-        let names = missing.into_iter().collect::<Vec<_>>().join(", ");
         Err(Failure::new(
             Kind::Config,
-            format!("the dump names roles that the server does not have: {names}"),
+            format!(
+                "the account is no member of the roles that own what the dump has: {}",
+                list(strange)
+            ),
         )
-        .with_hint("create them, or leave owners and rights out with --owner drop"))
+        .with_hint(
+            "GRANT each of them TO the account, or have it own everything with --owner drop",
+        ))
     }
 }

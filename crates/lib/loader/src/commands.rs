@@ -1,5 +1,6 @@
 //! The commands beside a load: what is live, the way back, and forgiveness.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use pilotfish_engine::Engine;
@@ -25,7 +26,7 @@ pub async fn status(engine: &dyn Engine) -> Result<Vec<Status>, Failure> {
 /// `overwrite_modified` does not allow it.
 pub async fn rollback(
     engine: &dyn Engine,
-    database: Option<&str>,
+    database: Wanted<'_>,
     overwrite_modified: bool,
     cancel: &CancellationToken,
 ) -> Result<Report, Failure> {
@@ -38,7 +39,7 @@ pub async fn rollback(
         .filter(|status| status.database == database);
     let seen = here.next().map(|status| status.digest);
     let mut target = open_target(engine, &database, overwrite_modified, cancel).await?;
-    let notes = target
+    let mut notes = target
         .recover()
         .await
         .context("finish what an earlier load left")?;
@@ -54,9 +55,8 @@ pub async fn rollback(
         .with_hint("look at `load status`: it would be that one that is rolled back"));
     }
     refuse_no_way(target.as_mut()).await?;
-    if !overwrite_modified {
-        refuse_lost_writes(target.as_mut()).await?;
-    }
+    let lost = lost(target.as_mut(), overwrite_modified).await?;
+    notes.extend(lost);
     let (undone, live) = target.rollback().await.context("roll back")?;
     target
         .finish()
@@ -77,7 +77,7 @@ pub async fn rollback(
         objects: live.objects.len(),
         rows: 0,
         bytes: 0,
-        stages: std::collections::BTreeMap::new(),
+        stages: BTreeMap::new(),
         seconds: started.elapsed().as_secs_f64(),
         notes,
     })
@@ -97,12 +97,13 @@ async fn refuse_no_way(target: &mut dyn Target) -> Result<(), Failure> {
     }
 }
 
-/// A rollback drops the live tables that it replaces, with whatever was written to them.
-async fn refuse_lost_writes(target: &mut dyn Target) -> Result<(), Failure> {
+/// A rollback drops the live tables that it replaces, with whatever was written to them and hangs on them, and brings
+/// back what is left of the others. Returns what it gives up without being told to, in words.
+async fn lost(target: &mut dyn Target, may_lose: bool) -> Result<Option<String>, Failure> {
     let live = target.live().await.context("read the ledger")?;
     let previous = target.previous().await.context("read the ledger")?;
     let (Some(live), Some(previous)) = (live, previous) else {
-        return Ok(());
+        return Ok(None);
     };
     let goes = |table: &&String| {
         previous.kept.contains(*table) || !previous.release.tables.contains_key(*table)
@@ -112,7 +113,32 @@ async fn refuse_lost_writes(target: &mut dyn Target) -> Result<(), Failure> {
         .drift(&live, &leaving)
         .await
         .context("look at the live tables")?;
-    plan::refuse_modified(&drift)
+    if !may_lose {
+        plan::refuse_modified(&drift)?;
+        plan::refuse_attached(&drift)?;
+        let damaged = target.damaged().await;
+        refuse_damage(&damaged.context("look at the previous release")?)?;
+    }
+    Ok(plan::given_up(&drift.helpers))
+}
+
+/// What was emptied since it was replaced is not what anybody wants back.
+fn refuse_damage(damaged: &BTreeMap<String, String>) -> Result<(), Failure> {
+    if damaged.is_empty() {
+        return Ok(());
+    }
+    let tables: Vec<String> = damaged
+        .iter()
+        .map(|(table, how)| format!("{table} ({how})"))
+        .collect();
+    Err(Failure::new(
+        Kind::Config,
+        format!(
+            "the previous release is not as it was when it was replaced: {}",
+            tables.join(", ")
+        ),
+    )
+    .with_hint("load its dump again; --overwrite-modified brings back what is left of it"))
 }
 
 /// Forgives rejected digests of `database`: `digest` (or a prefix of it), or all of them. Returns those.
@@ -121,7 +147,7 @@ async fn refuse_lost_writes(target: &mut dyn Target) -> Result<(), Failure> {
 /// `Config` when no such digest is rejected.
 pub async fn resume(
     engine: &dyn Engine,
-    database: Option<&str>,
+    database: Wanted<'_>,
     digest: Option<&str>,
 ) -> Result<Vec<String>, Failure> {
     let database = one_database(&status(engine).await?, database)?;
@@ -181,13 +207,23 @@ async fn open_target(
         .context(format!("open the database {database}"))
 }
 
-/// The named database, or the only one of the ledger.
-fn one_database(ledger: &[Status], named: Option<&str>) -> Result<String, Failure> {
+/// Which database somebody means.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted<'a> {
+    /// Said with the command.
+    pub named: Option<&'a str>,
+    /// The one of the server's settings, where several have releases.
+    pub default: Option<&'a str>,
+}
+
+/// The named database, or the only one of the ledger, or that of the settings.
+fn one_database(ledger: &[Status], wanted: Wanted<'_>) -> Result<String, Failure> {
     let known: Vec<&str> = ledger
         .iter()
         .map(|status| status.database.as_str())
         .collect();
-    match (named, known.as_slice()) {
+    let default = wanted.default.filter(|default| known.contains(default));
+    match (wanted.named, known.as_slice()) {
         (Some(name), known) if known.contains(&name) => Ok(name.to_owned()),
         (None, [only]) => Ok((*only).to_owned()),
         (Some(name), _) => Err(Failure::new(
@@ -198,10 +234,12 @@ fn one_database(ledger: &[Status], named: Option<&str>) -> Result<String, Failur
             Kind::Config,
             "no release was ever loaded into this server",
         )),
-        (None, several) => Err(Failure::new(
-            Kind::Config,
-            format!("several databases have releases: {}", several.join(", ")),
-        )
-        .with_hint("name one with --into")),
+        (None, several) => default.map(str::to_owned).ok_or_else(|| {
+            Failure::new(
+                Kind::Config,
+                format!("several databases have releases: {}", several.join(", ")),
+            )
+            .with_hint("name one with --into")
+        }),
     }
 }

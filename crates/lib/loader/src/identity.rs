@@ -96,11 +96,14 @@ pub(crate) fn refuse_rejected_content(
     rejected: &BTreeSet<String>,
     contents: &str,
 ) -> Result<(), Failure> {
-    refuse_rejected(rejected, contents).map_err(|failure| {
-        failure.context(
-            "the dump, under whatever digest, has the content of a release that was rolled back",
+    if rejected.contains(contents) {
+        return Err(Failure::new(
+            Kind::BadData,
+            "the dump says the same as a release that was rolled back, under another digest, and is left alone",
         )
-    })
+        .with_hint("`load status` lists what is rejected, `load resume` allows it again"));
+    }
+    Ok(())
 }
 
 /// Refuses a release that was rolled back.

@@ -34,7 +34,7 @@ mod tables;
 mod whole;
 
 pub use args::LoadArgs;
-pub use commands::{resume, rollback, status};
+pub use commands::{Wanted, resume, rollback, status};
 pub use history::{LoadRecord, State, recent, record, record_of};
 pub use options::Options;
 pub use pilotfish_dump::Source;

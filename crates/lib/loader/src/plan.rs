@@ -21,6 +21,8 @@ pub(crate) struct Plan {
     pub(crate) kept: BTreeSet<String>,
     /// All of the dump is staged for what is no table: it changed, or somebody dropped it.
     pub(crate) objects_change: bool,
+    /// What somebody made for speed on tables that leave, and leaves with them.
+    pub(crate) helpers: BTreeSet<String>,
 }
 
 impl Plan {
@@ -68,7 +70,7 @@ pub(crate) async fn decide(
     plan.load.extend(reload);
     plan.unchanged.retain(|table| !plan.load.contains(table));
     if whole {
-        return stage_whole(target, plan, live, summary, options).await;
+        return stage_whole(target, plan, live, summary, &drift, options).await;
     }
 
     let edges: Vec<(String, String)> = summary
@@ -114,24 +116,28 @@ async fn stage_whole(
     mut plan: Plan,
     live: &Release,
     summary: &Summary,
+    drift: &Drift,
     options: &Options,
 ) -> Result<Plan, Failure> {
-    if !options.selects_all() {
-        return Err(Failure::new(
-            Kind::Usage,
-            "--only and --skip need a server that swaps tables, such as MariaDB: this one swaps whole schemas",
-        ));
-    }
     let missing = target.missing(live).await;
     let missing = missing.context("look at the live release")?;
     plan.objects_change = live.objects != summary.objects || !missing.is_empty();
     if plan.changes_nothing() {
         return Ok(plan);
     }
-    let leaving = plan.release().union(&plan.retire).cloned().collect();
-    let known = &leaving;
-    let closure = target.closure(&leaving, known, &[]).await;
+    if !options.overwrite_modified {
+        refuse_attached(drift)?;
+    }
+    plan.helpers.clone_from(&drift.helpers);
+    let leaving: BTreeSet<String> = plan.release().union(&plan.retire).cloned().collect();
+    let closure = target.closure(&leaving, &leaving, &[]).await;
     closure.context("follow the foreign keys")?;
+    if options.swap.is_aside() {
+        target
+            .foresee(&leaving)
+            .await
+            .context("look ahead to the swap")?;
+    }
     Ok(plan)
 }
 
@@ -171,6 +177,9 @@ pub(crate) async fn still_holds(
         .await
         .context("look at the live tables again")?;
     let written = refuse_drift(&drift, plan, options)?;
+    if !plan.changes_nothing() && !options.overwrite_modified {
+        refuse_attached(&drift)?;
+    }
     // Their rows were copied from the live ones, or are left there.
     if let Some(table) = written.intersection(&plan.unchanged).next() {
         return Err(Failure::new(
@@ -362,6 +371,32 @@ pub(crate) fn refuse_modified(drift: &Drift) -> Result<(), Failure> {
         ),
     )
     .with_hint("--overwrite-modified drops what was written"))
+}
+
+/// A policy that somebody made, or a trigger, would leave with the replaced table, and its protection with it.
+pub(crate) fn refuse_attached(drift: &Drift) -> Result<(), Failure> {
+    if drift.attached.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Kind::Config,
+        format!(
+            "live tables have what no release brought, and it would leave with them: {}",
+            list(&drift.attached)
+        ),
+    )
+    .with_hint("bring it in the dump; --overwrite-modified gives it up"))
+}
+
+/// What somebody made for speed and leaves with its table, in words: nobody gets other answers without it.
+pub(crate) fn given_up(helpers: &BTreeSet<String>) -> Option<String> {
+    let words = || {
+        format!(
+            "made by hand on tables that are replaced, and gone with them: {}",
+            list(helpers)
+        )
+    };
+    (!helpers.is_empty()).then(words)
 }
 
 fn list(names: &BTreeSet<String>) -> String {

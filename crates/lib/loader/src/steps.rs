@@ -162,6 +162,12 @@ impl<'a> Opened<'a> {
             })
             .await
             .context(format!("open the database {database}"))?;
+        if target.stages_whole() && !options.selects_all() {
+            return Err(Failure::new(
+                Kind::Usage,
+                "--only and --skip need a server that swaps tables, such as MariaDB: this one swaps whole schemas",
+            ));
+        }
         progress.expect(feed.total, None);
         Ok(Self {
             target,
@@ -261,6 +267,10 @@ impl<'a> Opened<'a> {
             Some(plan) => plan,
             None => self.plan(live, &summary).await?,
         };
+        if let Some(note) = plan::given_up(&plan.helpers) {
+            tracing::warn!(note, "given up");
+            self.notes.push(note);
+        }
         let cancel = self.cancel;
         tokio::select! {
             biased;

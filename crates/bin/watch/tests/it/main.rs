@@ -69,8 +69,13 @@ fn publish(volume: &Path, number: u32, dump: &str) -> String {
 /// What `load rollback` does.
 fn roll_back(url: &str) {
     in_the_ledger(url, async |engine| {
-        let report =
-            pilotfish_loader::rollback(engine, None, false, &CancellationToken::new()).await;
+        let report = pilotfish_loader::rollback(
+            engine,
+            pilotfish_loader::Wanted::default(),
+            false,
+            &CancellationToken::new(),
+        )
+        .await;
         report.unwrap();
     });
 }
@@ -78,7 +83,8 @@ fn roll_back(url: &str) {
 /// What `load resume` does.
 fn resume(url: &str) {
     in_the_ledger(url, async |engine| {
-        let resumed = pilotfish_loader::resume(engine, None, None).await;
+        let resumed =
+            pilotfish_loader::resume(engine, pilotfish_loader::Wanted::default(), None).await;
         assert!(!resumed.unwrap().is_empty());
     });
 }

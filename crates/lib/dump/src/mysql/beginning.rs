@@ -2,14 +2,21 @@
 
 use pilotfish_sql::mysql::{self, Mode, TokenKind};
 
-use crate::beginning::HEAD;
+use crate::beginning::{HEAD, Stranger};
 
 /// Tokens behind the first one that must be whole in a head that is cut.
 const DECIDING: usize = 3;
 
-/// What to say of an archive that another server's program wrote.
-pub(crate) const ARCHIVE: &str =
-    "this is an archive of pg_dump, for a PostgreSQL server, not for this one";
+/// What pg_dump and pg_dumpall write.
+pub(crate) const STRANGER: Stranger = Stranger {
+    archive: "this is an archive of pg_dump, for a PostgreSQL server, not for this one",
+    heads: &[
+        "--\n-- PostgreSQL database",
+        "--\r\n-- PostgreSQL database",
+        "\\restrict ",
+    ],
+    text: "this is a dump of PostgreSQL, and this server is MariaDB or MySQL",
+};
 
 /// No statement begins with a value, or has a comma behind its first word.
 pub(crate) fn is_list_of_values(head: &[u8], mode: Mode) -> bool {
@@ -51,7 +58,7 @@ mod tests {
             no_backslash_escapes: false,
             ansi_quotes: false,
         };
-        no_sql(head, ARCHIVE, is_list_of_values(head, mode))
+        no_sql(head, &STRANGER, is_list_of_values(head, mode))
     }
 
     #[test]
@@ -64,6 +71,7 @@ mod tests {
             (b"C\0R\0E\0", "UTF-16"),
             (b"PK\x03\x04rest", "zip"),
             (b"PGDMP\x01\x0e", "pg_dump"),
+            (b"--\n-- PostgreSQL database dump\n--\n", "PostgreSQL"),
             (&tar, "tar"),
             (b"SQLite format 3\0", "binary"),
             (b"\n<!DOCTYPE html>", "web page"),

@@ -10,7 +10,7 @@ use pilotfish_sql::mysql::{Mode, Token};
 use crate::beginning::{self, UTF8_MARK};
 use crate::error::excerpt;
 use crate::grammar::Step;
-use crate::mysql::beginning::{ARCHIVE, is_list_of_values};
+use crate::mysql::beginning::{STRANGER, is_list_of_values};
 use crate::mysql::catalog::Catalog;
 use crate::mysql::classify::{classify, existing, is_missed, kept_of_set};
 use crate::mysql::frame::{
@@ -84,7 +84,7 @@ impl Script {
         let data = self.window.data();
         let head = &data[..data.len().min(beginning::HEAD)];
         let values = is_list_of_values(head, self.mode());
-        match beginning::no_sql(head, ARCHIVE, values) {
+        match beginning::no_sql(head, &STRANGER, values) {
             Some(what) => Err(Error::NoSql {
                 file: self.window.position(0).file.to_string(),
                 what,

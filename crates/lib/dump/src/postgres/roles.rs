@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use pilotfish_sql::postgres::Token;
 
 use super::phrase::{Phrase, outside};
+use crate::Roles;
 
 /// Words that stand for a role without naming one.
 const SOMEBODY: [&str; 6] = [
@@ -17,7 +18,33 @@ const SOMEBODY: [&str; 6] = [
 ];
 
 /// Adds the roles that own something, get or lose rights, or that the session becomes.
-pub(crate) fn add(tokens: &[Token<'_>], roles: &mut BTreeSet<String>) {
+pub(crate) fn add(tokens: &[Token<'_>], roles: &mut Roles) {
+    let mut owners = BTreeSet::new();
+    add_owners(tokens, &mut owners);
+    add_others(tokens, &mut roles.named);
+    roles.named.extend(owners.iter().cloned());
+    roles.owners.append(&mut owners);
+}
+
+/// The statements behind which something belongs to them.
+fn add_owners(tokens: &[Token<'_>], roles: &mut BTreeSet<String>) {
+    let Some(first) = tokens.first() else {
+        return;
+    };
+    let is = |words: &str| Phrase::new(tokens).words(words);
+    if is("ALTER DEFAULT PRIVILEGES") {
+        let at = find(tokens, &["FOR", "ROLE"]).or(find(tokens, &["FOR", "USER"]));
+        list(tokens, at, roles);
+    } else if is("SET ROLE") || is("SET LOCAL ROLE") || is("SET SESSION ROLE") {
+        list(tokens, find(tokens, &["ROLE"]), roles);
+    } else if first.is("SET") || is("CREATE SCHEMA") {
+        list(tokens, find(tokens, &["AUTHORIZATION"]), roles);
+    } else if first.is("ALTER") {
+        list(tokens, find(tokens, &["OWNER", "TO"]), roles);
+    }
+}
+
+fn add_others(tokens: &[Token<'_>], roles: &mut BTreeSet<String>) {
     let Some(first) = tokens.first() else {
         return;
     };
@@ -31,25 +58,11 @@ pub(crate) fn add(tokens: &[Token<'_>], roles: &mut BTreeSet<String>) {
     } else if first.is("REVOKE") {
         list(tokens, last("FROM"), roles);
     } else if is("ALTER DEFAULT PRIVILEGES") {
-        list(
-            tokens,
-            find(tokens, &["FOR", "ROLE"]).or(find(tokens, &["FOR", "USER"])),
-            roles,
-        );
         list(tokens, last("TO").or(last("FROM")), roles);
     } else if is("CREATE POLICY") || is("ALTER POLICY") {
         list(tokens, last("TO"), roles);
-    } else if is("SET ROLE") || is("SET LOCAL ROLE") || is("SET SESSION ROLE") {
-        list(tokens, find(tokens, &["ROLE"]), roles);
     } else if is("CREATE USER MAPPING") {
         list(tokens, find(tokens, &["FOR"]), roles);
-    }
-    let authorized = first.is("SET") || is("CREATE SCHEMA");
-    if authorized {
-        list(tokens, find(tokens, &["AUTHORIZATION"]), roles);
-    }
-    if first.is("ALTER") {
-        list(tokens, find(tokens, &["OWNER", "TO"]), roles);
     }
 }
 
@@ -90,36 +103,44 @@ mod tests {
 
     #[test]
     fn who_is_named() {
-        for (text, expected) in [
-            ("ALTER TABLE app.t OWNER TO \"The owner\"", "The owner"),
+        for (text, named, owners) in [
+            (
+                "ALTER TABLE app.t OWNER TO \"The owner\"",
+                "The owner",
+                "The owner",
+            ),
             (
                 "GRANT SELECT(a) ON TABLE app.t TO a, GROUP b WITH GRANT OPTION",
                 "a b",
+                "",
             ),
-            ("REVOKE ALL ON SCHEMA app FROM PUBLIC", ""),
-            ("REVOKE ALL ON SCHEMA app FROM c", "c"),
-            ("SET SESSION AUTHORIZATION 'o'", "o"),
-            ("SET SESSION AUTHORIZATION DEFAULT", ""),
-            ("SET ROLE r", "r"),
+            ("REVOKE ALL ON SCHEMA app FROM PUBLIC", "", ""),
+            ("REVOKE ALL ON SCHEMA app FROM c", "c", ""),
+            ("SET SESSION AUTHORIZATION 'o'", "o", "o"),
+            ("SET SESSION AUTHORIZATION DEFAULT", "", ""),
+            ("SET ROLE r", "r", "r"),
             (
                 "ALTER DEFAULT PRIVILEGES FOR ROLE o IN SCHEMA app GRANT SELECT ON TABLES TO r",
                 "o r",
+                "o",
             ),
             (
                 "CREATE POLICY p ON app.t FOR SELECT TO r, CURRENT_USER USING ((a > 0))",
                 "r",
+                "",
             ),
-            ("CREATE SCHEMA app AUTHORIZATION o", "o"),
-            ("CREATE USER MAPPING FOR u SERVER s", "u"),
-            ("CREATE RULE r AS ON INSERT TO app.t DO NOTHING", ""),
-            ("ALTER SCHEMA a RENAME TO b", ""),
-            ("SET search_path TO app", ""),
+            ("CREATE SCHEMA app AUTHORIZATION o", "o", "o"),
+            ("CREATE USER MAPPING FOR u SERVER s", "u", ""),
+            ("CREATE RULE r AS ON INSERT TO app.t DO NOTHING", "", ""),
+            ("ALTER SCHEMA a RENAME TO b", "", ""),
+            ("SET search_path TO app", "", ""),
         ] {
             let tokens: Vec<_> = tokens(text.as_bytes(), Mode::default()).collect();
-            let mut roles = BTreeSet::new();
+            let mut roles = Roles::default();
             add(&tokens, &mut roles);
-            let roles: Vec<_> = roles.into_iter().collect();
-            assert_eq!(roles.join(" "), expected, "{text}");
+            let words = |set: BTreeSet<String>| set.into_iter().collect::<Vec<_>>().join(" ");
+            assert_eq!(words(roles.named), named, "{text}");
+            assert_eq!(words(roles.owners), owners, "{text}");
         }
     }
 }

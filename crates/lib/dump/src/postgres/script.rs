@@ -1,6 +1,6 @@
 //! One file of a dump, read as one session of psql: pieces in, items out.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -24,7 +24,7 @@ use crate::beginning::UTF8_MARK;
 use crate::error::excerpt;
 use crate::grammar::Step;
 use crate::window::Window;
-use crate::{Class, Error, Existing, Item, Options, Position, Statement};
+use crate::{Class, Error, Existing, Item, Options, Position, Roles, Statement};
 
 /// What is not decided with this much in memory beyond the limit of a statement is longer than that.
 pub(crate) const BEYOND: usize = 256;
@@ -35,7 +35,7 @@ pub(crate) struct Shared {
     pub(crate) digests: Digests,
     pub(crate) ready: VecDeque<Item>,
     pub(crate) sections: Sections,
-    pub(crate) roles: BTreeSet<String>,
+    pub(crate) roles: Roles,
     pub(crate) large_objects: bool,
     /// The planner's statistics were left out.
     pub(crate) statistics: bool,

@@ -30,7 +30,7 @@ pub(crate) struct Sections {
     charsets: BTreeMap<String, String>,
     /// Databases that have a part.
     named: BTreeSet<String>,
-    /// Databases of [`OWN`] with something in them.
+    /// Databases that are not read and have something in them.
     passed: BTreeSet<String>,
     /// Statements about roles and tablespaces that were left out.
     cluster_wide: u64,
@@ -149,16 +149,17 @@ impl Sections {
         }
         let wanted = self.wanted.as_deref();
         match (&self.chosen, wanted) {
-            (_, Some(wanted)) if self.cluster && wanted != current => return Ok(Reads::No),
+            (_, Some(wanted)) if self.cluster && wanted != current => {
+                return Ok(self.pass(current, content));
+            }
             (_, None) if self.cluster && OWN.contains(&&*current) => {
-                if content {
-                    self.passed.insert(current);
-                }
-                return Ok(Reads::No);
+                return Ok(self.pass(current, content));
             }
             (None, None) if self.cluster && !content => return Ok(Reads::Hold),
             (None, _) => {}
-            (Some(chosen), Some(wanted)) if chosen == wanted => return Ok(Reads::No),
+            (Some(chosen), Some(wanted)) if chosen == wanted => {
+                return Ok(self.pass(current, content));
+            }
             (Some(_), _) if !content => return Ok(Reads::No),
             (Some(chosen), _) => {
                 return Err(format!(
@@ -173,6 +174,14 @@ impl Sections {
         Ok(Reads::Yes)
     }
 
+    /// Leaves a part out, and remembers that where it has something in it.
+    fn pass(&mut self, database: String, content: bool) -> Reads {
+        if content {
+            self.passed.insert(database);
+        }
+        Reads::No
+    }
+
     /// At the end of a file: whether it had what was asked for.
     ///
     /// # Errors
@@ -181,10 +190,15 @@ impl Sections {
         match &self.wanted {
             Some(wanted) if self.cluster && self.chosen.is_none() => {
                 let named: Vec<_> = self.named.iter().map(String::as_str).collect();
-                Err(format!(
-                    "a dump of other databases than {wanted}: it has {}",
-                    named.join(", ")
-                ))
+                Err(match named.is_empty() {
+                    true => "a dump of roles and tablespaces alone, and of no database: \
+                             it is psql that brings these to a server"
+                        .to_owned(),
+                    false => format!(
+                        "a dump of other databases than {wanted}: it has {}",
+                        named.join(", ")
+                    ),
+                })
             }
             _ => Ok(()),
         }

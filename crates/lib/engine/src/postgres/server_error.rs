@@ -12,6 +12,8 @@ const BUSY: &[&str] = &[
 ];
 /// The server starts or ends, or ended the session. Class 08 is about connections.
 const LOST: &[&str] = &["57P01", "57P02", "57P03"];
+/// There is no such database.
+const ABSENT: &str = "3D000";
 /// No room on disk or in memory.
 const FULL: &[&str] = &["53000", "53100", "53200"];
 
@@ -49,6 +51,7 @@ fn server(said: &DbError) -> Error {
         _ if state.starts_with("08") || LOST.contains(&state) => {
             Error::Unreachable(format!("{message} ({state})"))
         }
+        ABSENT => Error::Config(format!("{message} ({state}): make it, or name another one")),
         _ if FULL.contains(&state) => Error::Full {
             code: code(),
             message,

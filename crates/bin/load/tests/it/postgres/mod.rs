@@ -1,8 +1,10 @@
 //! `pilotfish-load` and PostgreSQL: the promises of MariaDB and MySQL, and what is this server's own.
 
 mod archives;
+mod by_hand;
 mod crash;
 mod damage;
+mod foresight;
 mod locks;
 mod neighbours;
 mod readers;

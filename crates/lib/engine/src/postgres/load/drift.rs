@@ -6,13 +6,14 @@
 
 use std::collections::BTreeSet;
 
+use pilotfish_sql::postgres::key;
 use tokio_postgres::GenericClient;
 
 use super::ledger::Content;
-use super::objects;
 use super::schemas::{parts, qualified};
+use super::{attached, objects};
 use crate::Error;
-use crate::load::Drift;
+use crate::load::{Drift, Release};
 use crate::postgres::cell;
 
 /// Transactions that the server can tell apart by a row: half of the circle of 32 bits.
@@ -33,6 +34,9 @@ pub(super) async fn look(
     }
     let there = objects::of(client, &objects::themselves(&schemas)).await?;
     let mut drift = Drift::default();
+    if let Some(live) = live {
+        attached::look(client, live, &mut drift).await?;
+    }
     let nothing = Content::default();
     let live = live.unwrap_or(&nothing);
     for table in tables {
@@ -60,6 +64,27 @@ pub(super) async fn look(
     Ok(drift)
 }
 
+/// The live tables that have no storage any more, where rows were loaded: TRUNCATE, which leaves nothing to compare.
+pub(super) async fn emptied(
+    client: &impl GenericClient,
+    live: &Release,
+    schemas: &BTreeSet<String>,
+) -> Result<Vec<String>, Error> {
+    const EMPTY: &str = "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c \
+        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+        WHERE n.nspname = ANY($1) AND c.relkind = 'r' AND pg_catalog.pg_relation_size(c.oid) = 0";
+    let schemas: Vec<&String> = schemas.iter().collect();
+    let mut emptied = Vec::new();
+    for row in client.query(EMPTY, &[&schemas]).await? {
+        let table = key(Some(&cell::<String>(&row, 0)?), &cell::<String>(&row, 1)?);
+        let had = live.tables.get(&table).map_or(0, |record| record.rows);
+        if had > 0 {
+            emptied.push(table);
+        }
+    }
+    Ok(emptied)
+}
+
 /// Rows of a table, and how many of them are younger than a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Written {
@@ -69,6 +94,12 @@ pub(super) struct Written {
 }
 
 impl Written {
+    /// How many of the rows that were loaded are gone, in words; rows that came later are no loss.
+    pub(super) fn lost(self, loaded: u64) -> Option<String> {
+        let left = self.rows.saturating_sub(self.younger.unwrap_or_default());
+        (self.rows < loaded).then(|| format!("{left} of {loaded} rows are left"))
+    }
+
     /// How the table differs from what was loaded into it.
     pub(super) fn differs(self, loaded: u64) -> Option<String> {
         match self.younger {

@@ -1,5 +1,6 @@
 //! Dependencies across a set of schemas, by `pg_depend`: what a swap would tear or leave pointing at the past.
 
+use pilotfish_sql::postgres::quote;
 use tokio_postgres::GenericClient;
 
 use crate::Error;
@@ -38,21 +39,50 @@ const OBJECTS: &str = "\
     UNION ALL SELECT o.class, o.oid, '' FROM outside o WHERE NOT EXISTS (SELECT FROM pg_depend e \
     WHERE e.classid = o.class AND e.objid = o.oid AND e.refclassid = 'pg_extension'::regclass AND e.deptype = 'e')) ";
 
-/// What points from outside `$1` (and not from `$2`) into `$1`.
-const INTO: &str = "SELECT DISTINCT pg_describe_object(d.classid, d.objid, 0), pg_describe_object(d.refclassid, d.refobjid, 0) \
+/// What all questions ask: who depends, in which schema that is, and on what. Of a view the server knows its rule.
+const EDGE: &str = "SELECT DISTINCT coalesce((SELECT pg_describe_object('pg_class'::regclass, r.ev_class, 0) \
+    FROM pg_rewrite r WHERE d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid), \
+    pg_describe_object(d.classid, d.objid, 0)), a.schema, pg_describe_object(d.refclassid, d.refobjid, 0) \
     FROM pg_depend d JOIN placed a ON a.class = d.classid AND a.oid = d.objid \
-    JOIN placed b ON b.class = d.refclassid AND b.oid = d.refobjid \
-    WHERE b.schema = ANY($1) AND NOT a.schema = ANY($1) AND NOT a.schema = ANY($2) ORDER BY 1, 2 LIMIT 5";
+    JOIN placed b ON b.class = d.refclassid AND b.oid = d.refobjid";
+
+/// What points from outside `$1` (and not from `$2`) into `$1`.
+const INTO: &str = "WHERE b.schema = ANY($1) AND NOT a.schema = ANY($1) AND NOT a.schema = ANY($2)";
 
 /// What ties the schemas `$1` to the schemas `$2`, in either direction.
-const BETWEEN: &str = "SELECT DISTINCT pg_describe_object(d.classid, d.objid, 0), pg_describe_object(d.refclassid, d.refobjid, 0) \
-    FROM pg_depend d JOIN placed a ON a.class = d.classid AND a.oid = d.objid \
-    JOIN placed b ON b.class = d.refclassid AND b.oid = d.refobjid \
-    WHERE a.schema = ANY($1) AND b.schema = ANY($2) OR a.schema = ANY($2) AND b.schema = ANY($1) \
-    ORDER BY 1, 2 LIMIT 5";
+const BETWEEN: &str =
+    "WHERE a.schema = ANY($1) AND b.schema = ANY($2) OR a.schema = ANY($2) AND b.schema = ANY($1)";
 
-/// One dependency, in the server's words: who depends, and on what.
-pub(super) type Edge = (String, String);
+/// So many are named.
+const SHOWN: &str = "ORDER BY 1, 3 LIMIT 5";
+
+/// One dependency, in the server's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Edge {
+    /// Who depends.
+    who: String,
+    /// Where that is; empty of what belongs to the database, such as a publication.
+    schema: String,
+    /// On what.
+    on: String,
+}
+
+impl Edge {
+    /// Whether who depends lives in a schema.
+    pub(super) const fn is_placed(&self) -> bool {
+        !self.schema.is_empty()
+    }
+
+    /// The same where schemas are called otherwise: each name with the one to say instead.
+    pub(super) fn renamed(mut self, names: &[(String, String)]) -> Self {
+        for (name, said) in names {
+            let (name, said) = (quote(name) + ".", quote(said) + ".");
+            self.who = self.who.replace(&name, &said);
+            self.on = self.on.replace(&name, &said);
+        }
+        self
+    }
+}
 
 /// Objects outside `schemas` that depend on objects inside; `beside` are schemas that do not count.
 pub(super) async fn into(
@@ -74,15 +104,20 @@ pub(super) async fn between(
 
 async fn ask(
     client: &impl GenericClient,
-    question: &str,
+    which: &str,
     one: &[String],
     other: &[String],
 ) -> Result<Vec<Edge>, Error> {
-    let rows = client
-        .query(&format!("{OBJECTS}{question}"), &[&one, &other])
-        .await?;
+    let question = format!("{OBJECTS}{EDGE} {which} {SHOWN}");
+    let rows = client.query(&question, &[&one, &other]).await?;
     rows.iter()
-        .map(|row| Ok((cell(row, 0)?, cell(row, 1)?)))
+        .map(|row| {
+            Ok(Edge {
+                who: cell(row, 0)?,
+                schema: cell(row, 1)?,
+                on: cell(row, 2)?,
+            })
+        })
         .collect()
 }
 
@@ -90,6 +125,6 @@ async fn ask(
 pub(super) fn said(edges: &[Edge]) -> String {
     let words = edges
         .iter()
-        .map(|(who, what)| format!("{who} depends on {what}"));
+        .map(|edge| format!("{} depends on {}", edge.who, edge.on));
     words.collect::<Vec<_>>().join(", ")
 }

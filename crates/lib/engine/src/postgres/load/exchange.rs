@@ -15,7 +15,7 @@ use super::edges;
 use super::extensions::Extensions;
 use super::moment::{Moment, Obstacle};
 use super::names::is_ours;
-use super::{Access, objects, room};
+use super::{Access, foresee, objects, room};
 use crate::Error;
 use crate::postgres::cell;
 use crate::postgres::connect::Session;
@@ -227,11 +227,15 @@ async fn refuse_torn(client: &impl GenericClient, exchange: &Exchange) -> Result
         .map(|(_, live)| live.clone())
         .collect();
     torn.extend(edges::between(client, &gone, &live).await?);
+    let turned = |(live, to): &(String, String)| (to.clone(), live.clone());
+    let names: Vec<_> = exchange.leaving.iter().map(turned).collect();
+    let torn: Vec<_> = torn.into_iter().map(|edge| edge.renamed(&names)).collect();
     if torn.is_empty() {
         return Ok(());
     }
+    foresee::refuse_edges(torn.clone())?;
     Err(Error::NeedsDatabase(format!(
-        "something of others would stay with the replaced release: {}",
+        "something that belongs to the database would stay with the replaced release: {}",
         edges::said(&torn)
     )))
 }

@@ -56,6 +56,9 @@ pub(super) struct Content {
     /// Everything that stands in them, as `objects.rs` calls it.
     #[serde(default)]
     pub(super) objects: BTreeSet<String>,
+    /// What hangs on its tables, as `attached.rs` calls it.
+    #[serde(default)]
+    pub(super) attached: Option<BTreeSet<String>>,
     /// What it says of the database, for a way back.
     #[serde(default)]
     pub(super) follows: Vec<AtSwap>,
@@ -66,6 +69,9 @@ pub(super) struct Content {
     /// The transactions that were at work in that moment.
     #[serde(default)]
     pub(super) beside: Vec<u64>,
+    /// What belongs to its database, kind and name, where it came as one.
+    #[serde(default)]
+    pub(super) belongings: Option<BTreeSet<(String, String)>>,
     /// It is a database of its own, not schemas of the live one.
     #[serde(default)]
     pub(super) in_database: bool,

@@ -5,12 +5,15 @@
 //! live schemas away and the staged ones in, with everything in them locked, and writes the ledger.
 
 mod assertion;
+mod attached;
+mod belongings;
 mod bodies;
 mod database;
 mod drift;
 mod edges;
 mod exchange;
 mod extensions;
+mod foresee;
 mod grants;
 mod history;
 mod ledger;

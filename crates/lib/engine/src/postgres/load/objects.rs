@@ -8,35 +8,7 @@ use tokio_postgres::GenericClient;
 use crate::Error;
 use crate::postgres::cell;
 
-/// Place, name, class, number and how ALTER calls them. Not what goes with something else: sequences of a column, row
-/// types, statistics and, with their extension, all that one brought.
-const OBJECTS: &str = "\
-    WITH space AS (SELECT oid, nspname FROM pg_namespace WHERE nspname = ANY($1)), \
-    object (space, name, class, oid, what) AS ( \
-    SELECT relnamespace, relname::text, 'pg_class'::regclass, oid, CASE relkind WHEN 'f' THEN 'FOREIGN TABLE' \
-        WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END \
-        FROM pg_class WHERE relkind IN ('r', 'p', 'f', 'v', 'm', 'S') \
-    UNION ALL SELECT pronamespace, proname || '(' || pg_get_function_identity_arguments(oid) || ')', \
-        'pg_proc'::regclass, oid, CASE WHEN prokind = 'a' THEN 'AGGREGATE' ELSE 'ROUTINE' END FROM pg_proc \
-    UNION ALL SELECT t.typnamespace, t.typname, 'pg_type'::regclass, t.oid, 'TYPE' \
-        FROM pg_type t LEFT JOIN pg_class r ON r.oid = t.typrelid \
-        WHERE t.typtype IN ('e', 'd', 'r') OR t.typtype = 'c' AND r.relkind = 'c' OR t.typtype = 'b' AND t.typelem = 0 \
-    UNION ALL SELECT oprnamespace, format('%s(%s,%s)', oprname, CASE WHEN oprleft > 0 THEN oprleft::regtype END, \
-        oprright::regtype), 'pg_operator'::regclass, oid, 'OPERATOR' FROM pg_operator \
-    UNION ALL SELECT c.opcnamespace, c.opcname || ' USING ' || a.amname, 'pg_opclass'::regclass, c.oid, 'OPERATOR CLASS' \
-        FROM pg_opclass c JOIN pg_am a ON a.oid = c.opcmethod \
-    UNION ALL SELECT f.opfnamespace, f.opfname || ' USING ' || a.amname, 'pg_opfamily'::regclass, f.oid, 'OPERATOR FAMILY' \
-        FROM pg_opfamily f JOIN pg_am a ON a.oid = f.opfmethod \
-    UNION ALL SELECT collnamespace, collname, 'pg_collation'::regclass, oid, 'COLLATION' FROM pg_collation \
-    UNION ALL SELECT connamespace, conname, 'pg_conversion'::regclass, oid, 'CONVERSION' FROM pg_conversion \
-    UNION ALL SELECT cfgnamespace, cfgname, 'pg_ts_config'::regclass, oid, 'TEXT SEARCH CONFIGURATION' FROM pg_ts_config \
-    UNION ALL SELECT dictnamespace, dictname, 'pg_ts_dict'::regclass, oid, 'TEXT SEARCH DICTIONARY' FROM pg_ts_dict \
-    UNION ALL SELECT prsnamespace, prsname, 'pg_ts_parser'::regclass, oid, 'TEXT SEARCH PARSER' FROM pg_ts_parser \
-    UNION ALL SELECT tmplnamespace, tmplname, 'pg_ts_template'::regclass, oid, 'TEXT SEARCH TEMPLATE' FROM pg_ts_template) \
-    SELECT s.nspname, o.name, o.class::oid, o.oid, o.what FROM object o JOIN space s ON s.oid = o.space \
-    WHERE NOT EXISTS (SELECT FROM pg_depend e WHERE e.classid = o.class AND e.objid = o.oid AND (e.deptype = 'e' \
-    OR e.deptype = 'i' AND o.what IN ('ROUTINE', 'TYPE') \
-    OR e.deptype IN ('a', 'i') AND o.what = 'SEQUENCE' AND e.refclassid = 'pg_class'::regclass AND e.refobjsubid > 0))";
+const OBJECTS: &str = include_str!("objects.sql");
 
 /// Statistics of tables that are in another schema than their statistics, and the statements that mend that.
 const STATISTICS: &str = "SELECT format('ALTER STATISTICS %I.%I SET SCHEMA %I', n.nspname, s.stxname, $2::text) \
@@ -50,6 +22,8 @@ pub(super) struct Object {
     oid: u32,
     /// As ALTER calls its kind.
     what: String,
+    /// To whom it belongs, where this account may not do as it likes with it.
+    pub(super) owner: Option<String>,
     /// Of the schema that it was found in.
     pub(super) schema: String,
 }
@@ -79,6 +53,7 @@ pub(super) async fn of(
             class: cell(&row, 2)?,
             oid: cell(&row, 3)?,
             what: cell(&row, 4)?,
+            owner: cell(&row, 5)?,
         };
         let name: String = cell(&row, 1)?;
         let stands_for = places.iter().find(|(known, _)| *known == object.schema);

@@ -22,7 +22,12 @@ pub(super) async fn all(server: &Postgres) -> Result<Vec<Status>, Error> {
                 session
             }
             // Dropped or renamed since it was listed, or closed to this account by pg_hba.conf.
-            Err(error @ (Error::Denied(_) | Error::LoginRefused(_) | Error::Sql { .. })) => {
+            Err(
+                error @ (Error::Config(_)
+                | Error::Denied(_)
+                | Error::LoginRefused(_)
+                | Error::Sql { .. }),
+            ) => {
                 tracing::debug!(database, %error, "not looked into");
                 continue;
             }

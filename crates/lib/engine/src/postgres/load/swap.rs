@@ -14,7 +14,7 @@ use super::schemas::{parts, qualified};
 use super::shared::{AtSwap, Shared};
 use super::target::PostgresTarget;
 use super::text::utf8;
-use super::{grants, objects, room, swap_database};
+use super::{attached, grants, objects, room, swap_database};
 use crate::Error;
 use crate::load::{Owner, SwapPlan};
 use crate::postgres::cell;
@@ -298,6 +298,9 @@ impl Ledger {
         content.objects = there.into_keys().collect();
         content.objects.retain(|key| !self.others.contains(key));
         let moves = !self.straight && self.previous.is_some();
+        if content.attached.is_none() || moves || self.straight {
+            content.attached = Some(attached::of(transaction, &content.schemas).await?);
+        }
         if content.loaded_by == 0 || moves {
             const NUMBERS: &str = "SELECT pg_catalog.pg_current_xact_id()::text, ARRAY(SELECT xip::text \
                 FROM pg_catalog.pg_snapshot_xip(pg_catalog.pg_current_snapshot()) AS xip)";

@@ -10,7 +10,7 @@ use super::schemas::{parts, qualified};
 use super::shared::Shared;
 use super::swap::{Ledger, statements};
 use super::target::PostgresTarget;
-use super::{drift, grants, objects, room};
+use super::{belongings, drift, grants, objects, room};
 use crate::Error;
 use crate::load::{Owner, Release, SwapPlan};
 use crate::postgres::cell;
@@ -32,7 +32,7 @@ pub(super) async fn forward(
         objects::of(&*staged, &objects::themselves(&schemas)).await?
     };
     let adopts = |key: &String| plan.adopt && coming.contains_key(key);
-    let previous = replaced(target, &adopts, before).await?;
+    let previous = replaced(target, &adopts, before.clone()).await?;
     let kept = if previous.is_some() {
         Use::Previous
     } else {
@@ -42,6 +42,7 @@ pub(super) async fn forward(
     let ledger = Ledger {
         content: Content {
             schemas: user_schemas(&staged).await?,
+            belongings: Some(belongings::of(&*staged).await?),
             ..content
         },
         previous,
@@ -57,6 +58,7 @@ pub(super) async fn forward(
     let transaction = staged.transaction().await?;
     ledger.write(&transaction).await?;
     transaction.commit().await?;
+    belongings::take_along(&*target.session, &*staged, before.as_ref()).await?;
     staged.close().await;
     database::make_alike(&target.session, &Use::Next.of(&live), &live).await?;
     let mut renames = Vec::new();

@@ -1,6 +1,6 @@
 //! One locked live database: what is in it, what a killed run left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -10,9 +10,12 @@ use super::database::{self, Use};
 use super::ledger::{self, Content, Role};
 use super::lock::Lock;
 use super::names::{Part, is_ours, is_system};
+use super::schemas::{parts, qualified};
 use super::shared::Shared;
 use super::stage::PostgresStage;
-use super::{Access, assertion, drift, edges, objects, room, swap, swap_database, ties, way_back};
+use super::{
+    Access, assertion, drift, edges, foresee, objects, room, swap, swap_database, ties, way_back,
+};
 use crate::Error;
 use crate::load::{Drift, Previous, Release, Stage, SwapPlan, Target};
 use crate::postgres::cell;
@@ -163,14 +166,24 @@ impl PostgresTarget {
         let mut notes = Vec::new();
         let written = match previous.filter(|_| !self.access.options.overwrite_modified) {
             Some(previous) if previous.in_database => {
-                swap_database::written_to(self, &previous, Use::Previous).await?
+                let written = swap_database::written_to(self, &previous, Use::Previous).await?;
+                let place = Use::Previous.of(&self.access.options.database);
+                written.map(|table| (table, format!("the closed database {place}")))
             }
-            Some(previous) => way_back::written_to(self, &previous, Part::Previous).await?,
+            Some(previous) => {
+                let written = way_back::written_to(self, &previous, Part::Previous).await?;
+                written.map(|table| {
+                    let place = parts(&table)
+                        .map(|(schema, name)| qualified(&Part::Previous.of(&schema), &name));
+                    let place = place.unwrap_or_else(|_| table.clone());
+                    (table, place)
+                })
+            }
             None => None,
         };
-        if let Some(table) = written {
+        if let Some((table, place)) = written {
             notes.push(format!(
-                "somebody wrote to {table} right before the swap: those rows wait with the previous release"
+                "somebody wrote to {table} right before the swap: those rows wait with the previous release, in {place}"
             ));
         }
         live.unproven = false;
@@ -311,10 +324,12 @@ impl Target for PostgresTarget {
         let places = objects::themselves(&content.schemas);
         let there = objects::of(&*self.session, &places).await?;
         let recorded = live.tables.keys().chain(&content.objects);
-        Ok(recorded
+        let mut missing: BTreeSet<String> = recorded
             .filter(|name| !there.contains_key(*name))
             .cloned()
-            .collect())
+            .collect();
+        missing.extend(drift::emptied(&*self.session, live, &content.schemas).await?);
+        Ok(missing)
     }
 
     async fn drift(&mut self, _: &Release, tables: &BTreeSet<String>) -> Result<Drift, Error> {
@@ -350,6 +365,35 @@ impl Target for PostgresTarget {
             known.insert(cell::<String>(row, 0)?);
         }
         Ok(accounts.difference(&known).cloned().collect())
+    }
+
+    async fn strange_owners(
+        &mut self,
+        owners: &BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, Error> {
+        foresee::strange_owners(self, owners).await
+    }
+
+    async fn has_others(&mut self) -> Result<bool, Error> {
+        match self.absent {
+            true => Ok(false),
+            false => foresee::has_others(self).await,
+        }
+    }
+
+    async fn foresee(&mut self, tables: &BTreeSet<String>) -> Result<(), Error> {
+        match self.absent || self.access.is_straight() {
+            true => Ok(()),
+            false => foresee::foresee(self, tables).await,
+        }
+    }
+
+    async fn damaged(&mut self) -> Result<BTreeMap<String, String>, Error> {
+        match self.record(Role::Previous).await? {
+            Some(previous) if !previous.in_database => way_back::damaged(self, &previous).await,
+            // Nobody gets into a replaced database.
+            _ => Ok(BTreeMap::new()),
+        }
     }
 
     async fn stage(&mut self) -> Result<Box<dyn Stage>, Error> {

@@ -1,6 +1,6 @@
 //! The way back to the release before.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -122,6 +122,35 @@ pub(super) async fn written_to(
         }
     }
     Ok(None)
+}
+
+/// Tables of the release before that lost rows, or are gone, with how that was seen.
+pub(super) async fn damaged(
+    target: &PostgresTarget,
+    previous: &Content,
+) -> Result<BTreeMap<String, String>, Error> {
+    let client = &*target.session;
+    let mut there = BTreeSet::new();
+    for schema in &previous.schemas {
+        there.extend(room::tables(client, &Part::Previous.of(schema), schema).await?);
+    }
+    let mut damaged = BTreeMap::new();
+    for (table, record) in &previous.release.tables {
+        if !there.contains(table) {
+            damaged.insert(table.clone(), "gone".to_owned());
+            continue;
+        }
+        if record.proof.is_none() {
+            continue;
+        }
+        let (schema, name) = parts(table)?;
+        let place = qualified(&Part::Previous.of(&schema), &name);
+        let written = drift::written(client, &place, previous).await?;
+        if let Some(how) = written.lost(record.rows) {
+            damaged.insert(table.clone(), how);
+        }
+    }
+    Ok(damaged)
 }
 
 struct Back {
