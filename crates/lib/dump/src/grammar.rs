@@ -1,6 +1,6 @@
 //! What reads the text of a dump: one for each dialect.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use pilotfish_sql::Dialect;
 
@@ -55,4 +55,5 @@ pub(crate) struct Contents {
     pub(crate) left_out: Vec<String>,
     pub(crate) roles: Roles,
     pub(crate) large_objects: bool,
+    pub(crate) unmade: BTreeSet<String>,
 }

@@ -26,7 +26,7 @@ use crate::beginning::Stranger;
 use crate::grammar::{Contents, Grammar, Step};
 use crate::window::Window;
 use crate::{Error, Item, Options, Roles, beginning};
-use digests::Digests;
+use digests::{Digests, Finished};
 use script::{Script, Shared};
 use sections::Sections;
 
@@ -92,7 +92,11 @@ impl Grammar for Dump {
             ..
         } = self.shared;
         let opaque = digests.is_opaque();
-        let (tables, objects) = digests.finish();
+        let Finished {
+            tables,
+            objects,
+            unmade,
+        } = digests.finish();
         let mut left_out = sections.left_out();
         left_out.extend(
             statistics.then(|| "the planner's statistics, which ANALYZE makes anew".to_owned()),
@@ -104,6 +108,7 @@ impl Grammar for Dump {
             left_out,
             roles,
             large_objects,
+            unmade,
         }
     }
 }

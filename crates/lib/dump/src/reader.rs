@@ -191,6 +191,7 @@ impl Reader {
             left_out,
             roles,
             large_objects,
+            unmade,
         } = self.grammar.finish();
         Ok(Summary {
             sha256: self.identity.hex(self.directory),
@@ -205,6 +206,7 @@ impl Reader {
             left_out,
             roles,
             large_objects,
+            unmade,
             files: self.identity.into_files(),
         })
     }

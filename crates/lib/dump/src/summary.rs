@@ -21,6 +21,8 @@ pub struct Summary {
     pub roles: Roles,
     /// It has large objects: they belong to the whole database, by fixed numbers.
     pub large_objects: bool,
+    /// Tables that it has rows for and does not make: an extension's (PostgreSQL). The objects have a digest of these rows.
+    pub unmade: BTreeSet<String>,
     /// Statements about the server that a load leaves out and somebody may miss (`CREATE SERVER`, `INSTALL`), each
     /// with its place; the first ones.
     pub left_out: Vec<String>,

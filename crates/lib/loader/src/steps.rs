@@ -382,7 +382,10 @@ impl<'a> Opened<'a> {
         );
         let selection = match plan {
             Some(plan) => Selection {
-                only: Some(plan.load.clone()),
+                only: Some(match surveyed {
+                    Some(summary) => plan.load.union(&summary.unmade).cloned().collect(),
+                    None => plan.load.clone(),
+                }),
                 skip: BTreeSet::new(),
                 carried: match self.target.stages_whole() {
                     true => plan.unchanged.clone(),

@@ -17,6 +17,14 @@ pub(crate) struct Digests {
     others: u128,
 }
 
+/// What is known at the end, as [`crate::Summary`] has it.
+#[derive(Debug, Default)]
+pub(crate) struct Finished {
+    pub(crate) tables: BTreeMap<String, TableDigest>,
+    pub(crate) objects: BTreeMap<String, String>,
+    pub(crate) unmade: BTreeSet<String>,
+}
+
 #[derive(Debug, Default)]
 struct Table {
     definition: u128,
@@ -74,10 +82,19 @@ impl Digests {
         self.others != 0
     }
 
-    /// The finished digests of tables and objects.
-    pub(crate) fn finish(self) -> (BTreeMap<String, TableDigest>, BTreeMap<String, String>) {
+    /// The finished digests of tables and objects. Rows of a table that the dump does not make, but an extension, are an
+    /// object: that table is nobody's to replace or to compare.
+    pub(crate) fn finish(self) -> Finished {
         let others = self.others;
-        let tables = self.tables.into_iter().map(|(name, table)| {
+        let (made, unmade): (BTreeMap<_, _>, BTreeMap<_, _>) = self
+            .tables
+            .into_iter()
+            .partition(|(_, table)| table.definition != 0);
+        let rows = unmade
+            .iter()
+            .map(|(name, table)| (format!("rows of {name}"), hex(table.rows)));
+        let rows: Vec<_> = rows.collect();
+        let tables = made.into_iter().map(|(name, table)| {
             let parts = [
                 table.definition,
                 table.rows,
@@ -97,6 +114,10 @@ impl Digests {
         });
         let objects = self.objects.into_iter();
         let objects = objects.map(|(key, state)| (key, hex(state)));
-        (tables.collect(), objects.collect())
+        Finished {
+            tables: tables.collect(),
+            objects: objects.chain(rows).collect(),
+            unmade: unmade.into_keys().collect(),
+        }
     }
 }

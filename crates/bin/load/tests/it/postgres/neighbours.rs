@@ -396,3 +396,57 @@ fn replication_of_what_would_leave_is_named_and_nothing_is_swapped() {
         .fails_with(78, "subscription fills the table b");
     assert_eq!(release_no(&server), "1");
 }
+
+/// An extension with a table to which people add rows, which pg_dump then dumps: so does PostGIS.
+const CODES: [(&str, &str); 2] = [
+    (
+        "codes.control",
+        "default_version = '1'\nrelocatable = false\nschema = public\n",
+    ),
+    (
+        "codes--1.sql",
+        "CREATE TABLE codes (id integer PRIMARY KEY, label text);
+         INSERT INTO codes VALUES (1, 'of the extension');
+         SELECT pg_catalog.pg_extension_config_dump('codes', 'WHERE id > 100');",
+    ),
+];
+
+#[test]
+fn rows_that_people_added_to_a_table_of_an_extension_come_along() {
+    let world = World::new();
+    for (name, text) in CODES {
+        let _ = world.write(&format!("extension/{name}"), text);
+    }
+    let path = format!("extension_control_path={}:$system", world.path().display());
+    let server = Postgres::start(PostgresKind::Postgres18, &world, &[&path]);
+    server.sql("postgres", "ALTER ROLE pilotfish SUPERUSER");
+    server.create_database("source");
+    server.sql(
+        "source",
+        "SET ROLE pilotfish; CREATE EXTENSION codes; CREATE TABLE public.t (id integer REFERENCES codes); INSERT INTO public.t VALUES (1)",
+    );
+    let codes = "SELECT string_agg(id || ' ' || label, ', ' ORDER BY id) FROM public.codes";
+    let none = dump(&world, &server, "source", "none.sql");
+    server.sql("source", "INSERT INTO codes VALUES (101, 'ours')");
+    let first = dump(&world, &server, "source", "v1.sql");
+    server.sql(
+        "source",
+        "UPDATE codes SET label = 'ours, too' WHERE id = 101; INSERT INTO public.t VALUES (101)",
+    );
+    let second = dump(&world, &server, "source", "v2.sql");
+    for (dump, expected) in [
+        (&none, "1 of the extension\n"),
+        (&first, "1 of the extension, 101 ours\n"),
+        (&second, "1 of the extension, 101 ours, too\n"),
+    ] {
+        let _ = load(&server)
+            .arg(dump)
+            .arg("--swap=database")
+            .run()
+            .success();
+        assert_eq!(server.sql("app", codes), expected);
+    }
+    assert_eq!(server.sql("app", "SELECT count(*) FROM public.t"), "2\n");
+    let _ = verb(&server, &["rollback"]).success();
+    assert_eq!(server.sql("app", codes), "1 of the extension, 101 ours\n");
+}
