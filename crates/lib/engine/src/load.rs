@@ -247,11 +247,11 @@ pub trait Target: Send + Sync {
     async fn has_others(&mut self) -> Result<bool, Error> {
         Ok(false)
     }
-    /// What would stop the swap of a release with these tables, as far as it can be told before anything is staged.
+    /// What would stop the swap of such a release, as far as it can be told before anything is staged.
     ///
     /// # Errors
     /// `Config` with the name of what is in the way and what to do about it.
-    async fn foresee(&mut self, _tables: &BTreeSet<String>) -> Result<(), Error> {
+    async fn foresee(&mut self, _coming: &Coming) -> Result<(), Error> {
         Ok(())
     }
     /// Tables of the release before that are not as they were when it was replaced, so that a rollback would not
@@ -312,6 +312,17 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// `Config` when there is no previous release, `Locked` when it was turned back.
     async fn rollback(&mut self) -> Result<(Release, Release), Error>;
+}
+
+/// What is known of a release before it is staged.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Coming {
+    /// Its tables, and those of the live one that it retires.
+    pub tables: BTreeSet<String>,
+    /// Keys of its other objects (`view v`).
+    pub objects: BTreeSet<String>,
+    /// See [`SwapPlan::adopt`].
+    pub adopt: bool,
 }
 
 /// The release before the live one, as long as it is kept.

@@ -45,6 +45,17 @@ impl Opened<'_> {
             checks::identity(&self.pinned, &summary, self.options)?;
         }
         self.refuse_accounts(&summary).await?;
+        if let Some(table) = summary
+            .unmade
+            .first()
+            .filter(|_| !self.options.swap.is_aside())
+        {
+            return Err(Failure::new(
+                Kind::BadData,
+                format!("the dump has rows for {table} and does not make it: without a swap they would go among rows of others"),
+            )
+            .with_hint("dump it with its definition, or swap"));
+        }
         if !needed {
             // A dump that nobody has read whole has no digests yet: this asks for collisions only.
             let nothing = Release::default();

@@ -119,7 +119,8 @@ async fn lost(target: &mut dyn Target, may_lose: bool) -> Result<Option<String>,
         let damaged = target.damaged().await;
         refuse_damage(&damaged.context("look at the previous release")?)?;
     }
-    Ok(plan::given_up(&drift.helpers))
+    let given_up = drift.helpers.union(&drift.attached).cloned().collect();
+    Ok(plan::given_up(&given_up))
 }
 
 /// What was emptied since it was replaced is not what anybody wants back.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use pilotfish_dump::Summary;
-use pilotfish_engine::load::{Drift, Release, TableRecord, Target};
+use pilotfish_engine::load::{Coming, Drift, Release, TableRecord, Target};
 use pilotfish_failure::{Context as _, Failure, Kind};
 
 use crate::Options;
@@ -21,8 +21,8 @@ pub(crate) struct Plan {
     pub(crate) kept: BTreeSet<String>,
     /// All of the dump is staged for what is no table: it changed, or somebody dropped it.
     pub(crate) objects_change: bool,
-    /// What somebody made for speed on tables that leave, and leaves with them.
-    pub(crate) helpers: BTreeSet<String>,
+    /// What somebody made on tables that leave, and leaves with them.
+    pub(crate) given_up: BTreeSet<String>,
 }
 
 impl Plan {
@@ -128,13 +128,18 @@ async fn stage_whole(
     if !options.overwrite_modified {
         refuse_attached(drift)?;
     }
-    plan.helpers.clone_from(&drift.helpers);
+    plan.given_up = drift.helpers.union(&drift.attached).cloned().collect();
     let leaving: BTreeSet<String> = plan.release().union(&plan.retire).cloned().collect();
     let closure = target.closure(&leaving, &leaving, &[]).await;
     closure.context("follow the foreign keys")?;
     if options.swap.is_aside() {
+        let coming = Coming {
+            tables: leaving,
+            objects: summary.objects.keys().cloned().collect(),
+            adopt: options.adopt,
+        };
         target
-            .foresee(&leaving)
+            .foresee(&coming)
             .await
             .context("look ahead to the swap")?;
     }
@@ -388,15 +393,15 @@ pub(crate) fn refuse_attached(drift: &Drift) -> Result<(), Failure> {
     .with_hint("bring it in the dump; --overwrite-modified gives it up"))
 }
 
-/// What somebody made for speed and leaves with its table, in words: nobody gets other answers without it.
-pub(crate) fn given_up(helpers: &BTreeSet<String>) -> Option<String> {
+/// What somebody made and leaves with its table, in words.
+pub(crate) fn given_up(names: &BTreeSet<String>) -> Option<String> {
     let words = || {
         format!(
             "made by hand on tables that are replaced, and gone with them: {}",
-            list(helpers)
+            list(names)
         )
     };
-    (!helpers.is_empty()).then(words)
+    (!names.is_empty()).then(words)
 }
 
 fn list(names: &BTreeSet<String>) -> String {

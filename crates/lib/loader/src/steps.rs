@@ -267,7 +267,7 @@ impl<'a> Opened<'a> {
             Some(plan) => plan,
             None => self.plan(live, &summary).await?,
         };
-        if let Some(note) = plan::given_up(&plan.helpers) {
+        if let Some(note) = plan::given_up(&plan.given_up) {
             tracing::warn!(note, "given up");
             self.notes.push(note);
         }
@@ -363,7 +363,9 @@ impl<'a> Opened<'a> {
             ..Release::default()
         });
         let before_last = previous.as_ref().filter(|_| !again);
-        checks::renames(live, &plan, before_last, self.options)?;
+        if !self.target.stages_whole() {
+            checks::renames(live, &plan, before_last, self.options)?;
+        }
         Ok(plan)
     }
 
@@ -380,12 +382,9 @@ impl<'a> Opened<'a> {
             threads = self.options.threads,
             "loads"
         );
-        let selection = match plan {
-            Some(plan) => Selection {
-                only: Some(match surveyed {
-                    Some(summary) => plan.load.union(&summary.unmade).cloned().collect(),
-                    None => plan.load.clone(),
-                }),
+        let selection = match plan.zip(surveyed) {
+            Some((plan, summary)) => Selection {
+                only: Some(plan.load.union(&summary.unmade).cloned().collect()),
                 skip: BTreeSet::new(),
                 carried: match self.target.stages_whole() {
                     true => plan.unchanged.clone(),

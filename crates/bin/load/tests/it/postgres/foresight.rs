@@ -1,6 +1,10 @@
 //! What is refused before anything is staged: nobody waits hours to be told what was known at once.
 
-use pilotfish_harness::{Finished, tool};
+use std::io::Write as _;
+use std::process::Stdio;
+use std::time::Duration;
+
+use pilotfish_harness::{Finished, eventually, tool};
 
 use super::{left_behind, live, load, postgres_15, release_no, script, two_releases};
 
@@ -31,7 +35,56 @@ fn a_view_of_others_is_named_once_with_its_table_and_before_anything_is_staged()
             assert!(!refused.stderr.contains("pilotfish_prev"), "{refused}");
         }
     }
-    assert_eq!(release_no(&server), "1");
+    // The account's own, in a swapped schema itself.
+    server.sql(
+        "app",
+        "DROP SCHEMA reports CASCADE; SET ROLE pilotfish; CREATE VIEW public.report AS SELECT id FROM public.a;
+         CREATE TABLE public.own (id serial PRIMARY KEY, up integer REFERENCES public.own);
+         CREATE TABLE public.owns (list public.own[]);
+         CREATE TYPE app.mood AS ENUM ('x'); CREATE TABLE app.moods (m app.mood[], n integer DEFAULT length('x'))",
+    );
+    let refused = load(&server).arg(&second).run();
+    let refused = early(refused, 78, "view public.report depends on table public.a");
+    assert!(
+        !refused.stderr.contains("public.own") && !refused.stderr.contains("mood"),
+        "{refused}"
+    );
+    server.sql("app", "DROP VIEW public.report");
+    let _ = load(&server).arg(&second).run().success();
+    assert_eq!(release_no(&server), "2");
+}
+
+#[test]
+fn somebodys_temporary_table_is_waited_for_and_named() {
+    let (world, server) = postgres_15();
+    let release = |name: &str, number: u32| {
+        let body = format!(
+            "CREATE TYPE public.mood AS ENUM ('ok');\nCREATE TABLE public.t (id integer, m public.mood);\n\
+             COPY public.t (id, m) FROM stdin;\n{number}\tok\n\\.\n"
+        );
+        script(&world, name, &body)
+    };
+    let _ = load(&server).arg(release("v1.sql", 1)).run().success();
+    let mut session = server.client("app");
+    let mut session = session.stdin(Stdio::piped()).spawn().expect("run psql");
+    let mut to = session.stdin.take().expect("stdin");
+    to.write_all(b"CREATE TEMP TABLE mine AS SELECT * FROM public.t;\n")
+        .expect("write");
+    let made = "SELECT count(*) FROM pg_class WHERE relname = 'mine'";
+    eventually("the temporary table", Duration::from_secs(30), || {
+        (server.sql("app", made) == "1\n").then_some(())
+    });
+    let second = release("v2.sql", 2);
+    let held = load(&server).arg(&second).arg("--swap-timeout=2s").run();
+    let held = held.fails_with(75, "mine");
+    assert_eq!(
+        server.sql("app", "SELECT id FROM public.t"),
+        "1\n",
+        "{held}"
+    );
+    drop(to);
+    assert!(session.wait().expect("wait for psql").success());
+    let _ = load(&server).arg(&second).run().success();
 }
 
 #[test]

@@ -415,7 +415,7 @@ const CODES: [(&str, &str); 2] = [
 fn rows_that_people_added_to_a_table_of_an_extension_come_along() {
     let world = World::new();
     for (name, text) in CODES {
-        let _ = world.write(&format!("extension/{name}"), text);
+        let _ = world.write(format!("extension/{name}"), text);
     }
     let path = format!("extension_control_path={}:$system", world.path().display());
     let server = Postgres::start(PostgresKind::Postgres18, &world, &[&path]);

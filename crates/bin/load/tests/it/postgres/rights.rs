@@ -1,6 +1,9 @@
 //! Owners and grants: those of the dump or the account's, and never a role that is not there.
 
-use pilotfish_harness::{Postgres, World};
+use std::io::Write as _;
+use std::time::Duration;
+
+use pilotfish_harness::{Postgres, World, eventually};
 
 use super::{dump, left_behind, live, load, postgres_15};
 
@@ -186,4 +189,118 @@ fn rights_on_types_and_on_routines_that_take_them_outlive_a_swap() {
     server.sql("source", "INSERT INTO app.t VALUES (2)");
     run();
     assert_eq!(server.sql("app", &rights), before);
+}
+
+#[test]
+fn rows_on_a_stage_are_not_shown_by_default_privileges_before_their_policies_are_there() {
+    for swap in ["--swap=schema", "--swap=database"] {
+        let (world, server) = postgres_15();
+        server.sql(
+            "postgres",
+            "ALTER ROLE pilotfish CREATEDB; CREATE ROLE tenant",
+        );
+        server.sql(
+            "app",
+            "ALTER DEFAULT PRIVILEGES FOR ROLE pilotfish GRANT SELECT ON TABLES TO tenant; GRANT USAGE ON SCHEMA public TO tenant",
+        );
+        let made =
+            "CREATE TABLE public.t (id integer);\nCOPY public.t (id) FROM stdin;\n1\n2\n\\.\n";
+        let guarded = "ALTER TABLE public.t ENABLE ROW LEVEL SECURITY;\n\
+             CREATE POLICY p ON public.t USING ((id = 1));\n\n\
+             --\n-- PostgreSQL database dump complete\n--\n\n";
+        let pipe = world.join("pipe");
+        let fifo = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(fifo.expect("run mkfifo").success());
+        let feed = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&pipe);
+        let mut feed = feed.expect("open the pipe");
+        let loader = load(&server)
+            .args(["-", "--no-trailer", swap])
+            .stdin_file(&pipe)
+            .spawn();
+        // A file's kind is told from its first bytes, so that there must be some.
+        let beginning = format!("{}-- {}\n{made}", super::HEAD, "x".repeat(1000));
+        feed.write_all(beginning.as_bytes()).expect("feed");
+        let (database, place) = match swap {
+            "--swap=schema" => ("app", "pilotfish_next_public"),
+            _ => ("app__pilotfish_next", "public"),
+        };
+        let may = format!("SELECT has_table_privilege('tenant', '{place}.t', 'SELECT')");
+        // The moment between a table and what is taken from it has no rows.
+        eventually("a table that is not shown", Duration::from_secs(60), || {
+            let seen = server.try_sql(database, &may);
+            (seen == Ok("f\n".to_owned())).then_some(())
+        });
+        feed.write_all(guarded.as_bytes()).expect("feed");
+        drop(feed);
+        let _ = loader.wait().success();
+        let rows = "SET ROLE tenant; SELECT string_agg(id::text, ',') FROM public.t";
+        assert_eq!(server.sql("app", rows), "1\n", "{swap}");
+    }
+}
+
+#[test]
+fn rights_that_people_took_away_stay_away() {
+    for swap in ["--swap=schema", "--swap=database"] {
+        let (world, server) = postgres_15();
+        server.sql(
+            "postgres",
+            "ALTER ROLE pilotfish CREATEDB; CREATE ROLE clerk",
+        );
+        server.sql(
+            "app",
+            "ALTER DEFAULT PRIVILEGES FOR ROLE pilotfish GRANT SELECT ON TABLES TO clerk; GRANT USAGE ON SCHEMA public TO clerk",
+        );
+        let release = |name: &str, number: u32, more: &str| {
+            let body = format!(
+                "CREATE TABLE public.salaries (id integer, amount integer);\n{more}\
+                 COPY public.salaries (id, amount) FROM stdin;\n{number}\t7\n\\.\n"
+            );
+            super::script(&world, name, &body)
+        };
+        let run = |dump| {
+            let load = load(&server).arg(dump).args([swap, "--owner=drop"]);
+            let _ = load.run().success();
+        };
+        run(release("v1.sql", 1, ""));
+        let may = |what: &str| server.try_sql("app", &format!("SET ROLE clerk; {what}"));
+        assert!(may("SELECT * FROM public.salaries").is_ok());
+        server.sql(
+            "app",
+            "SET ROLE pilotfish; REVOKE SELECT ON public.salaries FROM clerk; GRANT SELECT (id) ON public.salaries TO clerk",
+        );
+        run(release(
+            "v2.sql",
+            2,
+            "CREATE TABLE public.fresh (id integer);\n",
+        ));
+        assert_eq!(
+            may("SELECT id FROM public.salaries"),
+            Ok("2\n".to_owned()),
+            "{swap}"
+        );
+        assert!(may("SELECT * FROM public.salaries").is_err(), "{swap}");
+        assert!(
+            may("SELECT * FROM public.fresh").is_ok(),
+            "{swap}: a new table has the defaults"
+        );
+    }
+}
+
+#[test]
+fn an_account_that_would_be_bound_by_policies_is_told_before_the_swap() {
+    let (world, server) = postgres_15();
+    let body = "CREATE TABLE public.t (id integer);\nCOPY public.t (id) FROM stdin;\n1\n\\.\n\
+         ALTER TABLE public.t ENABLE ROW LEVEL SECURITY;\nALTER TABLE ONLY public.t FORCE ROW LEVEL SECURITY;\n";
+    let first = super::script(&world, "v1.sql", body);
+    let _ = load(&server).arg(&first).run().fails_with(78, "BYPASSRLS");
+    assert_eq!(left_behind(&server), "");
+    server.sql("postgres", "ALTER ROLE pilotfish BYPASSRLS");
+    let second = super::script(&world, "v2.sql", &body.replace("\n1\n", "\n2\n"));
+    for dump in [&first, &second] {
+        let _ = load(&server).arg(dump).run().success();
+    }
+    assert_eq!(server.sql("app", "SELECT id FROM public.t"), "2\n");
 }

@@ -163,3 +163,76 @@ fn a_view_that_alone_changed_or_was_dropped_comes_with_its_tables() {
     let _ = run(&server, &first, &[]).fails_with(78, "written to");
     assert_eq!(seen(), "2\t2\n");
 }
+
+#[test]
+fn a_release_that_brought_a_publication_is_rolled_back_and_replaced() {
+    let (world, server) = postgres_15();
+    let release = |name: &str, number: u32, more: &str| {
+        let body = format!(
+            "CREATE TABLE public.t (id integer);\nCOPY public.t (id) FROM stdin;\n{number}\n\\.\n{more}"
+        );
+        super::script(&world, name, &body)
+    };
+    let feed = "CREATE PUBLICATION feed WITH (publish = 'insert');\nALTER PUBLICATION feed ADD TABLE ONLY public.t;\n";
+    let plain = release("v1.sql", 1, "");
+    let with_feed = release("v2.sql", 2, feed);
+    let published = || server.sql("app", "SELECT tablename FROM pg_publication_tables");
+    for dump in [&plain, &with_feed] {
+        let _ = run(&server, dump, &["--swap=schema"]).success();
+    }
+    assert_eq!(published(), "t\n");
+    let _ = verb(&server, &["rollback"]).success();
+    assert_eq!(published(), "");
+    assert_eq!(server.sql("app", "SELECT id FROM public.t"), "1\n");
+    let _ = verb(&server, &["resume"]).success();
+    let _ = run(&server, &with_feed, &["--swap=schema"]).success();
+    let _ = run(&server, &release("v3.sql", 3, ""), &["--swap=schema"]).success();
+    assert_eq!(published(), "");
+    let _ = verb(&server, &["rollback"]).success();
+    assert_eq!(published(), "t\n");
+}
+
+#[test]
+fn tables_that_came_back_to_their_owner_are_not_taken_again_unasked() {
+    let (world, server) = postgres_15();
+    let (first, second) = two_releases(&world, &server);
+    server.sql(
+        "app",
+        "SET ROLE pilotfish; CREATE TABLE public.a (mine integer); INSERT INTO public.a VALUES (7)",
+    );
+    let _ = run(&server, &first, &["--adopt"]).success();
+    let _ = verb(&server, &["rollback"]).success();
+    server.sql("app", "INSERT INTO public.a VALUES (8)");
+    let _ = run(&server, &second, &[]).fails_with(78, "--adopt");
+    assert_eq!(server.sql("app", "SELECT sum(mine) FROM public.a"), "15\n");
+}
+
+#[test]
+fn rows_of_the_last_moment_outlive_a_rollback_that_was_killed_behind_its_swap() {
+    let (_world, server, [first, _]) = with_both("--swap=schema");
+    // What the swap's transaction of a rollback commits, with a row of the moment before it.
+    server.sql(
+        "app",
+        "INSERT INTO public.a VALUES (7777, 2, 'by hand');
+         ALTER SCHEMA public RENAME TO pilotfish_gone_public; ALTER SCHEMA app RENAME TO pilotfish_gone_app;
+         ALTER SCHEMA pilotfish_prev_public RENAME TO public; ALTER SCHEMA pilotfish_prev_app RENAME TO app;
+         UPDATE pilotfish.releases SET role = 'undone' WHERE role = 'live';
+         UPDATE pilotfish.releases SET role = 'live' WHERE role = 'previous'",
+    );
+    let seen = "SELECT note FROM pilotfish_gone_public.a WHERE id = 7777";
+    for _ in 0..2 {
+        let done = run(&server, &first, &[]).success();
+        assert!(done.stderr.contains("pilotfish_gone_public.a"), "{done}");
+        assert_eq!(server.sql("app", seen), "by hand\n");
+    }
+    server.sql(
+        "app",
+        "SET client_min_messages = error; DROP SCHEMA pilotfish_gone_public CASCADE",
+    );
+    let done = run(&server, &first, &["--output=json"]).success();
+    assert_eq!(
+        done.json()["notes"],
+        serde_json::json!(["dropped what the last swap had replaced"])
+    );
+    assert_eq!(release_no(&server), "1");
+}

@@ -51,11 +51,8 @@ pub(super) async fn look(
         return Ok(());
     };
     let by_hand = read(client, &live.schemas).await?.into_iter();
-    let by_hand = by_hand.filter(|thing| {
-        let of_release =
-            live.objects.contains(&thing.table) || live.release.tables.contains_key(&thing.table);
-        of_release && !brought.contains(&thing.name())
-    });
+    let by_hand =
+        by_hand.filter(|thing| live.brought(&thing.table) && !brought.contains(&thing.name()));
     for thing in by_hand {
         let kind = match thing.for_speed {
             true => &mut drift.helpers,
@@ -64,6 +61,24 @@ pub(super) async fn look(
         kind.insert(thing.name());
     }
     Ok(())
+}
+
+/// Refuses what [`look`] finds and changes answers or rights; with everything locked nothing can come any more.
+///
+/// # Errors
+/// `Config` with the names.
+pub(super) async fn refuse(client: &impl GenericClient, live: &Content) -> Result<(), Error> {
+    let mut drift = Drift::default();
+    look(client, live, &mut drift).await?;
+    if drift.attached.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = drift.attached.into_iter().collect();
+    Err(Error::Config(format!(
+        "live tables have what no release brought, and it would leave with them: {}; bring it in the dump, or give it up \
+         with --overwrite-modified",
+        names.join(", ")
+    )))
 }
 
 async fn read(

@@ -12,7 +12,7 @@ thing (relation, called, for_speed) AS (
     UNION ALL
     SELECT polrelid, format('policy %I', polname), false FROM pg_policy
     UNION ALL
-    SELECT tgrelid, format('trigger %I', tgname), false FROM pg_trigger WHERE NOT tgisinternal
+    SELECT tgrelid, format('trigger %I', tgname), false FROM pg_trigger WHERE NOT tgisinternal AND tgparentid = 0
     UNION ALL
     SELECT ev_class, format('rule %I', rulename), false FROM pg_rewrite WHERE rulename <> '_RETURN'
     UNION ALL

@@ -2,24 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use pilotfish_sql::postgres::quote;
+use pilotfish_sql::postgres::{key, quote};
 use tokio_postgres::GenericClient;
 
 use super::ledger::Content;
 use crate::Error;
+use crate::load::Coming;
 use crate::postgres::cell;
 
 /// What is in no schema, and is no extension's: kind and name. Publications and event triggers of a release are in its
 /// record; of the others nobody knows who made them once a release is live that came by schemas.
 const ALWAYS: &str = "SELECT 'PUBLICATION', pubname::text FROM pg_publication \
+    UNION ALL SELECT 'LARGE OBJECT', oid::text FROM pg_largeobject_metadata \
     UNION ALL SELECT 'EVENT TRIGGER', evtname FROM pg_event_trigger e WHERE NOT EXISTS (SELECT FROM pg_depend d \
     WHERE d.classid = 'pg_event_trigger'::regclass AND d.objid = e.oid AND d.deptype = 'e')";
 const UNRECORDED: &str = "SELECT 'SERVER', srvname::text FROM pg_foreign_server \
-    UNION ALL SELECT 'LARGE OBJECT', oid::text FROM pg_largeobject_metadata";
+    UNION ALL SELECT 'USER MAPPING', usename || ' of ' || srvname FROM pg_user_mappings";
 
-/// Name and schema of every extension but the one that each database has.
-const EXTENSIONS: &str = "SELECT e.extname::text, n.nspname::text FROM pg_extension e \
-    JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname <> 'plpgsql' ORDER BY 1";
+/// Name and quoted schema of every extension but the one that each database has; no schema where people may add rows to
+/// its tables, as to those of PostGIS.
+const EXTENSIONS: &str = "SELECT extname::text, CASE WHEN extconfig IS NULL THEN extnamespace::regnamespace::text ELSE '' END \
+    FROM pg_extension WHERE extname <> 'plpgsql' ORDER BY 1";
 
 /// So many are named.
 const SHOWN: usize = 10;
@@ -66,13 +69,17 @@ pub(super) async fn refuse_publications(
     client: &impl GenericClient,
     schemas: &[String],
     before: &Content,
+    coming: &Coming,
 ) -> Result<(), Error> {
     const WITH_TABLES: &str = "SELECT DISTINCT 'PUBLICATION', p.pubname::text FROM pg_publication p \
         JOIN pg_publication_rel r ON r.prpubid = p.oid JOIN pg_class c ON c.oid = r.prrelid \
         JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ANY($1)";
     for row in client.query(WITH_TABLES, &[&schemas]).await? {
         let (kind, name): (String, String) = (cell(&row, 0)?, cell(&row, 1)?);
-        if !is_of(before, &kind, &name) {
+        let comes = coming
+            .objects
+            .contains(&format!("publication {}", key(None, &name)));
+        if !comes && !is_of(before, &kind, &name) {
             return Err(Error::Config(format!(
                 "the publication {name} has tables that are swapped, and would stay with the replaced ones: bring it \
                  in the dump, or drop it and make it again after the load"
@@ -111,11 +118,12 @@ async fn extensions(
         if brought.iter().any(|(brought, _)| *brought == name) {
             continue;
         }
-        let sql = format!(
-            "CREATE EXTENSION {} SCHEMA {}",
-            quote(&name),
-            quote(&schema)
-        );
+        if schema.is_empty() {
+            // People's rows may be in its tables.
+            lost.push(format!("extension {name}"));
+            continue;
+        }
+        let sql = format!("CREATE EXTENSION {} SCHEMA {schema}", quote(&name));
         match staged.batch_execute(&sql).await.map_err(Error::from) {
             // A superuser made it, or in a schema that the dump does not have.
             Err(error @ (Error::Denied(_) | Error::Sql { .. })) => {

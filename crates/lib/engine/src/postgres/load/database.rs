@@ -97,19 +97,20 @@ pub(super) async fn make(session: &Session, live: &str) -> Result<(), Error> {
     Ok(session.batch_execute(&sql).await?)
 }
 
+/// Whether there is such a database.
+pub(super) async fn exists(session: &Session, name: &str) -> Result<bool, Error> {
+    const NAMED: &str = "SELECT FROM pg_catalog.pg_database WHERE datname = $1";
+    Ok(session.query_opt(NAMED, &[&name]).await?.is_some())
+}
+
 /// Drops a database of ours, whoever is in it.
 pub(super) async fn drop(session: &Session, name: &str) -> Result<bool, Error> {
-    let there = session
-        .query_opt(
-            "SELECT FROM pg_catalog.pg_database WHERE datname = $1",
-            &[&name],
-        )
-        .await?;
-    if there.is_some() {
+    let there = exists(session, name).await?;
+    if there {
         let sql = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quote(name));
         session.batch_execute(&sql).await?;
     }
-    Ok(there.is_some())
+    Ok(there)
 }
 
 /// A slot or a subscription would go on with what is replaced, and a prepared transaction keeps a database from being

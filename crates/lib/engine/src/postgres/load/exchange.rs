@@ -74,6 +74,10 @@ impl Exchange {
 /// Work that belongs into the exchange's transaction.
 #[async_trait::async_trait]
 pub(super) trait Within: Send + Sync {
+    /// Everything that leaves is locked, and nothing is renamed yet.
+    async fn seized(&self, _: &Transaction<'_>) -> Result<(), Error> {
+        Ok(())
+    }
     async fn run(&self, transaction: &Transaction<'_>) -> Result<(), Error>;
 }
 
@@ -125,6 +129,7 @@ async fn attempt(
 ) -> Result<(), Obstacle> {
     let transaction = session.transaction().await?;
     moment.seize(&transaction).await?;
+    within.seized(&transaction).await?;
     rename(&transaction, exchange).await?;
     // What the dump says of the database is made again within.
     within.run(&transaction).await?;

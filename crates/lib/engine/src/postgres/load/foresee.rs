@@ -2,44 +2,80 @@
 //!
 //! The swap asks all of it again, in its own transaction.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio_postgres::GenericClient;
 
 use super::edges::{self, Edge};
 use super::ledger::{self, Role};
 use super::names::{is_ours, is_system};
+use super::objects::Object;
 use super::schemas::parts;
 use super::target::PostgresTarget;
-use super::{belongings, database, objects, room};
+use super::{belongings, database, objects, room, swap_database};
 use crate::Error;
+use crate::load::Coming;
 use crate::postgres::cell;
 
 /// So many objects are named.
 const SHOWN: usize = 10;
 
 /// See [`crate::load::Target::foresee`].
-pub(super) async fn foresee(
-    target: &PostgresTarget,
-    tables: &BTreeSet<String>,
-) -> Result<(), Error> {
-    let before = ledger::read(&*target.session, Role::Live).await?;
-    let before = before.unwrap_or_default();
+pub(super) async fn foresee(target: &PostgresTarget, coming: &Coming) -> Result<(), Error> {
+    let client = &*target.session;
+    let before = ledger::read(client, Role::Live).await?;
     if target.access.is_database() {
-        return database::refuse_slots(&target.session, &target.access.options.database).await;
+        database::refuse_slots(&target.session, &target.access.options.database).await?;
+        if !coming.adopt {
+            swap_database::replaced(target, &|_| false, before).await?;
+        }
+        return Ok(());
     }
+    let before = before.unwrap_or_default();
     let mut swapped = before.schemas.clone();
-    for table in tables {
+    for table in &coming.tables {
         swapped.insert(parts(table)?.0);
     }
-    let recorded =
-        |key: &String| before.objects.contains(key) || before.release.tables.contains_key(key);
-    let there = objects::of(&*target.session, &objects::themselves(&swapped)).await?;
-    let theirs = there.into_iter().filter(|(key, _)| !recorded(key));
-    refuse_owned_by_others(theirs)?;
+    let there = objects::of(client, &objects::themselves(&swapped)).await?;
+    let mut theirs = there;
+    theirs.retain(|key, _| !before.brought(key));
+    refuse_owned_by_others(&theirs)?;
     let schemas: Vec<String> = swapped.into_iter().collect();
-    belongings::refuse_publications(&*target.session, &schemas, &before).await?;
-    let all = room::all(&*target.session).await?;
+    refuse_more_than_fit(client, &schemas).await?;
+    belongings::refuse_publications(client, &schemas, &before, coming).await?;
+    let all = room::all(client).await?;
     let ours: Vec<String> = all.into_iter().filter(|name| is_ours(name)).collect();
-    refuse_edges(edges::into(&*target.session, &schemas, &ours).await?)
+    let mut edges = edges::into(client, &schemas, &ours).await?;
+    // A session and its temporary tables may be gone until then.
+    edges.retain(|edge| !edge.is_temporary());
+    // What is replaced by the dump's own does not stay.
+    theirs.retain(|key, _| !coming.tables.contains(key));
+    let stay: Vec<u32> = theirs.values().map(|object| object.oid).collect();
+    if !stay.is_empty() {
+        edges.extend(edges::of_objects(client, &schemas, &stay).await?);
+    }
+    refuse_edges(edges)
+}
+
+/// A swap locks every table that leaves, and the server has room for so many locks.
+async fn refuse_more_than_fit(
+    client: &impl GenericClient,
+    schemas: &[String],
+) -> Result<(), Error> {
+    const LOCKS: &str = "SELECT count(*), current_setting('max_locks_per_transaction')::int8 \
+        * (current_setting('max_connections')::int8 + current_setting('max_prepared_transactions')::int8) \
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+        WHERE n.nspname = ANY($1) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
+    let row = client.query_one(LOCKS, &[&schemas]).await?;
+    let (needed, room): (i64, i64) = (cell(&row, 0)?, cell(&row, 1)?);
+    // Others have some, too.
+    if needed * 10 <= room * 9 {
+        return Ok(());
+    }
+    Err(Error::Config(format!(
+        "the swap would lock {needed} tables and views at once, and the server has room for {room} locks: raise \
+         max_locks_per_transaction there and restart it, or load with --swap database"
+    )))
 }
 
 /// Whether people made something in the database that no release brought.
@@ -59,6 +95,12 @@ pub(super) fn refuse_edges(edges: Vec<Edge>) -> Result<(), Error> {
     if placed.is_empty() {
         return Ok(());
     }
+    if placed.iter().all(Edge::is_temporary) {
+        return Err(Error::Locked(format!(
+            "a session has something temporary that would stay with the replaced release: {}",
+            edges::said(&placed)
+        )));
+    }
     Err(Error::Config(format!(
         "something of others would stay with the replaced release: {}; bring it in the same dump, or drop it and make \
          it again after the load",
@@ -67,11 +109,10 @@ pub(super) fn refuse_edges(edges: Vec<Edge>) -> Result<(), Error> {
 }
 
 /// What stays in a swapped schema is moved there by its owner only.
-fn refuse_owned_by_others(
-    objects: impl Iterator<Item = (String, objects::Object)>,
-) -> Result<(), Error> {
+fn refuse_owned_by_others(objects: &BTreeMap<String, Object>) -> Result<(), Error> {
     let strange: Vec<String> = objects
-        .filter_map(|(key, object)| Some(format!("{key} (of {})", object.owner?)))
+        .iter()
+        .filter_map(|(key, object)| Some(format!("{key} (of {})", object.owner.as_ref()?)))
         .take(SHOWN)
         .collect();
     if strange.is_empty() {

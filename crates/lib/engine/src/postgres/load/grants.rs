@@ -40,6 +40,28 @@ pub(super) async fn carry_over(
     Ok(())
 }
 
+/// Gives a database the default privileges of another one that hold in all its schemas, of roles that this account is a
+/// member of: what is made there has them from the beginning.
+pub(super) async fn copy_defaults(
+    from: &impl GenericClient,
+    to: &impl GenericClient,
+) -> Result<(), Error> {
+    const DEFAULTS: &str = "WITH held AS (SELECT d.defaclrole::regrole AS role, d.defaclacl AS acl, d.defaclobjtype AS kind, \
+        CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'ROUTINES' WHEN 'T' THEN 'TYPES' \
+        WHEN 'n' THEN 'SCHEMAS' END AS what FROM pg_catalog.pg_default_acl d \
+        WHERE d.defaclnamespace = 0 AND pg_catalog.pg_has_role(d.defaclrole, 'USAGE')) \
+        SELECT format('ALTER DEFAULT PRIVILEGES FOR ROLE %s GRANT %s ON %s TO %s%s', h.role, a.privilege_type, h.what, \
+        CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, \
+        CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) FROM held h, pg_catalog.aclexplode(h.acl) a \
+        WHERE h.what IS NOT NULL AND a.grantee <> h.role UNION ALL \
+        SELECT format('ALTER DEFAULT PRIVILEGES FOR ROLE %s REVOKE ALL ON %s FROM PUBLIC', h.role, h.what) FROM held h \
+        WHERE h.kind IN ('f', 'T') AND NOT EXISTS (SELECT FROM pg_catalog.aclexplode(h.acl) a WHERE a.grantee = 0)";
+    for row in from.query(DEFAULTS, &[]).await? {
+        to.batch_execute(cell(&row, 0)?).await?;
+    }
+    Ok(())
+}
+
 async fn of(client: &impl GenericClient, old: &str, new: &str) -> Result<Vec<String>, Error> {
     let rows = client.query(GRANTED, &[&old, &new]).await?;
     rows.iter().map(|row| cell(row, 0)).collect()

@@ -32,8 +32,16 @@ pair (rights, thing, columns, owner) AS (
     UNION ALL
     SELECT nspacl, format('SCHEMA %I', $2::text), '', nspowner FROM pg_namespace WHERE nspname = $1::text
 ),
+-- To whom default privileges gave something on the new ones when they were made, though somebody took it from the old.
+defaults AS (
+    SELECT DISTINCT a.grantee FROM pg_default_acl d, aclexplode(d.defaclacl) a WHERE a.grantee <> d.defaclrole
+),
 given AS (
-    SELECT 1 AS turn, format('REVOKE ALL ON %s FROM PUBLIC', thing) AS statement FROM pair
+    SELECT 0 AS turn, format('REVOKE ALL ON %s FROM %s CASCADE', thing,
+        CASE d.grantee WHEN 0 THEN 'PUBLIC' ELSE d.grantee::regrole::text END) AS statement
+    FROM pair, defaults d WHERE rights IS NOT NULL AND columns = '' AND d.grantee <> owner
+    UNION ALL
+    SELECT 1, format('REVOKE ALL ON %s FROM PUBLIC', thing) FROM pair
     WHERE rights IS NOT NULL AND (thing LIKE 'ROUTINE %' OR thing LIKE 'TYPE %')
     UNION ALL
     SELECT 2, format('GRANT %s %s ON %s TO %s%s', a.privilege_type, columns, thing,

@@ -36,6 +36,8 @@ pub(super) enum Role {
     Live,
     /// What a rollback brings back.
     Previous,
+    /// What a rollback has replaced, until it is known whether anybody wrote to it in the last moment.
+    Undone,
 }
 
 impl Role {
@@ -43,6 +45,7 @@ impl Role {
         match self {
             Self::Live => "live",
             Self::Previous => "previous",
+            Self::Undone => "undone",
         }
     }
 }
@@ -78,6 +81,28 @@ pub(super) struct Content {
     /// What others did to the replaced tables is still to be looked at.
     #[serde(default)]
     pub(super) unproven: bool,
+}
+
+impl Content {
+    /// Whether a table or another object is the release's.
+    pub(super) fn brought(&self, key: &str) -> bool {
+        self.objects.contains(key) || self.release.tables.contains_key(key)
+    }
+
+    /// What a rollback makes live: what stood there before the first release is nobody's release, so that the next one
+    /// may not take it for its own.
+    pub(super) fn live_again(&self) -> Self {
+        let mut again = Self {
+            in_database: false,
+            ..self.clone()
+        };
+        if again.release.digest.is_empty() && !again.release.rewriting {
+            again.objects.clear();
+            again.attached = None;
+            again.belongings = None;
+        }
+        again
+    }
 }
 
 /// Makes the ledger where there is none.

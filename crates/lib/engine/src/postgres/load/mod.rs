@@ -34,6 +34,7 @@ mod target;
 mod text;
 mod ties;
 mod way_back;
+mod withheld;
 mod worker;
 
 use async_trait::async_trait;

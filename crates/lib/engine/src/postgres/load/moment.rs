@@ -40,7 +40,7 @@ pub(super) enum Obstacle {
 impl From<Error> for Obstacle {
     fn from(error: Error) -> Self {
         match error {
-            Error::Busy { message, .. } => Self::Passing(message),
+            Error::Busy { message, .. } | Error::Locked(message) => Self::Passing(message),
             error => Self::Lasting(error),
         }
     }

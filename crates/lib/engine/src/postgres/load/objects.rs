@@ -19,7 +19,7 @@ const STATISTICS: &str = "SELECT format('ALTER STATISTICS %I.%I SET SCHEMA %I', 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Object {
     class: u32,
-    oid: u32,
+    pub(super) oid: u32,
     /// As ALTER calls its kind.
     what: String,
     /// To whom it belongs, where this account may not do as it likes with it.

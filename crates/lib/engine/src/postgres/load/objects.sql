@@ -7,7 +7,7 @@ object (space, name, class, oid, what, owner) AS (
         WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, relowner
     FROM pg_class WHERE relkind IN ('r', 'p', 'f', 'v', 'm', 'S')
     UNION ALL
-    SELECT pronamespace, proname || '(' || pg_get_function_identity_arguments(oid) || ')',
+    SELECT pronamespace, proname || '(' || coalesce(pg_get_function_identity_arguments(oid), '') || ')',
         'pg_proc'::regclass, oid, CASE WHEN prokind = 'a' THEN 'AGGREGATE' ELSE 'ROUTINE' END, proowner
     FROM pg_proc
     UNION ALL

@@ -1,6 +1,7 @@
 //! Schemas of ours: made like the live ones that they stand for, looked into, dropped.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use pilotfish_sql::postgres::{key, quote, quote_literal};
 use tokio_postgres::GenericClient;
@@ -18,6 +19,8 @@ const RIGHTS: &str = "SELECT CASE WHEN a.grantee = 0 THEN NULL ELSE g.rolname EN
     LEFT JOIN pg_catalog.pg_roles g ON g.oid = a.grantee \
     WHERE n.nspname = $1 AND a.grantee <> n.nspowner";
 
+/// For one whom a message sent there to look: a drop waits so long for a lock.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Tables of one transaction that drops them: the server keeps a lock for each until its end.
 const DROPPED_AT_ONCE: usize = 500;
 
@@ -117,7 +120,18 @@ pub(super) async fn analyze(
 /// Drops schemas of ours with all that is in them; what others made depend on it must not go along.
 ///
 /// Tables go first, some hundred in one transaction.
+///
+/// # Errors
+/// `Busy` where somebody reads from them for longer than [`PATIENCE`].
 pub(super) async fn drop(client: &impl GenericClient, schemas: &[String]) -> Result<(), Error> {
+    let patience = format!("SET lock_timeout = {}", PATIENCE.as_millis());
+    client.batch_execute(&patience).await?;
+    let dropped = drop_all(client, schemas).await;
+    client.batch_execute("SET lock_timeout = 0").await?;
+    dropped
+}
+
+async fn drop_all(client: &impl GenericClient, schemas: &[String]) -> Result<(), Error> {
     const TABLES: &str = "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c \
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
         WHERE n.nspname = ANY($1) AND c.relkind IN ('r', 'p') AND NOT c.relispartition LIMIT $2";

@@ -13,6 +13,7 @@ use super::schemas::{Schemas, mentions, parts, refuse_foreign};
 use super::shared::{AtSwap, Shared};
 use super::statement::{self, Step};
 use super::text::{PUBLIC, first_of_path, is_partitioned, says_whose, utf8};
+use super::withheld::Withheld;
 use super::{Access, assertion, bodies, extensions, room, session, worker};
 use crate::Error;
 use crate::load::{Loaded, Owner, RowBatch, SessionState, Stage, TableRecord, Worker};
@@ -34,12 +35,14 @@ pub(super) struct PostgresStage {
     default_schema: String,
     /// What is said of schemas that the dump has put nothing into.
     awaiting: BTreeMap<String, Vec<String>>,
+    withheld: Withheld,
 }
 
 impl PostgresStage {
     pub(super) async fn open(access: Access, lock: Lock) -> Result<Self, Error> {
         let session = access.connect_to_stage().await?;
         let extensions = Extensions::of(&*session).await?;
+        let withheld = Withheld::of(&*session).await?;
         let schemas = Schemas::new(access.keeps_names(), extensions);
         let shared = Arc::new(Shared::new(access, lock, schemas));
         let mut stage = Self {
@@ -48,6 +51,7 @@ impl PostgresStage {
             settings: None,
             default_schema: PUBLIC.to_owned(),
             awaiting: BTreeMap::new(),
+            withheld,
         };
         stage.begin().await?;
         Ok(stage)
@@ -133,8 +137,16 @@ impl PostgresStage {
     async fn define(&mut self, sql: &[u8]) -> Result<(), Error> {
         let keeps_owner = self.shared.access.options.owner == Owner::Keep;
         let mode = self.shared.mode();
-        if !keeps_owner && (says_whose(sql, mode) || statement::grants(sql, mode)) {
+        let grants = statement::grants(sql, mode);
+        if !keeps_owner && (says_whose(sql, mode) || grants) {
             return Ok(());
+        }
+        if grants {
+            // What the dump takes away it takes away for good.
+            self.withheld.give_back(&*self.session).await?;
+        }
+        if statement::forces_row_security(sql, mode) {
+            self.refuse_to_be_bound().await?;
         }
         if self.shared.access.keeps_names() {
             return self.define_straight(sql, mode).await;
@@ -223,6 +235,19 @@ impl PostgresStage {
         self.shared
             .change(|schemas| schemas.extensions = extensions);
         Ok(())
+    }
+
+    /// Whose own tables hide rows from him cannot tell at the next load whether anybody wrote to them.
+    async fn refuse_to_be_bound(&self) -> Result<(), Error> {
+        const BOUND: &str = "SELECT NOT (rolsuper OR rolbypassrls) FROM pg_catalog.pg_roles WHERE rolname = session_user";
+        if !cell(&self.session.query_one(BOUND, &[]).await?, 0)? {
+            return Ok(());
+        }
+        Err(Error::Config(
+            "the dump forces row level security on the owner of a table, so that this account would not see what it loaded: \
+             ALTER ROLE .. BYPASSRLS"
+                .to_owned(),
+        ))
     }
 
     /// Rule 14: what is computed while staging must not ask what is live.
@@ -361,6 +386,10 @@ impl Stage for PostgresStage {
             ledger::write(&*self.session, Role::Live, Some(&live)).await?;
         }
         self.define(sql).await?;
+        if !self.shared.access.is_straight() {
+            let staged = self.shared.schemas().table(name)?;
+            self.withheld.take(&*self.session, &staged).await?;
+        }
         if !self.shared.access.keeps_names() {
             self.refuse_names_in_rows(name).await?;
         }
@@ -411,6 +440,7 @@ impl Stage for PostgresStage {
 
     async fn foreign_keys(&mut self, _: &BTreeSet<String>) -> Result<(), Error> {
         self.shared.lock.held(&*self.session).await?;
+        self.withheld.give_back(&*self.session).await?;
         let own = self.shared.schemas().own().clone();
         if !self.shared.access.keeps_names() {
             self.refuse_bodies().await?;

@@ -510,6 +510,16 @@ pub(super) fn grants(text: &[u8], mode: Mode) -> bool {
         || head.at(0, &["ALTER", "DEFAULT", "PRIVILEGES"])
 }
 
+/// Whether a table's policies shall bind its owner, too.
+pub(super) fn forces_row_security(text: &[u8], mode: Mode) -> bool {
+    let tokens: Vec<Token<'_>> = tokens(text, mode).collect();
+    let says = |words: &[&str]| {
+        let is = |these: &[Token<'_>]| these.iter().zip(words).all(|(token, word)| token.is(word));
+        tokens.windows(words.len()).any(is)
+    };
+    says(&["FORCE", "ROW", "LEVEL", "SECURITY"]) && !says(&["NO", "FORCE"])
+}
+
 /// Every name in a statement.
 pub(super) fn names(text: &[u8], mode: Mode) -> Vec<String> {
     tokens(text, mode)

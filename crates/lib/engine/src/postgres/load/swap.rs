@@ -53,6 +53,7 @@ pub(super) async fn forward(
     }
     let straight = target.access.is_straight();
     let mut ledger = Ledger {
+        gives_up: target.access.options.overwrite_modified,
         content,
         previous: before.filter(|_| !straight),
         statements: statements(shared, plan)?,
@@ -129,14 +130,7 @@ async fn exchange(
         let Some(gone) = Part::Previous.turned(previous, Part::Gone) else {
             continue;
         };
-        if there.contains(&gone) {
-            // It was to be dropped already.
-            return Err(Error::Config(format!(
-                "the schema {gone}, which an earlier swap has replaced, is still there: something depends on it, \
-                 or this account may not drop it; DROP SCHEMA {gone} CASCADE, then load again",
-                gone = quote(&gone)
-            )));
-        }
+        refuse_gone(&there, &gone)?;
         cleared.push((previous.clone(), gone));
     }
     Ok(Exchange {
@@ -160,6 +154,18 @@ async fn exchange(
     })
 }
 
+/// Refuses to begin while what an earlier swap has replaced for good is in the way: it was to be dropped already.
+pub(super) fn refuse_gone(there: &BTreeSet<String>, gone: &str) -> Result<(), Error> {
+    if !there.contains(gone) {
+        return Ok(());
+    }
+    Err(Error::Config(format!(
+        "the schema {gone}, which an earlier swap has replaced, is still there: somebody uses it, or wrote to it in the \
+         last moment, or this account may not drop it; look, DROP SCHEMA {gone} CASCADE, then try again",
+        gone = quote(gone)
+    )))
+}
+
 /// What of the live schemas leaves, and what of others stays.
 struct Standing {
     leaves: BTreeSet<String>,
@@ -181,8 +187,7 @@ async fn standing(
     let coming = objects::of(session, &staged).await?;
     let lives = objects::themselves(own.union(&before.schemas));
     let standing = objects::of(session, &lives).await?;
-    let is_recorded =
-        |key: &String| before.objects.contains(key) || before.release.tables.contains_key(key);
+    let is_recorded = |key: &String| before.brought(key);
     // Of a part of a dump what is no table stays, where nothing of its name comes.
     let brought = |key: &String| {
         coming.contains_key(key) || plan.objects.iter().any(|object| object.name == *key)
@@ -224,10 +229,8 @@ async fn in_place(
         // What others made meanwhile stays theirs.
         let places = objects::themselves(&ledger.content.schemas);
         let there = objects::of(&*target.session, &places).await?;
-        let recorded = |key: &String| {
-            ledger.content.objects.contains(key) || ledger.content.release.tables.contains_key(key)
-        };
-        ledger.others = there.into_keys().filter(|key| !recorded(key)).collect();
+        let others = there.into_keys().filter(|key| !ledger.content.brought(key));
+        ledger.others = others.collect();
     }
     if ledger.straight {
         ledger.others.clone_from(&target.strangers);
@@ -270,10 +273,19 @@ pub(super) struct Ledger {
     /// Schemas of which the next ones get the rights that are granted there, and those.
     pub(super) grants: Vec<(String, String)>,
     pub(super) straight: bool,
+    /// What people made on the replaced tables may go.
+    pub(super) gives_up: bool,
 }
 
 #[async_trait]
 impl Within for Ledger {
+    async fn seized(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
+        match &self.previous {
+            Some(previous) if !self.gives_up => attached::refuse(transaction, previous).await,
+            _ => Ok(()),
+        }
+    }
+
     async fn run(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
         self.write(transaction).await
     }
@@ -282,6 +294,9 @@ impl Within for Ledger {
 impl Ledger {
     /// Runs the statements and writes what is live.
     pub(super) async fn write(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
+        if let Some(previous) = self.previous.as_ref().filter(|before| !before.in_database) {
+            unfollow(transaction, &previous.follows).await?;
+        }
         follow(transaction, &self.statements).await?;
         for (replaced, live) in &self.grants {
             grants::carry_on(transaction, replaced, live).await?;
@@ -318,6 +333,21 @@ impl Ledger {
     }
 }
 
+/// Drops what a release that leaves has put into the database beside its schemas: its publications know their tables by
+/// number.
+pub(super) async fn unfollow(
+    transaction: &Transaction<'_>,
+    statements: &[AtSwap],
+) -> Result<(), Error> {
+    for sql in statements
+        .iter()
+        .filter_map(|statement| statement.first.as_ref())
+    {
+        transaction.batch_execute(sql).await?;
+    }
+    Ok(())
+}
+
 /// Runs what belongs to the database, by the live names.
 pub(super) async fn follow(
     transaction: &Transaction<'_>,
@@ -344,6 +374,9 @@ pub(super) async fn follow(
                 Ok(()) => {}
             }
         }
+        transaction
+            .batch_execute("RELEASE SAVEPOINT statement")
+            .await?;
     }
     transaction
         .batch_execute("SET LOCAL search_path = pg_catalog")

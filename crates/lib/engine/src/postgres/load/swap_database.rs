@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::database::{self, Use};
+use pilotfish_sql::postgres::quote;
+
+use super::database::{self, Use, exists};
 use super::ledger::{self, Content, Role};
 use super::names::is_ours;
 use super::schemas::{parts, qualified};
@@ -61,6 +63,7 @@ pub(super) async fn forward(
     belongings::take_along(&*target.session, &*staged, before.as_ref()).await?;
     staged.close().await;
     database::make_alike(&target.session, &Use::Next.of(&live), &live).await?;
+    refuse_gone(target).await?;
     let mut renames = Vec::new();
     if kept == Use::Previous && exists(&target.session, &Use::Previous.of(&live)).await? {
         renames.push((Use::Previous.of(&live), Use::Gone.of(&live)));
@@ -71,7 +74,7 @@ pub(super) async fn forward(
 }
 
 /// What the live database is to the ledger of the next one; `None` where it is empty.
-async fn replaced(
+pub(super) async fn replaced(
     target: &PostgresTarget,
     adopts: &(dyn Fn(&String) -> bool + Sync),
     before: Option<Content>,
@@ -81,11 +84,9 @@ async fn replaced(
     let session = &*target.session;
     let schemas = user_schemas(&target.session).await?;
     let there = objects::of(session, &objects::themselves(&schemas)).await?;
-    let recorded =
-        |key: &&String| before.objects.contains(*key) || before.release.tables.contains_key(*key);
     let others: Vec<String> = there
         .keys()
-        .filter(|key| !recorded(key) && !adopts(key))
+        .filter(|key| !before.brought(key) && !adopts(key))
         .take(10)
         .cloned()
         .collect();
@@ -139,21 +140,23 @@ pub(super) async fn back(
     database::open(&*target.session, &kept, true).await?;
     let mut session = target.access.connect_to(&kept).await?;
     copy_books(&target.session, &session).await?;
+    let proves = !target.access.options.overwrite_modified;
+    let undone = Content {
+        in_database: true,
+        ..live.clone()
+    };
     let transaction = session.transaction().await?;
     ledger::reject(&transaction, &live.release).await?;
     ledger::write(&transaction, Role::Previous, None).await?;
+    // Killed before it is looked at, the next run looks.
+    let undone = proves.then_some(&undone);
+    ledger::write(&transaction, Role::Undone, undone).await?;
     if previous.release.digest.is_empty() {
-        let again = Content {
-            in_database: false,
-            ..previous.clone()
-        };
-        ledger::write(&transaction, Role::Live, Some(&again)).await?;
+        ledger::write(&transaction, Role::Live, Some(&previous.live_again())).await?;
     }
     transaction.commit().await?;
     session.close().await;
-    if exists(&target.session, &Use::Gone.of(&name)).await? {
-        database::drop(&target.session, &Use::Gone.of(&name)).await?;
-    }
+    refuse_gone(target).await?;
     let renames = [(name.clone(), Use::Gone.of(&name)), (kept, name.clone())];
     exchange(
         target,
@@ -162,9 +165,7 @@ pub(super) async fn back(
         Duration::from_secs(60),
     )
     .await?;
-    if !target.access.options.overwrite_modified
-        && let Some(table) = written_to(target, &live, Use::Gone).await?
-    {
+    if proves && let Some(table) = written_to(target, &live, Use::Gone).await? {
         let (kept, gone) = (Use::Previous.of(&name), Use::Gone.of(&name));
         // What was replaced is closed, and would stay so under the live name.
         database::open(&*target.session, &gone, true).await?;
@@ -174,7 +175,21 @@ pub(super) async fn back(
             "somebody wrote to {table} in the last moment; the rollback was turned back"
         )));
     }
+    ledger::write(&*target.session, Role::Undone, None).await?;
     Ok((live.release, previous.release))
+}
+
+/// See [`super::swap::refuse_gone`].
+async fn refuse_gone(target: &PostgresTarget) -> Result<(), Error> {
+    let gone = Use::Gone.of(&target.access.options.database);
+    if !exists(&target.session, &gone).await? {
+        return Ok(());
+    }
+    Err(Error::Config(format!(
+        "the database {gone}, which an earlier swap has replaced, is still there: somebody wrote to it in the last moment, \
+         or this account may not drop it; look, DROP DATABASE {gone}, then try again",
+        gone = quote(&gone)
+    )))
 }
 
 /// What people rejected and asked for goes along.
@@ -213,16 +228,6 @@ async fn user_schemas(session: &Session) -> Result<BTreeSet<String>, Error> {
     let mut schemas = room::all(&**session).await?;
     schemas.retain(|name| !is_ours(name) && !super::names::is_system(name));
     Ok(schemas)
-}
-
-pub(super) async fn exists(session: &Session, name: &str) -> Result<bool, Error> {
-    let there = session
-        .query_opt(
-            "SELECT FROM pg_catalog.pg_database WHERE datname = $1",
-            &[&name],
-        )
-        .await?;
-    Ok(there.is_some())
 }
 
 /// The first table of a replaced database that somebody wrote to before its sessions were ended.

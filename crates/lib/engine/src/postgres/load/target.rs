@@ -14,10 +14,11 @@ use super::schemas::{parts, qualified};
 use super::shared::Shared;
 use super::stage::PostgresStage;
 use super::{
-    Access, assertion, drift, edges, foresee, objects, room, swap, swap_database, ties, way_back,
+    Access, assertion, drift, edges, foresee, grants, objects, room, swap, swap_database, ties,
+    way_back,
 };
 use crate::Error;
-use crate::load::{Drift, Previous, Release, Stage, SwapPlan, Target};
+use crate::load::{Coming, Drift, Previous, Release, Stage, SwapPlan, Target};
 use crate::postgres::cell;
 use crate::postgres::connect::Session;
 
@@ -36,18 +37,15 @@ pub(super) struct PostgresTarget {
     pub(super) strangers: BTreeSet<String>,
     /// There is no such database yet; the session is in another one.
     absent: bool,
+    /// This run has told of rows in what its swap replaces for good: it stays until the next run.
+    spares_gone: bool,
 }
 
 async fn exists(access: &Access) -> Result<bool, Error> {
     let session = access.connect_beside().await?;
-    let there = session
-        .query_opt(
-            "SELECT FROM pg_catalog.pg_database WHERE datname = $1",
-            &[&access.options.database],
-        )
-        .await?;
+    let there = database::exists(&session, &access.options.database).await?;
     session.close().await;
-    Ok(there.is_some())
+    Ok(there)
 }
 
 impl PostgresTarget {
@@ -71,6 +69,7 @@ impl PostgresTarget {
             shared: None,
             strangers: BTreeSet::new(),
             absent,
+            spares_gone: false,
         })
     }
 
@@ -150,8 +149,52 @@ impl PostgresTarget {
             );
             return Ok(false);
         }
-        room::drop(&*self.session, &schemas).await?;
-        Ok(true)
+        match room::drop(&*self.session, &schemas).await {
+            Err(Error::Busy { message, .. }) if part == Part::Next => Err(Error::Locked(format!(
+                "somebody is in {}, the stage of a load that did not end: {message}",
+                schemas.join(", ")
+            ))),
+            Err(Error::Busy { message, .. }) => {
+                tracing::warn!(
+                    schemas = schemas.join(", "),
+                    why = message,
+                    "stays: somebody is in it"
+                );
+                Ok(false)
+            }
+            outcome => outcome.map(|()| true),
+        }
+    }
+
+    /// What a rollback replaced and nobody looked at yet: it is dropped only where nobody wrote to it.
+    async fn told_of_undone(&mut self) -> Result<Option<String>, Error> {
+        let Some(undone) = self.record(Role::Undone).await? else {
+            return Ok(None);
+        };
+        let written = match undone.in_database {
+            true => swap_database::written_to(self, &undone, Use::Gone).await?,
+            false => way_back::written_to(self, &undone, Part::Gone).await?,
+        };
+        let Some(table) = written else {
+            ledger::write(&*self.session, Role::Undone, None).await?;
+            return Ok(None);
+        };
+        let place = self.place_of(&table, undone.in_database.then_some(Use::Gone), Part::Gone);
+        Ok(Some(format!(
+            "somebody wrote to {table} right before the rollback: those rows are in {place}, which stays until you drop it"
+        )))
+    }
+
+    /// Where a table of a replaced release is, for people.
+    fn place_of(&self, table: &str, database: Option<Use>, part: Part) -> String {
+        match (database, parts(table)) {
+            (Some(of), _) => format!(
+                "the closed database {}",
+                of.of(&self.access.options.database)
+            ),
+            (None, Ok((schema, name))) => qualified(&part.of(&schema), &name),
+            (None, Err(_)) => table.to_owned(),
+        }
     }
 
     /// What others did to the replaced tables in the last moment, where that was not looked at yet.
@@ -164,24 +207,17 @@ impl PostgresTarget {
         }
         let previous = ledger::read(&*self.session, Role::Previous).await?;
         let mut notes = Vec::new();
+        let mut database = None;
         let written = match previous.filter(|_| !self.access.options.overwrite_modified) {
             Some(previous) if previous.in_database => {
-                let written = swap_database::written_to(self, &previous, Use::Previous).await?;
-                let place = Use::Previous.of(&self.access.options.database);
-                written.map(|table| (table, format!("the closed database {place}")))
+                database = Some(Use::Previous);
+                swap_database::written_to(self, &previous, Use::Previous).await?
             }
-            Some(previous) => {
-                let written = way_back::written_to(self, &previous, Part::Previous).await?;
-                written.map(|table| {
-                    let place = parts(&table)
-                        .map(|(schema, name)| qualified(&Part::Previous.of(&schema), &name));
-                    let place = place.unwrap_or_else(|_| table.clone());
-                    (table, place)
-                })
-            }
+            Some(previous) => way_back::written_to(self, &previous, Part::Previous).await?,
             None => None,
         };
-        if let Some((table, place)) = written {
+        if let Some(table) = written {
+            let place = self.place_of(&table, database, Part::Previous);
             notes.push(format!(
                 "somebody wrote to {table} right before the swap: those rows wait with the previous release, in {place}"
             ));
@@ -216,6 +252,10 @@ impl Target for PostgresTarget {
             return Ok(Vec::new());
         }
         let mut did = self.told().await?;
+        self.spares_gone = !did.is_empty();
+        let undone = self.told_of_undone().await?;
+        let keeps = undone.is_some();
+        did.extend(undone);
         let (schemas, database) = (
             self.drop_part(Part::Next).await?,
             self.drop_database(Use::Next).await?,
@@ -224,12 +264,14 @@ impl Target for PostgresTarget {
         if schemas || database {
             did.push("dropped the stage of a load that did not end".to_owned());
         }
-        let (schemas, database) = (
-            self.drop_part(Part::Gone).await?,
-            self.drop_database(Use::Gone).await?,
-        );
-        if schemas || database {
-            did.push("dropped what the last swap had replaced".to_owned());
+        if !keeps {
+            let (schemas, database) = (
+                self.drop_part(Part::Gone).await?,
+                self.drop_database(Use::Gone).await?,
+            );
+            if schemas || database {
+                did.push("dropped what the last swap had replaced".to_owned());
+            }
         }
         if self
             .record(Role::Previous)
@@ -238,7 +280,7 @@ impl Target for PostgresTarget {
         {
             // A rollback that was killed has opened it.
             let name = Use::Previous.of(&self.access.options.database);
-            if swap_database::exists(&self.session, &name).await? {
+            if database::exists(&self.session, &name).await? {
                 database::open(&*self.session, &name, false).await?;
             }
         }
@@ -371,7 +413,12 @@ impl Target for PostgresTarget {
         &mut self,
         owners: &BTreeSet<String>,
     ) -> Result<BTreeSet<String>, Error> {
-        foresee::strange_owners(self, owners).await
+        let mut owners = owners.clone();
+        if self.absent {
+            // Who makes a database owns it.
+            owners.remove("pg_database_owner");
+        }
+        foresee::strange_owners(self, &owners).await
     }
 
     async fn has_others(&mut self) -> Result<bool, Error> {
@@ -381,10 +428,10 @@ impl Target for PostgresTarget {
         }
     }
 
-    async fn foresee(&mut self, tables: &BTreeSet<String>) -> Result<(), Error> {
+    async fn foresee(&mut self, coming: &Coming) -> Result<(), Error> {
         match self.absent || self.access.is_straight() {
             true => Ok(()),
-            false => foresee::foresee(self, tables).await,
+            false => Box::pin(foresee::foresee(self, coming)).await,
         }
     }
 
@@ -413,13 +460,12 @@ impl Target for PostgresTarget {
                 .iter()
                 .filter(|name| !is_ours(name) && !is_system(name));
             let there = objects::of(&*self.session, &objects::themselves(people)).await?;
-            let recorded =
-                |key: &String| live.objects.contains(key) || live.release.tables.contains_key(key);
-            self.strangers = there.into_keys().filter(|key| !recorded(key)).collect();
+            self.strangers = there.into_keys().filter(|key| !live.brought(key)).collect();
             // Half a release has no name.
             live.release.rewriting = true;
             live.release.digest.clear();
             live.release.contents.clear();
+            live.attached = None;
             ledger::write(&*self.session, Role::Live, Some(&live)).await?;
         }
         if self.access.is_database() {
@@ -427,6 +473,7 @@ impl Target for PostgresTarget {
             database::make(&self.session, live).await?;
             let staged = self.access.connect_to_stage().await?;
             ledger::prepare(&*staged).await?;
+            grants::copy_defaults(&*self.session, &*staged).await?;
             staged.close().await;
         }
         let stage = PostgresStage::open(self.access.clone(), lock).await?;
@@ -456,9 +503,11 @@ impl Target for PostgresTarget {
 
     async fn tidy(&mut self, keep_previous: bool) -> Result<(), Error> {
         self.drop_part(Part::Next).await?;
-        self.drop_part(Part::Gone).await?;
         self.drop_database(Use::Next).await?;
-        self.drop_database(Use::Gone).await?;
+        if !self.spares_gone {
+            self.drop_part(Part::Gone).await?;
+            self.drop_database(Use::Gone).await?;
+        }
         if self.absent {
             return Ok(());
         }

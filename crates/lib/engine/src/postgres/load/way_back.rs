@@ -11,7 +11,7 @@ use super::ledger::{self, Content, Role};
 use super::names::Part;
 use super::schemas::{parts, qualified};
 use super::target::PostgresTarget;
-use super::{drift, objects, room, swap, swap_database};
+use super::{attached, drift, objects, room, swap, swap_database};
 use crate::Error;
 use crate::load::Release;
 
@@ -33,14 +33,14 @@ pub(super) async fn back(target: &mut PostgresTarget) -> Result<(Release, Releas
     let there = room::all(&*target.session).await?;
     let exchange = exchange(target, &live, &previous, &there).await?;
     let access = target.access.clone();
+    let proves = !access.options.overwrite_modified;
     let ledger = Back {
         live: live.clone(),
         previous: previous.clone(),
+        proves,
     };
     exchange::carry_out(&mut target.session, &access, &exchange, &ledger, PATIENCE).await?;
-    if !access.options.overwrite_modified
-        && let Some(table) = written_to(target, &live, Part::Gone).await?
-    {
+    if proves && let Some(table) = written_to(target, &live, Part::Gone).await? {
         let turned = exchange.reversed(exchange.comes.clone());
         let again = Again { live, previous };
         exchange::carry_out(&mut target.session, &access, &turned, &again, PATIENCE).await?;
@@ -48,6 +48,7 @@ pub(super) async fn back(target: &mut PostgresTarget) -> Result<(Release, Releas
             "somebody wrote to {table} in the last moment; the rollback was turned back"
         )));
     }
+    ledger::write(&*target.session, Role::Undone, None).await?;
     Ok((live.release, previous.release))
 }
 
@@ -70,15 +71,11 @@ async fn exchange(
         .map(|live| (Part::Previous.of(live), live.clone()))
         .collect();
     let kept = objects::of(&*target.session, &places).await?;
-    let shared = |key: &&String| previous.objects.contains(*key) && !kept.contains_key(*key);
-    let leaves = live
-        .objects
-        .iter()
-        .filter(|key| !shared(key))
-        .cloned()
-        .collect();
     let leaving = live.schemas.iter().chain(&previous.schemas);
     let leaving: BTreeSet<&String> = leaving.filter(|schema| there.contains(*schema)).collect();
+    for schema in &leaving {
+        swap::refuse_gone(there, &Part::Gone.of(schema))?;
+    }
     Ok(Exchange {
         leaving: leaving
             .into_iter()
@@ -90,7 +87,7 @@ async fn exchange(
             .map(|live| (Part::Previous.of(live), live.clone()))
             .collect(),
         cleared: Vec::new(),
-        leaves,
+        leaves: live.objects.clone(),
         comes: kept.into_keys().collect(),
         // They were live: whoever has a snapshot has seen them.
         youngest: None,
@@ -156,15 +153,28 @@ pub(super) async fn damaged(
 struct Back {
     live: Content,
     previous: Content,
+    /// What somebody wrote or made since is not given up.
+    proves: bool,
 }
 
 #[async_trait]
 impl Within for Back {
+    async fn seized(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
+        match self.proves {
+            true => attached::refuse(transaction, &self.live).await,
+            false => Ok(()),
+        }
+    }
+
     async fn run(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
+        swap::unfollow(transaction, &self.live.follows).await?;
         swap::follow(transaction, &self.previous.follows).await?;
         ledger::reject(transaction, &self.live.release).await?;
         ledger::write(transaction, Role::Previous, None).await?;
-        ledger::write(transaction, Role::Live, Some(&self.previous)).await
+        // Killed before it is looked at, the next run looks.
+        let undone = self.proves.then_some(&self.live);
+        ledger::write(transaction, Role::Undone, undone).await?;
+        ledger::write(transaction, Role::Live, Some(&self.previous.live_again())).await
     }
 }
 
@@ -176,7 +186,9 @@ struct Again {
 #[async_trait]
 impl Within for Again {
     async fn run(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
+        swap::unfollow(transaction, &self.previous.follows).await?;
         swap::follow(transaction, &self.live.follows).await?;
+        ledger::write(transaction, Role::Undone, None).await?;
         ledger::forgive(transaction, &self.live.release.digest).await?;
         ledger::write(transaction, Role::Previous, Some(&self.previous)).await?;
         ledger::write(transaction, Role::Live, Some(&self.live)).await
