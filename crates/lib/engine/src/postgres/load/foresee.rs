@@ -68,13 +68,13 @@ async fn refuse_more_than_fit(
         WHERE n.nspname = ANY($1) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')";
     let row = client.query_one(LOCKS, &[&schemas]).await?;
     let (needed, room): (i64, i64) = (cell(&row, 0)?, cell(&row, 1)?);
-    // Others have some, too.
-    if needed * 10 <= room * 9 {
+    // It lends twice as many, measured on 15, where nobody else asks for memory: the swap finds out.
+    if needed <= room * 2 {
         return Ok(());
     }
     Err(Error::Config(format!(
         "the swap would lock {needed} tables and views at once, and the server has room for {room} locks: raise \
-         max_locks_per_transaction there and restart it, or load with --swap database"
+         max_locks_per_transaction there and restart it, or load by --swap database"
     )))
 }
 

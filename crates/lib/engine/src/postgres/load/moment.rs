@@ -30,6 +30,9 @@ const READER: &str = "SELECT format('process %s, %s%s, has %s in a transaction',
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = ANY($1) AND l.granted \
     AND l.locktype = 'relation' AND c.relkind <> 'i' AND l.pid <> pg_backend_pid() ORDER BY a.xact_start LIMIT 1";
 
+/// `out_of_memory`, which is shared memory where locks are taken.
+const NO_ROOM: &str = "53200";
+
 /// What stands in the way of an exchange at this moment.
 pub(super) enum Obstacle {
     /// It passes: somebody reads.
@@ -143,7 +146,8 @@ impl Moment {
         sql.extend(others.iter().map(|relation| relation.lock()));
         // What follows waits for nobody's rows, only for catalogues.
         sql.push("SET LOCAL lock_timeout = '100ms'".to_owned());
-        Ok(transaction.batch_execute(&sql.join("; ")).await?)
+        let locked = transaction.batch_execute(&sql.join("; ")).await;
+        locked.map_err(|error| too_many(error.into(), relations.len()).into())
     }
 
     /// Lets everybody read until the next try.
@@ -178,6 +182,17 @@ impl Moment {
             })
         };
         rows.iter().map(relation).collect()
+    }
+}
+
+/// A server without room for the locks has none at the next try either.
+fn too_many(error: Error, relations: usize) -> Error {
+    match error {
+        Error::Full { code, message } if code.is(NO_ROOM) => Error::Config(format!(
+            "lock the {relations} tables and views that leave, all at once: {message}; with a higher \
+             max_locks_per_transaction, or by --swap database"
+        )),
+        error => error,
     }
 }
 
