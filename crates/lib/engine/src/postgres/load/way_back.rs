@@ -71,6 +71,17 @@ async fn exchange(
         .map(|live| (Part::Previous.of(live), live.clone()))
         .collect();
     let kept = objects::of(&*target.session, &places).await?;
+    // What both releases share was not swapped, and stays; a table that somebody dropped from the one before is no such.
+    let table = |content: &Content, key: &String| {
+        let record = content.release.tables.get(key);
+        record.map(|record| record.digest.clone())
+    };
+    let shared = |key: &&String| {
+        let alike = table(live, key) == table(previous, key);
+        alike && previous.objects.contains(*key) && !kept.contains_key(*key)
+    };
+    let leaves = live.objects.iter().filter(|key| !shared(key)).cloned();
+    let leaves = leaves.collect();
     let leaving = live.schemas.iter().chain(&previous.schemas);
     let leaving: BTreeSet<&String> = leaving.filter(|schema| there.contains(*schema)).collect();
     for schema in &leaving {
@@ -87,7 +98,7 @@ async fn exchange(
             .map(|live| (Part::Previous.of(live), live.clone()))
             .collect(),
         cleared: Vec::new(),
-        leaves: live.objects.clone(),
+        leaves,
         comes: kept.into_keys().collect(),
         // They were live: whoever has a snapshot has seen them.
         youngest: None,
