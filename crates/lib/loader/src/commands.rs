@@ -213,34 +213,43 @@ async fn open_target(
 pub struct Wanted<'a> {
     /// Said with the command.
     pub named: Option<&'a str>,
-    /// The one of the server's settings, where several have releases.
+    /// The one of the server's settings.
     pub default: Option<&'a str>,
 }
 
-/// The named database, or the only one of the ledger, or that of the settings.
+/// The named database, else that of the settings, else the only one of the ledger.
 fn one_database(ledger: &[Status], wanted: Wanted<'_>) -> Result<String, Failure> {
     let known: Vec<&str> = ledger
         .iter()
         .map(|status| status.database.as_str())
         .collect();
-    let default = wanted.default.filter(|default| known.contains(default));
-    match (wanted.named, known.as_slice()) {
+    // Where the settings name a database, nothing is done to another one.
+    let named = wanted
+        .named
+        .or(wanted.default.filter(|_| !known.is_empty()));
+    match (named, known.as_slice()) {
         (Some(name), known) if known.contains(&name) => Ok(name.to_owned()),
         (None, [only]) => Ok((*only).to_owned()),
-        (Some(name), _) => Err(Failure::new(
-            Kind::Config,
-            format!("no release was ever loaded into {name}"),
-        )),
+        (Some(name), []) => Err(never(name)),
+        (Some(name), known) => Err(never(name).with_hint(format!(
+            "releases are in {}: name one with --into",
+            known.join(", ")
+        ))),
         (None, []) => Err(Failure::new(
             Kind::Config,
             "no release was ever loaded into this server",
         )),
-        (None, several) => default.map(str::to_owned).ok_or_else(|| {
-            Failure::new(
-                Kind::Config,
-                format!("several databases have releases: {}", several.join(", ")),
-            )
-            .with_hint("name one with --into")
-        }),
+        (None, several) => Err(Failure::new(
+            Kind::Config,
+            format!("several databases have releases: {}", several.join(", ")),
+        )
+        .with_hint("name one with --into")),
     }
+}
+
+fn never(database: &str) -> Failure {
+    Failure::new(
+        Kind::Config,
+        format!("no release was ever loaded into {database}"),
+    )
 }

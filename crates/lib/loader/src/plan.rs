@@ -404,7 +404,8 @@ pub(crate) fn given_up(names: &BTreeSet<String>) -> Option<String> {
     (!names.is_empty()).then(words)
 }
 
-fn list(names: &BTreeSet<String>) -> String {
+/// Names for people.
+pub(crate) fn list(names: &BTreeSet<String>) -> String {
     const SHOWN: usize = 10;
     let mut text = names
         .iter()

@@ -363,6 +363,12 @@ impl<'a> Opened<'a> {
             ..Release::default()
         });
         let before_last = previous.as_ref().filter(|_| !again);
+        if !plan.retire.is_empty() {
+            tracing::warn!(
+                tables = plan::list(&plan.retire),
+                "retires: the dump does not have them any more"
+            );
+        }
         if !self.target.stages_whole() {
             checks::renames(live, &plan, before_last, self.options)?;
         }

@@ -1,8 +1,10 @@
 //! What people did to live tables and to the release before, and what a load, the same load and a rollback make of it.
 
-use pilotfish_harness::tool;
+use std::path::PathBuf;
 
-use super::{load, postgres_15, release_no, two_releases, verb};
+use pilotfish_harness::{World, tool};
+
+use super::{left_behind, load, postgres_15, release_no, script, two_releases, verb};
 
 /// What hangs on a table and changes what people see or may do.
 const ATTACHED: &[(&str, &str)] = &[
@@ -145,6 +147,170 @@ fn a_rollback_does_not_bring_a_damaged_release_back_unasked() {
     }
 }
 
+/// Two releases of a table that a policy guards, with a view and a function that only its owner may call.
+fn guarded(world: &World) -> [PathBuf; 2] {
+    [1, 2].map(|number| {
+        let body = format!(
+            "CREATE TABLE public.secret (id integer);\n\
+             CREATE FUNCTION public.peek() RETURNS bigint LANGUAGE sql SECURITY DEFINER RETURN 1;\n\
+             REVOKE ALL ON FUNCTION public.peek() FROM PUBLIC;\n\
+             CREATE VIEW public.v AS SELECT id FROM public.secret;\n\
+             COPY public.secret (id) FROM stdin;\n{number}\n\\.\n\
+             ALTER TABLE public.secret ENABLE ROW LEVEL SECURITY;\n\
+             CREATE POLICY s ON public.secret USING ((id > 0));\n"
+        );
+        script(world, &format!("v{number}.sql"), &body)
+    })
+}
+
+#[test]
+fn a_policy_that_somebody_altered_is_not_replaced_unasked_and_one_that_is_gone_comes_back() {
+    let (world, server) = postgres_15();
+    let [first, second] = guarded(&world);
+    let _ = load(&server).arg(&first).run().success();
+    let seen = "SELECT qual FROM pg_policies WHERE policyname = 's' AND schemaname = 'public'";
+    server.sql("app", "ALTER POLICY s ON public.secret USING (false)");
+    let refused = load(&server).arg(&second).run();
+    let _ = refused.fails_with(78, "policy s on secret, which somebody altered");
+    assert_eq!(server.sql("app", seen), "false\n");
+    server.sql("app", "DROP POLICY s ON public.secret");
+    let repaired = load(&server).arg(&first).run().success();
+    assert_eq!(server.sql("app", seen), "(id > 0)\n", "{repaired}");
+    let same = load(&server).arg(&first).run().success();
+    assert!(same.stderr.contains("nothing to do"), "{same}");
+    let _ = load(&server).arg(&second).run().success();
+    for damage in [
+        "ALTER POLICY s ON pilotfish_prev_public.secret USING (true)",
+        "DROP POLICY s ON pilotfish_prev_public.secret",
+        "DROP VIEW pilotfish_prev_public.v",
+    ] {
+        server.sql("app", damage);
+        let refused = verb(&server, &["rollback"]).fails_with(78, "is not as it was");
+        assert_eq!(
+            server.sql("app", "SELECT id FROM public.secret"),
+            "2\n",
+            "{refused}"
+        );
+    }
+}
+
+#[test]
+fn what_a_dump_closes_to_everybody_is_closed_also_without_its_owners() {
+    for swap in ["--swap=schema", "--swap=database"] {
+        let (world, server) = postgres_15();
+        server.sql(
+            "postgres",
+            "ALTER ROLE pilotfish CREATEDB; CREATE ROLE reader",
+        );
+        server.sql("app", "GRANT USAGE ON SCHEMA public TO reader");
+        for dump in guarded(&world) {
+            let load = load(&server).arg(&dump).args(["--owner=drop", swap]);
+            let _ = load.run().success();
+            let open = "SELECT has_function_privilege('reader', 'public.peek()', 'EXECUTE')";
+            assert_eq!(server.sql("app", open), "f\n", "{swap}");
+        }
+    }
+}
+
+#[test]
+fn a_rollback_leaves_people_the_rights_that_they_have() {
+    for swap in ["--swap=schema", "--swap=database"] {
+        let (world, server) = postgres_15();
+        server.sql(
+            "postgres",
+            "ALTER ROLE pilotfish CREATEDB; CREATE ROLE reader; CREATE ROLE other",
+        );
+        let (first, second) = two_releases(&world, &server);
+        let run = |dump| {
+            let load = load(&server).arg(dump).args(["--owner=drop", swap]);
+            let _ = load.run().success();
+        };
+        run(&first);
+        server.sql(
+            "app",
+            "SET ROLE pilotfish; GRANT SELECT ON public.a, app.b TO reader",
+        );
+        run(&second);
+        server.sql(
+            "app",
+            "SET ROLE pilotfish; REVOKE SELECT ON public.a FROM reader; GRANT SELECT ON public.same TO other",
+        );
+        let _ = verb(&server, &["rollback"]).success();
+        let rights = "SELECT has_table_privilege('reader', 'public.a', 'SELECT'), has_table_privilege('reader', 'app.b', 'SELECT'),
+             has_table_privilege('other', 'public.same', 'SELECT')";
+        assert_eq!(server.sql("app", rights), "f\tt\tt\n", "{swap}");
+    }
+}
+
+#[test]
+fn a_repair_keeps_the_release_before() {
+    for swap in ["--swap=schema", "--swap=database"] {
+        let (world, server) = postgres_15();
+        server.sql("postgres", "ALTER ROLE pilotfish CREATEDB");
+        let (first, second) = two_releases(&world, &server);
+        for dump in [&first, &second] {
+            let _ = load(&server).arg(dump).arg(swap).run().success();
+        }
+        server.sql(
+            "app",
+            "SET client_min_messages = error; DROP TABLE app.b CASCADE",
+        );
+        let _ = load(&server).arg(&second).arg(swap).run().success();
+        assert_eq!(release_no(&server), "2");
+        assert_eq!(left_behind(&server), "");
+        let _ = verb(&server, &["rollback"]).success();
+        assert_eq!(release_no(&server), "1", "{swap}");
+    }
+}
+
+#[test]
+fn tables_and_views_that_stand_there_are_taken_over() {
+    let (world, server) = postgres_15();
+    let (first, second) = two_releases(&world, &server);
+    server.sql("postgres", "ALTER DATABASE app OWNER TO pilotfish");
+    server.sql_file("app", &first);
+    let refused = load(&server).arg(&first).run().fails_with(78, "--adopt");
+    assert!(!refused.stderr.contains("depends on"), "{refused}");
+    let _ = load(&server)
+        .arg(&second)
+        .args(["--adopt", "--swap=schema"])
+        .run()
+        .success();
+    assert_eq!(release_no(&server), "2");
+    let _ = verb(&server, &["rollback"]).success();
+    assert_eq!(release_no(&server), "1");
+}
+
+#[test]
+fn what_the_account_made_beside_the_ledger_unawares_is_named() {
+    let (world, server) = postgres_15();
+    let (first, second) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).run().success();
+    // "$user" comes first in its search path, and the schema of the ledger is called so.
+    server.sql(
+        "app",
+        "SET ROLE pilotfish; CREATE VIEW stale AS SELECT count(*) FROM public.a",
+    );
+    let _ = load(&server)
+        .arg(&second)
+        .run()
+        .fails_with(78, "pilotfish.stale");
+    assert_eq!(release_no(&server), "1");
+}
+
+#[test]
+fn who_may_not_read_the_ledger_is_told_so() {
+    let (world, server) = postgres_15();
+    let (first, _) = two_releases(&world, &server);
+    let _ = load(&server).arg(&first).run().success();
+    server.sql("postgres", "CREATE ROLE nobody LOGIN PASSWORD 'secret'");
+    let url = server.url().replace("pilotfish:secret", "nobody:secret");
+    for words in ["status", "rollback"] {
+        let refused = tool!("load").args([words, "--url", &url]).run();
+        let _ = refused.fails_with(77, "ledger");
+    }
+}
+
 #[test]
 fn a_rollback_takes_the_database_of_the_address_where_several_have_releases() {
     let (world, server) = postgres_15();
@@ -161,5 +327,13 @@ fn a_rollback_takes_the_database_of_the_address_where_several_have_releases() {
     assert_eq!(done.json()["database"], "app");
     assert_eq!(release_no(&server), "1");
     let in_shop = "SELECT DISTINCT release_no FROM public.a";
+    assert_eq!(server.sql("shop", in_shop), "2\n");
+    // Not even where it alone has releases.
+    server.sql(
+        "app",
+        "SET client_min_messages = error; DROP SCHEMA pilotfish CASCADE",
+    );
+    let refused = verb(&server, &["rollback"]).fails_with(78, "into app");
+    assert!(refused.stderr.contains("shop"), "{refused}");
     assert_eq!(server.sql("shop", in_shop), "2\n");
 }

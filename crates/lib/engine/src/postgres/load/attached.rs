@@ -3,12 +3,13 @@
 //! A swap replaces it with its table. What the release brought comes again; what somebody made by hand would be gone
 //! without a word, a policy with the protection that it gave.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use pilotfish_sql::postgres::key;
 use tokio_postgres::GenericClient;
 
 use super::ledger::Content;
+use super::objects::{self, Place};
 use crate::Error;
 use crate::load::Drift;
 use crate::postgres::cell;
@@ -17,28 +18,26 @@ const ATTACHED: &str = include_str!("attached.sql");
 
 /// One such thing.
 struct Thing {
-    /// `policy p`.
-    called: String,
+    /// `policy p on app.t`.
+    name: String,
     /// The key of its table.
     table: String,
     /// Whoever misses it gets the same answers, later.
     for_speed: bool,
+    /// Of what it says, where that is looked at.
+    mark: String,
 }
 
-impl Thing {
-    /// `policy p on app.t`.
-    fn name(&self) -> String {
-        format!("{} on {}", self.called, self.table)
-    }
-}
-
-/// The names of all that hangs on what stands in these schemas, for the ledger.
+/// All that hangs on what stands in these schemas, for the ledger: names, and marks of what policies say.
 pub(super) async fn of(
     client: &impl GenericClient,
     schemas: &BTreeSet<String>,
-) -> Result<BTreeSet<String>, Error> {
-    let things = read(client, schemas).await?;
-    Ok(things.iter().map(Thing::name).collect())
+) -> Result<BTreeMap<String, String>, Error> {
+    let things = read(client, &objects::themselves(schemas)).await?;
+    Ok(things
+        .into_iter()
+        .map(|thing| (thing.name, thing.mark))
+        .collect())
 }
 
 /// Notes what the live release did not bring and hangs on its tables.
@@ -50,17 +49,48 @@ pub(super) async fn look(
     let Some(brought) = &live.attached else {
         return Ok(());
     };
-    let by_hand = read(client, &live.schemas).await?.into_iter();
-    let by_hand =
-        by_hand.filter(|thing| live.brought(&thing.table) && !brought.contains(&thing.name()));
-    for thing in by_hand {
+    let things = read(client, &objects::themselves(&live.schemas)).await?;
+    for thing in things {
         let kind = match thing.for_speed {
             true => &mut drift.helpers,
             false => &mut drift.attached,
         };
-        kind.insert(thing.name());
+        match brought.get(&thing.name) {
+            _ if !live.brought(&thing.table) => {}
+            None => drop(kind.insert(thing.name)),
+            Some(mark) if *mark != thing.mark => {
+                kind.insert(format!("{}, which somebody altered", thing.name));
+            }
+            Some(_) => {}
+        }
     }
     Ok(())
+}
+
+/// What a release brought and somebody took off its tables or altered, with how; `places` are its schemas and the live
+/// ones that they stand for. What only makes queries faster does not count.
+pub(super) async fn taken_off(
+    client: &impl GenericClient,
+    release: &Content,
+    places: &[Place],
+) -> Result<BTreeMap<String, String>, Error> {
+    let there = read(client, places).await?;
+    let there: BTreeMap<String, String> = there
+        .into_iter()
+        .map(|thing| (thing.name, thing.mark))
+        .collect();
+    let mut gone = BTreeMap::new();
+    for (name, mark) in release.attached.iter().flatten() {
+        let for_speed = name.starts_with("index ") || name.starts_with("statistics ");
+        let how = match there.get(name) {
+            _ if for_speed => continue,
+            None => "gone",
+            Some(now) if now != mark => "altered",
+            Some(_) => continue,
+        };
+        gone.insert(name.clone(), how.to_owned());
+    }
+    Ok(gone)
 }
 
 /// Refuses what [`look`] finds and changes answers or rights; with everything locked nothing can come any more.
@@ -81,19 +111,20 @@ pub(super) async fn refuse(client: &impl GenericClient, live: &Content) -> Resul
     )))
 }
 
-async fn read(
-    client: &impl GenericClient,
-    schemas: &BTreeSet<String>,
-) -> Result<Vec<Thing>, Error> {
-    let schemas: Vec<&String> = schemas.iter().collect();
+async fn read(client: &impl GenericClient, places: &[Place]) -> Result<Vec<Thing>, Error> {
+    let schemas: Vec<&String> = places.iter().map(|(place, _)| place).collect();
     let rows = client.query(ATTACHED, &[&schemas]).await?;
     rows.iter()
         .map(|row| {
-            let (schema, table): (String, String) = (cell(row, 1)?, cell(row, 2)?);
+            let (called, place): (String, String) = (cell(row, 0)?, cell(row, 1)?);
+            let stands_for = places.iter().find(|(known, _)| *known == place);
+            let schema = stands_for.map_or(place.as_str(), |(_, schema)| schema);
+            let table = key(Some(schema), &cell::<String>(row, 2)?);
             Ok(Thing {
-                called: cell(row, 0)?,
-                table: key(Some(&schema), &table),
+                name: format!("{called} on {table}"),
+                table,
                 for_speed: cell(row, 3)?,
+                mark: cell(row, 4)?,
             })
         })
         .collect()

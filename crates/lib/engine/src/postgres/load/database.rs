@@ -187,7 +187,11 @@ pub(super) async fn make_alike(session: &Session, name: &str, model: &str) -> Re
         quote(&owner)
     ));
     for sql in sql {
-        session.batch_execute(&sql).await?;
+        let done = session.batch_execute(&sql).await.map_err(Error::from);
+        done.map_err(|error| match error {
+            Error::Denied(why) => Error::Denied(format!("{sql}: {why}")),
+            error => error.reworded(|words| format!("{sql}: {words}")),
+        })?;
     }
     Ok(())
 }
@@ -323,14 +327,26 @@ async fn all_in_one(
 
 /// But the server's own: those give way by themselves.
 async fn end_sessions(session: &Session, names: &[&String]) -> Result<(), Error> {
-    session
+    let ended = session
         .execute(
             "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
              WHERE datname = ANY($1) AND pid <> pg_backend_pid() AND usesysid IS NOT NULL",
             &[&names],
         )
-        .await?;
-    Ok(())
+        .await
+        .map_err(Error::from);
+    match ended {
+        // They end by themselves, or a person ends them.
+        Err(Error::Denied(why)) if may_signal(session).await? => Err(Error::Locked(format!(
+            "a session in the live database is not this account's to end: {why}"
+        ))),
+        ended => ended.map(|_| ()),
+    }
+}
+
+async fn may_signal(session: &Session) -> Result<bool, Error> {
+    const MAY: &str = "SELECT pg_catalog.pg_has_role(current_user, 'pg_signal_backend', 'USAGE')";
+    cell(&session.query_one(MAY, &[]).await?, 0)
 }
 
 /// Lets sessions into a database of ours, or no more.

@@ -10,7 +10,7 @@ use pilotfish_sql::postgres::key;
 use tokio_postgres::GenericClient;
 
 use super::ledger::Content;
-use super::schemas::{parts, qualified};
+use super::schemas::{parts, qualified, refuse_foreign};
 use super::{attached, objects};
 use crate::Error;
 use crate::load::{Drift, Release};
@@ -30,7 +30,10 @@ pub(super) async fn look(
     let mut schemas = BTreeSet::new();
     for table in tables {
         // What is no name is no table either.
-        schemas.extend(parts(table).map(|(schema, _)| schema));
+        if let Ok((schema, _)) = parts(table) {
+            refuse_foreign(&schema)?;
+            schemas.insert(schema);
+        }
     }
     let there = objects::of(client, &objects::themselves(&schemas)).await?;
     let mut drift = Drift::default();

@@ -14,7 +14,7 @@ use tokio_postgres::{GenericClient, Transaction};
 use super::edges;
 use super::extensions::Extensions;
 use super::moment::{Moment, Obstacle};
-use super::names::is_ours;
+use super::names::is_part;
 use super::{Access, foresee, objects, room};
 use crate::Error;
 use crate::postgres::cell;
@@ -222,7 +222,7 @@ async fn refuse_torn(client: &impl GenericClient, exchange: &Exchange) -> Result
     let ours: Vec<String> = room::all(client)
         .await?
         .into_iter()
-        .filter(|name| is_ours(name))
+        .filter(|name| is_part(name))
         .collect();
     refuse_replicated(client, &gone).await?;
     let mut torn = edges::into(client, &gone, &ours).await?;

@@ -8,7 +8,7 @@ use tokio_postgres::GenericClient;
 
 use super::edges::{self, Edge};
 use super::ledger::{self, Role};
-use super::names::{is_ours, is_system};
+use super::names::{is_ours, is_part, is_system};
 use super::objects::Object;
 use super::schemas::parts;
 use super::target::PostgresTarget;
@@ -44,17 +44,30 @@ pub(super) async fn foresee(target: &PostgresTarget, coming: &Coming) -> Result<
     refuse_more_than_fit(client, &schemas).await?;
     belongings::refuse_publications(client, &schemas, &before, coming).await?;
     let all = room::all(client).await?;
-    let ours: Vec<String> = all.into_iter().filter(|name| is_ours(name)).collect();
+    let ours: Vec<String> = all.into_iter().filter(|name| is_part(name)).collect();
     let mut edges = edges::into(client, &schemas, &ours).await?;
     // A session and its temporary tables may be gone until then.
     edges.retain(|edge| !edge.is_temporary());
     // What is replaced by the dump's own does not stay.
-    theirs.retain(|key, _| !coming.tables.contains(key));
+    let named = names_of(&coming.objects);
+    theirs.retain(|key, _| !coming.tables.contains(key) && !named.contains(key.as_str()));
     let stay: Vec<u32> = theirs.values().map(|object| object.oid).collect();
     if !stay.is_empty() {
         edges.extend(edges::of_objects(client, &schemas, &stay).await?);
     }
     refuse_edges(edges)
+}
+
+/// Names in keys such as `materialized view v`; kinds have up to four words.
+fn names_of(objects: &BTreeSet<String>) -> BTreeSet<&str> {
+    let behind = |key: &'_ str| {
+        let spaces = key.match_indices(' ').take(4);
+        spaces.map(|(at, _)| at + 1).collect::<Vec<_>>()
+    };
+    let names = objects
+        .iter()
+        .flat_map(|key| behind(key).into_iter().map(move |at| &key[at..]));
+    names.collect()
 }
 
 /// A swap locks every table that leaves, and the server has room for so many locks.

@@ -1,6 +1,8 @@
 //! Rights that people granted on the live release, for the next one: where a dump's own are left out (`--owner drop`),
 //! the swap must not take everybody's rights away.
 
+use std::collections::BTreeSet;
+
 use tokio_postgres::GenericClient;
 
 use crate::Error;
@@ -11,14 +13,24 @@ const GRANTED: &str = include_str!("grants.sql");
 /// SQLSTATEs of what the next release does not have, or has as something else: tables, routines, columns.
 const GONE: [&str; 5] = ["42P01", "42883", "42703", "42704", "42809"];
 
-/// Grants in `live` what is granted in `replaced`, on what both have.
+/// One statement about rights.
+struct Right {
+    /// It takes what the next release got otherwise; that comes first.
+    takes: bool,
+    /// What it is about, as GRANT calls it.
+    thing: String,
+    statement: String,
+}
+
+/// Gives what is in `live` the rights that what is in `replaced` has, no more and no less where somebody gave or took any.
 pub(super) async fn carry_on(
     client: &impl GenericClient,
     replaced: &str,
     live: &str,
 ) -> Result<(), Error> {
-    let grants = of(client, replaced, live).await?;
-    let done = client.batch_execute(&grants.join("; ")).await;
+    let rights = of(client, replaced, live).await?;
+    let statements: Vec<_> = rights.into_iter().map(|right| right.statement).collect();
+    let done = client.batch_execute(&statements.join("; ")).await;
     done.map_err(|error| denied(error.into(), live))
 }
 
@@ -28,7 +40,14 @@ pub(super) async fn carry_over(
     to: &impl GenericClient,
     schema: &str,
 ) -> Result<(), Error> {
-    for sql in of(from, schema, schema).await? {
+    let rights = of(from, schema, schema).await?;
+    let known: BTreeSet<String> = rights.iter().map(|right| right.thing.clone()).collect();
+    // Whom the others' rights are to be taken from is known where they are.
+    let taken = of(to, schema, schema).await?.into_iter();
+    let taken = taken.filter(|right| right.takes && known.contains(&right.thing));
+    let given = rights.into_iter().filter(|right| !right.takes);
+    for right in taken.chain(given) {
+        let sql = right.statement;
         match to.batch_execute(&sql).await.map_err(Error::from) {
             Err(error)
                 if error
@@ -62,9 +81,17 @@ pub(super) async fn copy_defaults(
     Ok(())
 }
 
-async fn of(client: &impl GenericClient, old: &str, new: &str) -> Result<Vec<String>, Error> {
+async fn of(client: &impl GenericClient, old: &str, new: &str) -> Result<Vec<Right>, Error> {
     let rows = client.query(GRANTED, &[&old, &new]).await?;
-    rows.iter().map(|row| cell(row, 0)).collect()
+    rows.iter()
+        .map(|row| {
+            Ok(Right {
+                takes: cell::<i32>(row, 0)? == 0,
+                thing: cell(row, 1)?,
+                statement: cell(row, 2)?,
+            })
+        })
+        .collect()
 }
 
 fn denied(error: Error, schema: &str) -> Error {

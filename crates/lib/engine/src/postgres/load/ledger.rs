@@ -3,7 +3,7 @@
 //! It lives in the database that it speaks of and is written in the swap's own transaction, so that rows and
 //! ledger change at one instant.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tokio_postgres::GenericClient;
@@ -59,9 +59,12 @@ pub(super) struct Content {
     /// Everything that stands in them, as `objects.rs` calls it.
     #[serde(default)]
     pub(super) objects: BTreeSet<String>,
-    /// What hangs on its tables, as `attached.rs` calls it.
+    /// What hangs on its tables, as `attached.rs` calls it, with marks.
     #[serde(default)]
-    pub(super) attached: Option<BTreeSet<String>>,
+    pub(super) attached: Option<BTreeMap<String, String>>,
+    /// It got the rights of the release that it replaced, not those of its dump.
+    #[serde(default)]
+    pub(super) inherits_rights: bool,
     /// What it says of the database, for a way back.
     #[serde(default)]
     pub(super) follows: Vec<AtSwap>,

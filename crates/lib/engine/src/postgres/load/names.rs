@@ -65,6 +65,12 @@ pub(super) fn is_ours(schema: &str) -> bool {
     schema == LEDGER || schema.starts_with(OWN)
 }
 
+/// Whether a schema is a part of a release; in the ledger's own an account of its name makes things unawares, since its
+/// search path begins there.
+pub(super) fn is_part(schema: &str) -> bool {
+    schema.starts_with(OWN)
+}
+
 /// Whether a schema belongs to the server: nobody else may make one of that name.
 pub(super) fn is_system(schema: &str) -> bool {
     schema == "information_schema" || schema.starts_with("pg_")

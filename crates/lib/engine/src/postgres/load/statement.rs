@@ -510,6 +510,21 @@ pub(super) fn grants(text: &[u8], mode: Mode) -> bool {
         || head.at(0, &["ALTER", "DEFAULT", "PRIVILEGES"])
 }
 
+/// Whether it takes from everybody what a new routine or type gives to everybody.
+pub(super) fn closes(text: &[u8], mode: Mode) -> bool {
+    const OPEN: [&str; 5] = ["FUNCTION", "PROCEDURE", "ROUTINE", "TYPE", "DOMAIN"];
+    let tokens: Vec<Token<'_>> = tokens(text, mode).collect();
+    let Some(on) = tokens.iter().position(|token| token.is("ON")) else {
+        return false;
+    };
+    let last = tokens.iter().rev().find(|token| token.text != b";");
+    tokens[0].is("REVOKE")
+        && last.is_some_and(|last| last.is("PUBLIC"))
+        && tokens
+            .get(on + 1)
+            .is_some_and(|kind| OPEN.iter().any(|open| kind.is(open)))
+}
+
 /// Whether a table's policies shall bind its owner, too.
 pub(super) fn forces_row_security(text: &[u8], mode: Mode) -> bool {
     let tokens: Vec<Token<'_>> = tokens(text, mode).collect();

@@ -15,6 +15,7 @@ const DATABASES: &str = "SELECT datname FROM pg_catalog.pg_database WHERE datall
 /// Every database with a ledger, in name order.
 pub(super) async fn all(server: &Postgres) -> Result<Vec<Status>, Error> {
     let mut all = Vec::new();
+    let mut hidden = Vec::new();
     for database in databases(server).await? {
         let session = match server.session(Some(&database)).await {
             Ok(session) => {
@@ -33,8 +34,18 @@ pub(super) async fn all(server: &Postgres) -> Result<Vec<Status>, Error> {
             }
             Err(error) => return Err(error),
         };
-        all.extend(one(&session, &database).await?);
+        match one(&session, &database).await {
+            // Of several, those of others are none of this account's business.
+            Err(Error::Denied(why)) => hidden.push(format!("{database}: {why}")),
+            status => all.extend(status?),
+        }
         session.close().await;
+    }
+    if all.is_empty() && !hidden.is_empty() {
+        return Err(Error::Denied(format!(
+            "read the ledger in the database {}",
+            hidden.join(", ")
+        )));
     }
     Ok(all)
 }
@@ -55,8 +66,7 @@ pub(super) async fn databases(server: &Postgres) -> Result<Vec<String>, Error> {
 
 async fn one(session: &Session, database: &str) -> Result<Option<Status>, Error> {
     let live = match ledger::read(&**session, Role::Live).await {
-        // A ledger that this account may not read is hidden from it.
-        Err(Error::Denied(_)) | Ok(None) => return Ok(None),
+        Ok(None) => return Ok(None),
         outcome => outcome?.unwrap_or_default(),
     };
     let previous = ledger::read(&**session, Role::Previous).await?;

@@ -33,6 +33,10 @@ pub(super) async fn forward(
         ..Content::default()
     };
     content.release.since = now();
+    content.inherits_rights = target.access.options.owner == Owner::Drop;
+    let again = before
+        .as_ref()
+        .is_some_and(|before| before.release.is(&plan.release));
     if let Some(before) = &before {
         content.release.also = before.release.passed_on(&content.release);
         if plan.swap.is_empty() && own.is_empty() && plan.retire.is_empty() {
@@ -54,6 +58,7 @@ pub(super) async fn forward(
     let straight = target.access.is_straight();
     let mut ledger = Ledger {
         gives_up: target.access.options.overwrite_modified,
+        again: again && !straight,
         content,
         previous: before.filter(|_| !straight),
         statements: statements(shared, plan)?,
@@ -66,7 +71,7 @@ pub(super) async fn forward(
         let Ledger {
             content, previous, ..
         } = ledger;
-        return swap_database::forward(target, shared, plan, content, previous).await;
+        return swap_database::forward(target, shared, plan, content, previous, again).await;
     }
     if straight || nothing {
         return in_place(target, ledger, &plan.retire).await;
@@ -74,7 +79,8 @@ pub(super) async fn forward(
     let before = ledger.previous.clone().unwrap_or_default();
     let Standing { leaves, others } = standing(target, &own, plan, &before).await?;
     ledger.others = others;
-    let exchange = exchange(target, &own, leaves, &before).await?;
+    let replaced = if again { Part::Gone } else { Part::Previous };
+    let exchange = exchange(target, &own, leaves, &before, replaced).await?;
     if ledger.previous.is_none() && !exchange.leaves.is_empty() {
         // What others made comes back by a rollback, too.
         let schemas = exchange.leaving.iter().map(|(live, _)| live.clone());
@@ -110,6 +116,7 @@ async fn exchange(
     own: &BTreeSet<String>,
     leaves: BTreeSet<String>,
     before: &Content,
+    replaced: Part,
 ) -> Result<Exchange, Error> {
     let session = &*target.session;
     let there = room::all(session).await?;
@@ -126,7 +133,10 @@ async fn exchange(
     let youngest: String = cell(&row, 0)?;
     let nothing_leaves = leaves.is_empty();
     let mut cleared = Vec::new();
-    for previous in &there {
+    for live in leaving.iter().filter(|_| replaced == Part::Gone) {
+        refuse_gone(&there, &Part::Gone.of(live))?;
+    }
+    for previous in there.iter().filter(|_| replaced == Part::Previous) {
         let Some(gone) = Part::Previous.turned(previous, Part::Gone) else {
             continue;
         };
@@ -138,7 +148,7 @@ async fn exchange(
         comes: BTreeSet::new(),
         leaving: leaving
             .iter()
-            .map(|live| ((*live).clone(), Part::Previous.of(live)))
+            .map(|live| ((*live).clone(), replaced.of(live)))
             .collect(),
         coming: own
             .iter()
@@ -275,6 +285,8 @@ pub(super) struct Ledger {
     pub(super) straight: bool,
     /// What people made on the replaced tables may go.
     pub(super) gives_up: bool,
+    /// The live release once more, whole again: what a rollback brings back stays that.
+    pub(super) again: bool,
 }
 
 #[async_trait]
@@ -324,9 +336,11 @@ impl Ledger {
             let beside: Vec<String> = cell(&row, 1)?;
             content.beside = beside.iter().filter_map(|xid| xid.parse().ok()).collect();
         }
-        content.unproven = moves;
+        content.unproven = moves && !self.again;
         ledger::keep_all(transaction).await?;
-        if moves || self.straight {
+        if self.again {
+            ledger::write(transaction, Role::Undone, self.previous.as_ref()).await?;
+        } else if moves || self.straight {
             ledger::write(transaction, Role::Previous, self.previous.as_ref()).await?;
         }
         ledger::write(transaction, Role::Live, Some(&content)).await

@@ -25,6 +25,7 @@ pub(super) async fn forward(
     plan: &SwapPlan,
     content: Content,
     before: Option<Content>,
+    again: bool,
 ) -> Result<(), Error> {
     let live = target.access.options.database.clone();
     database::refuse_slots(&target.session, &live).await?;
@@ -35,10 +36,9 @@ pub(super) async fn forward(
     };
     let adopts = |key: &String| plan.adopt && coming.contains_key(key);
     let previous = replaced(target, &adopts, before.clone()).await?;
-    let kept = if previous.is_some() {
-        Use::Previous
-    } else {
-        Use::Gone
+    let kept = match previous.is_some() && !again {
+        true => Use::Previous,
+        false => Use::Gone,
     };
     let mut staged = target.access.connect_to(&Use::Next.of(&live)).await?;
     let ledger = Ledger {
@@ -48,6 +48,7 @@ pub(super) async fn forward(
             ..content
         },
         previous,
+        again,
         statements: statements(shared, plan)?,
         ..Ledger::default()
     };
@@ -59,6 +60,10 @@ pub(super) async fn forward(
     }
     let transaction = staged.transaction().await?;
     ledger.write(&transaction).await?;
+    if again {
+        let previous = ledger::read(&*target.session, Role::Previous).await?;
+        ledger::write(&transaction, Role::Previous, previous.as_ref()).await?;
+    }
     transaction.commit().await?;
     belongings::take_along(&*target.session, &*staged, before.as_ref()).await?;
     staged.close().await;
@@ -140,6 +145,11 @@ pub(super) async fn back(
     database::open(&*target.session, &kept, true).await?;
     let mut session = target.access.connect_to(&kept).await?;
     copy_books(&target.session, &session).await?;
+    if live.inherits_rights && !previous.release.digest.is_empty() {
+        for schema in &previous.schemas {
+            grants::carry_over(&*target.session, &*session, schema).await?;
+        }
+    }
     let proves = !target.access.options.overwrite_modified;
     let undone = Content {
         in_database: true,

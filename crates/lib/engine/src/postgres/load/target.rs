@@ -14,8 +14,8 @@ use super::schemas::{parts, qualified};
 use super::shared::Shared;
 use super::stage::PostgresStage;
 use super::{
-    Access, assertion, drift, edges, foresee, grants, objects, room, swap, swap_database, ties,
-    way_back,
+    Access, assertion, attached, drift, edges, foresee, grants, objects, room, swap, swap_database,
+    ties, way_back,
 };
 use crate::Error;
 use crate::load::{Coming, Drift, Previous, Release, Stage, SwapPlan, Target};
@@ -79,6 +79,7 @@ impl PostgresTarget {
             return Ok(());
         }
         let name = &self.access.options.database;
+        tracing::warn!(database = name, "there is no such database: it is made");
         let sql = format!("CREATE DATABASE {}", quote(name));
         match self.session.batch_execute(&sql).await.map_err(Error::from) {
             Err(error) if error.code().is_some_and(|code| code.is(THERE_ALREADY)) => {}
@@ -172,6 +173,7 @@ impl PostgresTarget {
             return Ok(None);
         };
         let written = match undone.in_database {
+            _ if self.access.options.overwrite_modified => None,
             true => swap_database::written_to(self, &undone, Use::Gone).await?,
             false => way_back::written_to(self, &undone, Part::Gone).await?,
         };
@@ -181,7 +183,7 @@ impl PostgresTarget {
         };
         let place = self.place_of(&table, undone.in_database.then_some(Use::Gone), Part::Gone);
         Ok(Some(format!(
-            "somebody wrote to {table} right before the rollback: those rows are in {place}, which stays until you drop it"
+            "somebody wrote to {table} right before it was replaced: those rows are in {place}, which stays until you drop it"
         )))
     }
 
@@ -371,6 +373,11 @@ impl Target for PostgresTarget {
             .cloned()
             .collect();
         missing.extend(drift::emptied(&*self.session, live, &content.schemas).await?);
+        missing.extend(
+            attached::taken_off(&*self.session, &content, &places)
+                .await?
+                .into_keys(),
+        );
         Ok(missing)
     }
 
@@ -493,7 +500,11 @@ impl Target for PostgresTarget {
     }
 
     async fn prove(&mut self) -> Result<Vec<String>, Error> {
-        self.told().await
+        let mut told = self.told().await?;
+        let undone = self.told_of_undone().await?;
+        self.spares_gone |= undone.is_some();
+        told.extend(undone);
+        Ok(told)
     }
 
     async fn finish(&mut self) -> Result<(), Error> {

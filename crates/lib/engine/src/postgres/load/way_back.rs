@@ -11,7 +11,7 @@ use super::ledger::{self, Content, Role};
 use super::names::Part;
 use super::schemas::{parts, qualified};
 use super::target::PostgresTarget;
-use super::{attached, drift, objects, room, swap, swap_database};
+use super::{attached, drift, grants, objects, room, swap, swap_database};
 use crate::Error;
 use crate::load::Release;
 
@@ -142,7 +142,17 @@ pub(super) async fn damaged(
     for schema in &previous.schemas {
         there.extend(room::tables(client, &Part::Previous.of(schema), schema).await?);
     }
-    let mut damaged = BTreeMap::new();
+    let places: Vec<_> = previous
+        .schemas
+        .iter()
+        .map(|schema| (Part::Previous.of(schema), schema.clone()))
+        .collect();
+    let mut damaged = attached::taken_off(client, previous, &places).await?;
+    let objects = objects::of(client, &places).await?;
+    let others = previous.objects.iter();
+    let gone = others.filter(|key| !previous.release.tables.contains_key(*key));
+    let gone = gone.filter(|key| !objects.contains_key(*key));
+    damaged.extend(gone.map(|key| (key.clone(), "gone".to_owned())));
     for (table, record) in &previous.release.tables {
         if !there.contains(table) {
             damaged.insert(table.clone(), "gone".to_owned());
@@ -180,6 +190,11 @@ impl Within for Back {
     async fn run(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
         swap::unfollow(transaction, &self.live.follows).await?;
         swap::follow(transaction, &self.previous.follows).await?;
+        if self.live.inherits_rights && !self.previous.release.digest.is_empty() {
+            for schema in self.live.schemas.intersection(&self.previous.schemas) {
+                grants::carry_on(transaction, &Part::Gone.of(schema), schema).await?;
+            }
+        }
         ledger::reject(transaction, &self.live.release).await?;
         ledger::write(transaction, Role::Previous, None).await?;
         // Killed before it is looked at, the next run looks.
