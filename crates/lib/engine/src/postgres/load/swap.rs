@@ -27,34 +27,10 @@ pub(super) async fn forward(
 ) -> Result<(), Error> {
     let own = shared.schemas().own().clone();
     let before = ledger::read(&*target.session, Role::Live).await?;
-    let mut content = Content {
-        release: plan.release.clone(),
-        schemas: own.clone(),
-        ..Content::default()
-    };
-    content.release.since = now();
-    content.inherits_rights = target.access.options.owner == Owner::Drop;
     let again = before
         .as_ref()
         .is_some_and(|before| before.release.is(&plan.release));
-    if let Some(before) = &before {
-        content.release.also = before.release.passed_on(&content.release);
-        if plan.swap.is_empty() && own.is_empty() && plan.retire.is_empty() {
-            // Nothing changed but the release's name.
-            content = Content {
-                release: content.release,
-                ..before.clone()
-            };
-        } else {
-            content.release.also.clear();
-        }
-    }
-    if let Some(before) = before.as_ref().filter(|_| plan.keep_objects) {
-        for (key, digest) in &before.release.objects {
-            let objects = &mut content.release.objects;
-            objects.entry(key.clone()).or_insert_with(|| digest.clone());
-        }
-    }
+    let content = content_of(target, plan, &own, before.as_ref());
     let straight = target.access.is_straight();
     let mut ledger = Ledger {
         gives_up: target.access.options.overwrite_modified,
@@ -108,6 +84,41 @@ pub(super) async fn forward(
         plan.patience,
     )
     .await
+}
+
+/// What the ledger will say of the staged release.
+fn content_of(
+    target: &PostgresTarget,
+    plan: &SwapPlan,
+    own: &BTreeSet<String>,
+    before: Option<&Content>,
+) -> Content {
+    let mut content = Content {
+        release: plan.release.clone(),
+        schemas: own.clone(),
+        ..Content::default()
+    };
+    content.release.since = now();
+    content.inherits_rights = target.access.options.owner == Owner::Drop;
+    if let Some(before) = before {
+        content.release.also = before.release.passed_on(&content.release);
+        if plan.swap.is_empty() && own.is_empty() && plan.retire.is_empty() {
+            // Nothing changed but the release's name.
+            content = Content {
+                release: content.release,
+                ..before.clone()
+            };
+        } else {
+            content.release.also.clear();
+        }
+    }
+    if let Some(before) = before.filter(|_| plan.keep_objects) {
+        for (key, digest) in &before.release.objects {
+            let objects = &mut content.release.objects;
+            objects.entry(key.clone()).or_insert_with(|| digest.clone());
+        }
+    }
+    content
 }
 
 /// Which schemas change places, and what leaves with them.
