@@ -9,7 +9,7 @@ use pilotfish_sql::postgres::key;
 use tokio_postgres::GenericClient;
 
 use super::ledger::Content;
-use super::objects::{self, Place};
+use super::objects::{self, Object, Place};
 use crate::Error;
 use crate::load::Drift;
 use crate::postgres::cell;
@@ -68,11 +68,12 @@ pub(super) async fn look(
 }
 
 /// What a release brought and somebody took off its tables or altered, with how; `places` are its schemas and the live
-/// ones that they stand for. What only makes queries faster does not count.
+/// ones that they stand for, `standing` what stands in them. What only makes queries faster does not count.
 pub(super) async fn taken_off(
     client: &impl GenericClient,
     release: &Content,
     places: &[Place],
+    standing: &BTreeMap<String, Object>,
 ) -> Result<BTreeMap<String, String>, Error> {
     let there = read(client, places).await?;
     let there: BTreeMap<String, String> = there
@@ -82,8 +83,9 @@ pub(super) async fn taken_off(
     let mut gone = BTreeMap::new();
     for (name, mark) in release.attached.iter().flatten() {
         let for_speed = name.starts_with("index ") || name.starts_with("statistics ");
+        let table = name.rsplit_once(" on ").map_or("", |(_, table)| table);
         let how = match there.get(name) {
-            _ if for_speed => continue,
+            _ if for_speed || !standing.contains_key(table) => continue,
             None => "gone",
             Some(now) if now != mark => "altered",
             Some(_) => continue,

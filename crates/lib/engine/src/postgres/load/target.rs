@@ -374,7 +374,7 @@ impl Target for PostgresTarget {
             .collect();
         missing.extend(drift::emptied(&*self.session, live, &content.schemas).await?);
         missing.extend(
-            attached::taken_off(&*self.session, &content, &places)
+            attached::taken_off(&*self.session, &content, &places, &there)
                 .await?
                 .into_keys(),
         );

@@ -147,8 +147,8 @@ pub(super) async fn damaged(
         .iter()
         .map(|schema| (Part::Previous.of(schema), schema.clone()))
         .collect();
-    let mut damaged = attached::taken_off(client, previous, &places).await?;
     let objects = objects::of(client, &places).await?;
+    let mut damaged = attached::taken_off(client, previous, &places, &objects).await?;
     let others = previous.objects.iter();
     let gone = others.filter(|key| !previous.release.tables.contains_key(*key));
     let gone = gone.filter(|key| !objects.contains_key(*key));
