@@ -26,6 +26,7 @@ mod sniff;
 mod stored;
 mod summary;
 mod tap;
+mod timed;
 mod window;
 
 pub use error::{Error, excerpt};

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use pilotfish_sql::Dialect;
 
@@ -12,6 +13,7 @@ use crate::grammar::{Contents, Grammar, Step, grammar};
 use crate::postgres::archive::{self, Archive, Entries, Unpacked};
 use crate::stored::{Identity, Part, Parts};
 use crate::tap::{FolderHashes, Tap, TapHash};
+use crate::timed::{Spent, Timed};
 use crate::window::Window;
 use crate::{Error, Item, Source, Summary, Trailer, compress};
 
@@ -69,6 +71,7 @@ pub struct Reader {
     ignored: Vec<String>,
     total_bytes: Option<u64>,
     read_bytes: Arc<AtomicU64>,
+    unpacking: Spent,
     waiting: VecDeque<Part>,
     current: Option<(Part, Hashes)>,
     /// Of the archive that is being read.
@@ -104,6 +107,7 @@ impl Reader {
             ignored,
             total_bytes,
             read_bytes: Arc::default(),
+            unpacking: Spent::default(),
             waiting: parts.into(),
             current: None,
             entries: None,
@@ -161,6 +165,13 @@ impl Reader {
     #[must_use]
     pub fn read_bytes(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.read_bytes)
+    }
+
+    /// What reading, hashing and decompressing the stored bytes took so far; the rest of the time between two items
+    /// goes into the grammar.
+    #[must_use]
+    pub fn unpacking(&self) -> Duration {
+        self.unpacking.so_far()
     }
 
     /// What a directory holds beside the files that are read, by name.
@@ -241,7 +252,11 @@ impl Reader {
             Some(files) => self.open_folder(&part, files)?,
             None => self.open_file(&part)?,
         };
-        let window = Window::new(opened.text, Arc::clone(&part.label));
+        let text = Timed {
+            inner: opened.text,
+            spent: self.unpacking.clone(),
+        };
+        let window = Window::new(Box::new(text), Arc::clone(&part.label));
         self.grammar.begin(window)?;
         self.current = Some((part, opened.hashes));
         self.entries = opened.entries;

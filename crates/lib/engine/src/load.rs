@@ -430,6 +430,11 @@ pub trait Stage: Send + Sync {
 /// One of several connections that fill the stage.
 #[async_trait]
 pub trait Worker: Send {
+    /// What turning rows into the server's words has taken since this was last asked; the rest of [`Self::load`] is
+    /// the server's.
+    fn converting(&mut self) -> Duration {
+        Duration::ZERO
+    }
     /// Stores a batch: all of its rows or an error.
     async fn load(&mut self, batch: &RowBatch) -> Result<Loaded, Error>;
     /// Copies the rows of a live table into the staged one of its name, where [`Target::stages_whole`].

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use pilotfish_dump::{Item, Options, Reader, Source, Summary};
 use pilotfish_failure::{Failure, Kind};
@@ -28,7 +29,17 @@ pub(crate) struct Feed {
     pub(crate) ignored: Vec<String>,
     items: mpsc::Receiver<Item>,
     read: Arc<AtomicU64>,
-    thread: JoinHandle<Result<Summary, Failure>>,
+    thread: JoinHandle<Result<Read, Failure>>,
+}
+
+/// A dump that was read to its end.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) summary: Summary,
+    /// What reading and decompressing took.
+    pub(crate) unpacking: Duration,
+    /// What cutting the text into statements and rows took.
+    pub(crate) framing: Duration,
 }
 
 struct Opened {
@@ -58,11 +69,21 @@ impl Feed {
             if tell.send(about).is_err() {
                 return Err(abandoned());
             }
-            while let Some(item) = reader.next()? {
+            let mut framing = Duration::ZERO;
+            loop {
+                let begun = Instant::now();
+                let item = reader.next()?;
+                framing += begun.elapsed();
+                let Some(item) = item else { break };
                 send.blocking_send(item).map_err(|_| abandoned())?;
             }
             drop(send);
-            Ok(reader.finish()?)
+            let unpacking = reader.unpacking();
+            Ok(Read {
+                summary: reader.finish()?,
+                unpacking,
+                framing: framing.saturating_sub(unpacking),
+            })
         });
         match opened.await {
             Ok(Opened {
@@ -101,7 +122,7 @@ impl Feed {
     }
 
     /// The verdict on the whole dump.
-    pub(crate) async fn finish(self) -> Result<Summary, Failure> {
+    pub(crate) async fn finish(self) -> Result<Read, Failure> {
         joined(self.thread.await)
     }
 }
@@ -137,9 +158,7 @@ pub(crate) async fn survey(
     joined(thread.await)
 }
 
-fn joined(
-    outcome: Result<Result<Summary, Failure>, tokio::task::JoinError>,
-) -> Result<Summary, Failure> {
+fn joined<T>(outcome: Result<Result<T, Failure>, tokio::task::JoinError>) -> Result<T, Failure> {
     outcome.unwrap_or_else(|error| {
         Err(Failure::new(
             Kind::Bug,

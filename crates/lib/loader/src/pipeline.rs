@@ -62,7 +62,7 @@ impl<'a> Pipeline<'a> {
         progress: &'a Progress,
         cancel: &'a CancellationToken,
     ) -> Result<Self, Failure> {
-        let pool = Pool::open(stage, threads).await?;
+        let pool = Pool::open(stage, threads, progress).await?;
         Ok(Self {
             stage,
             router,

@@ -4,6 +4,7 @@
 mod tests;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use pilotfish_dump::{Position, Statement, excerpt};
 use pilotfish_engine::load::{Completed, Loaded, RowBatch, Stage, Worker};
@@ -11,6 +12,7 @@ use pilotfish_failure::{Context as _, Failure, Kind};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
+use crate::Progress;
 use crate::keys::Key;
 
 /// Jobs that wait for a connection: one is enough to keep all of them busy.
@@ -29,6 +31,12 @@ pub(crate) enum Job {
     RestoreKeys(String),
     /// Build keys, count, take the proof.
     Complete(String),
+}
+
+impl Job {
+    const fn is_of_rows(&self) -> bool {
+        matches!(self, Self::Rows(..) | Self::Carry(_))
+    }
 }
 
 /// Work that was done.
@@ -74,22 +82,27 @@ type Queue = Arc<Mutex<mpsc::Receiver<Job>>>;
 
 impl Pool {
     /// Opens `size` connections.
-    pub(crate) async fn open(stage: &dyn Stage, size: usize) -> Result<Self, Failure> {
+    pub(crate) async fn open(
+        stage: &dyn Stage,
+        size: usize,
+        progress: &Progress,
+    ) -> Result<Self, Failure> {
         let mut workers = Vec::with_capacity(size);
         for _ in 0..size {
             workers.push(stage.worker().await.context("open a connection for rows")?);
         }
-        Ok(Self::of(workers))
+        Ok(Self::of(workers, progress))
     }
 
-    fn of(workers: Vec<Box<dyn Worker>>) -> Self {
+    fn of(workers: Vec<Box<dyn Worker>>, progress: &Progress) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUED);
         let queue: Queue = Arc::new(Mutex::new(queue));
         // Unbounded, but every entry stands for a job that went through the bounded queue.
         let (tell, done) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         for worker in workers {
-            tasks.spawn(serve(worker, Arc::clone(&queue), tell.clone()));
+            let serving = serve(worker, Arc::clone(&queue), tell.clone(), progress.clone());
+            tasks.spawn(serving);
         }
         Self { jobs, done, tasks }
     }
@@ -149,11 +162,24 @@ async fn serve(
     mut worker: Box<dyn Worker>,
     queue: Queue,
     tell: mpsc::UnboundedSender<Result<Done, Failure>>,
+    progress: Progress,
 ) {
     loop {
         let job = queue.lock().await.recv().await;
         let Some(job) = job else { return };
+        let (of_rows, begun) = (job.is_of_rows(), Instant::now());
         let outcome = work(worker.as_mut(), job).await;
+        let (took, converting) = (begun.elapsed(), worker.converting());
+        if of_rows {
+            progress.spent("converting", converting);
+            progress.spent("storing", took.saturating_sub(converting));
+        } else {
+            let proving = match &outcome {
+                Ok(Done::Completed { completed, .. }) => completed.proved_in,
+                _ => Duration::ZERO,
+            };
+            progress.spent("building", took.saturating_sub(proving));
+        }
         let failed = outcome.is_err();
         if tell.send(outcome).is_err() || failed {
             return;

@@ -141,9 +141,9 @@ impl Progress {
         tracing::debug!(phase = phase.name(), "enters phase");
     }
 
-    /// A connection counted a staged table and took its proof.
-    pub(crate) fn proved(&self, took: Duration) {
-        *self.clock().spent.entry("proving").or_default() += took;
+    /// Time of one kind of work, which goes on beside others.
+    pub(crate) fn spent(&self, work: &'static str, took: Duration) {
+        *self.clock().spent.entry(work).or_default() += took;
     }
 
     /// Seconds by stage so far.

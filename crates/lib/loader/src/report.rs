@@ -44,8 +44,10 @@ pub struct Report {
     /// Wall time.
     pub seconds: f64,
     /// Seconds by stage: `opening`, `surveying`, `staging`, `keys`, `checking`, `swapping`, `finishing`,
-    /// `tidying`, one after the other; `proving` is what connections spent on counting tables and on
-    /// their checksums during `staging` and `keys`.
+    /// `tidying`, one after the other. Beside one another, during `staging` and `keys`: `unpacking` (reading, hashing,
+    /// decompressing) and `framing` of the one reader; and, summed over the connections, `converting` rows for the
+    /// server, `storing` them, which is mostly waiting for it, `building` keys, and `proving`: counting tables and their
+    /// checksums.
     #[serde(default)]
     pub stages: BTreeMap<String, f64>,
     /// What was noticed on the way, in sentences.

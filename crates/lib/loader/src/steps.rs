@@ -412,7 +412,10 @@ impl<'a> Opened<'a> {
             return Err(second_look::at_damage(&self.pinned.source, refused, self.cancel).await);
         }
         // The verdict before the keys: an error of the reader looks like the end of the items.
-        let summary = feed.finish().await?;
+        let read = feed.finish().await?;
+        self.progress.spent("unpacking", read.unpacking);
+        self.progress.spent("framing", read.framing);
+        let summary = read.summary;
         checks::identity(&self.pinned, &summary, self.options)?;
         if surveyed.is_some_and(|before| before.sha256 != summary.sha256) {
             return Err(

@@ -132,7 +132,7 @@ impl Tables {
             Done::KeysRestored { .. } => table.keyed = true,
             Done::Built { .. } => {}
             Done::Completed { completed, .. } => {
-                progress.proved(completed.proved_in);
+                progress.spent("proving", completed.proved_in);
                 table.completed = Some(completed);
             }
         }

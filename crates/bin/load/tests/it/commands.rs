@@ -9,6 +9,34 @@ fn databases(server: &Server) -> String {
 }
 
 #[test]
+fn the_result_says_where_the_time_went() {
+    let (world, server) = mariadb(&[]);
+    let (first, _) = two_releases(&world, &server);
+    let done = load(&server)
+        .arg(&first)
+        .args(["--into=app", "--output=json"])
+        .run()
+        .success();
+    let stages = &done.json()["stages"];
+    for work in [
+        "staging",
+        "keys",
+        "unpacking",
+        "framing",
+        "converting",
+        "storing",
+        "building",
+        "proving",
+    ] {
+        let seconds = stages[work].as_f64();
+        assert!(
+            seconds.is_some_and(|seconds| seconds > 0.0),
+            "{work}: {stages}"
+        );
+    }
+}
+
+#[test]
 fn only_changed_tables_are_loaded_and_a_rollback_brings_them_back() {
     let (world, server) = mariadb(&[]);
     let (first, second) = two_releases(&world, &server);

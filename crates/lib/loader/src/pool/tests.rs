@@ -42,7 +42,7 @@ impl Worker for Hopeless {
 
 /// Sends more jobs than the queue and the connections can hold; the failure that ends it.
 async fn end_of(workers: Vec<Box<dyn Worker>>) -> Failure {
-    let mut pool = Pool::of(workers);
+    let mut pool = Pool::of(workers, &Progress::new());
     let load = async {
         for _ in 0..8 {
             pool.send(Job::Complete("t".to_owned()), |_| {}).await?;
@@ -65,7 +65,7 @@ async fn a_panic_is_a_bug_and_no_hang() {
 
 #[tokio::test]
 async fn a_panic_while_nothing_is_sent_is_noticed() {
-    let mut pool = Pool::of(vec![Box::new(Hopeless::Panics)]);
+    let mut pool = Pool::of(vec![Box::new(Hopeless::Panics)], &Progress::new());
     pool.send(Job::RestoreKeys("t".to_owned()), |_| {})
         .await
         .unwrap();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use mysql_async::Conn;
@@ -239,6 +240,7 @@ impl Stage for MysqlStage {
             local_infile: self.local_infile,
             packet: self.packet,
             carried: Carried::default(),
+            converting: Duration::ZERO,
         }))
     }
 

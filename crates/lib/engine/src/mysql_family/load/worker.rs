@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use mysql_async::Conn;
@@ -31,17 +31,26 @@ pub(super) struct MysqlWorker {
     /// `@@max_allowed_packet` of the session, bytes.
     pub(super) packet: usize,
     pub(super) carried: Carried,
+    pub(super) converting: Duration,
 }
 
 #[async_trait]
 impl Worker for MysqlWorker {
+    fn converting(&mut self) -> Duration {
+        std::mem::take(&mut self.converting)
+    }
+
     async fn load(&mut self, batch: &RowBatch) -> Result<Loaded, Error> {
         let table = self.table(&batch.table)?;
         self.refuse_foreign(batch).await?;
         self.enter(&batch.session).await?;
-        if self.local_infile
-            && let Some(stream) = Stream::of(&self.schema, batch, &table, self.packet)
-        {
+        let begun = Instant::now();
+        let stream = match self.local_infile {
+            true => Stream::of(&self.schema, batch, &table, self.packet),
+            false => None,
+        };
+        self.converting += begun.elapsed();
+        if let Some(stream) = stream {
             if stream.send(&mut self.conn, &self.lock).await? {
                 return Ok(Loaded {
                     stored: Some(batch.rows),
