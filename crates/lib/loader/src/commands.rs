@@ -128,15 +128,11 @@ fn refuse_damage(damaged: &BTreeMap<String, String>) -> Result<(), Failure> {
     if damaged.is_empty() {
         return Ok(());
     }
-    let tables: Vec<String> = damaged
-        .iter()
-        .map(|(table, how)| format!("{table} ({how})"))
-        .collect();
     Err(Failure::new(
         Kind::Config,
         format!(
             "the previous release is not as it was when it was replaced: {}",
-            tables.join(", ")
+            plan::reasoned(damaged)
         ),
     )
     .with_hint("load its dump again; --overwrite-modified brings back what is left of it"))

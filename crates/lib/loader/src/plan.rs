@@ -363,16 +363,11 @@ pub(crate) fn refuse_modified(drift: &Drift) -> Result<(), Failure> {
     if drift.modified.is_empty() {
         return Ok(());
     }
-    let tables: Vec<String> = drift
-        .modified
-        .iter()
-        .map(|(table, how)| format!("{table} ({how})"))
-        .collect();
     Err(Failure::new(
         Kind::Config,
         format!(
             "live tables were written to since they were loaded: {}",
-            tables.join(", ")
+            reasoned(&drift.modified)
         ),
     )
     .with_hint("--overwrite-modified drops what was written"))
@@ -402,6 +397,12 @@ pub(crate) fn given_up(names: &BTreeSet<String>) -> Option<String> {
         )
     };
     (!names.is_empty()).then(words)
+}
+
+/// Names, each with what was seen of it.
+pub(crate) fn reasoned(names: &BTreeMap<String, String>) -> String {
+    let words = names.iter().map(|(name, how)| format!("{name} ({how})"));
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// Names for people.
