@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use pilotfish_sql::Dialect;
 
+use crate::marks::Comparer;
 use crate::window::Window;
-use crate::{Error, Item, Options, Roles, TableDigest, mysql, postgres};
+use crate::{Difference, Error, Item, Options, Roles, TableDigest, mysql, postgres};
 
 /// Reads file after file of one dump.
 pub(crate) trait Grammar: Send {
@@ -23,6 +24,9 @@ pub(crate) trait Grammar: Send {
 
     /// Character set and collation that the dump's CREATE DATABASE gives it, as SQL spells them.
     fn charset(&self) -> Option<&str>;
+
+    /// Rows that are stored already are left out from here on; a dialect whose rows have no marks leaves none out.
+    fn compare(&mut self, _comparer: Comparer) {}
 
     /// What all files said; they are over.
     fn finish(self: Box<Self>) -> Contents;
@@ -56,4 +60,5 @@ pub(crate) struct Contents {
     pub(crate) roles: Roles,
     pub(crate) large_objects: bool,
     pub(crate) unmade: BTreeSet<String>,
+    pub(crate) differences: BTreeMap<String, Difference>,
 }

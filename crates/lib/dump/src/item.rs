@@ -7,6 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use pilotfish_sql::mysql::Name;
 
+use crate::Marks;
+
 /// A place in a dump; lines and bytes are those of the decompressed text, lines counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {
@@ -34,6 +36,8 @@ pub enum Item {
     Statement(Statement),
     /// Rows of one table.
     Rows(Rows),
+    /// Marks of rows, where they are asked for; the last ones of a table come before the end of its file.
+    Marks(Marks),
 }
 
 impl Item {
@@ -42,6 +46,7 @@ impl Item {
         match self {
             Self::Statement(statement) => statement.text.len(),
             Self::Rows(rows) => rows.tuples.len(),
+            Self::Marks(marks) => marks.body.len(),
         }
     }
 }

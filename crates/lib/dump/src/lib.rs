@@ -18,6 +18,7 @@ mod grammar;
 #[cfg(any(test, fuzzing))]
 pub mod however_cut;
 mod item;
+mod marks;
 mod mysql;
 mod phrase;
 mod postgres;
@@ -33,6 +34,7 @@ pub use error::{Error, excerpt};
 pub use item::{
     Class, Existing, InsertHead, Item, Position, RoutineKind, RowOrder, Rows, Statement, Verb,
 };
+pub use marks::{Chunks, Difference, KnownRows, Marks};
 pub use reader::{Options, Reader};
 pub use sniff::looks_like_a_dump;
 pub use stored::{Source, archive, identify, is_damaged, is_read, read_of};

@@ -15,7 +15,7 @@ mod rows;
 mod script;
 mod session;
 mod single;
-mod table;
+pub(crate) mod table;
 mod transaction;
 mod walk;
 mod whereabouts;
@@ -25,6 +25,7 @@ use std::collections::VecDeque;
 use pilotfish_sql::MySql;
 
 use crate::grammar::{Contents, Grammar, Step};
+use crate::marks::{Comparer, Marking, Recorder};
 use crate::window::Window;
 use crate::{Error, Item, Options};
 use catalog::Catalog;
@@ -39,6 +40,10 @@ pub(crate) struct Dump {
 
 impl Dump {
     pub(crate) fn new(server: MySql, options: Options) -> Self {
+        let marking = match options.marks {
+            true => Marking::Record(Recorder::default()),
+            false => Marking::Off,
+        };
         Self {
             server,
             shared: Shared {
@@ -46,6 +51,7 @@ impl Dump {
                 catalog: Catalog::default(),
                 ready: VecDeque::new(),
                 left_out: Vec::new(),
+                marking,
             },
             script: None,
         }
@@ -63,10 +69,19 @@ impl Grammar for Dump {
     }
 
     fn step(&mut self) -> Result<Step, Error> {
-        match &mut self.script {
-            Some(script) => script.step(&mut self.shared),
-            None => Ok(Step::Over { proven: true }),
+        let Some(script) = &mut self.script else {
+            return Ok(Step::Over { proven: true });
+        };
+        let step = script.step(&mut self.shared)?;
+        if matches!(step, Step::Over { .. }) {
+            self.shared.marking.end_file();
+            self.shared.pass_marks();
         }
+        Ok(step)
+    }
+
+    fn compare(&mut self, comparer: Comparer) {
+        self.shared.marking = Marking::Compare(comparer);
     }
 
     fn ready(&mut self) -> &mut VecDeque<Item> {
@@ -83,12 +98,18 @@ impl Grammar for Dump {
 
     fn finish(self: Box<Self>) -> Contents {
         let opaque = self.shared.catalog.digests.is_opaque();
-        let (tables, objects) = self.shared.catalog.digests.finish();
+        let (mut tables, objects) = self.shared.catalog.digests.finish();
+        for (name, table) in &mut tables {
+            table.marked = self.shared.marking.has_all(name, table.rows);
+        }
+        let rows = |name: &str| tables.get(name).map(|table| table.rows);
+        let differences = self.shared.marking.differences(rows);
         Contents {
             tables,
             objects,
             opaque,
             left_out: self.shared.left_out,
+            differences,
             ..Contents::default()
         }
     }

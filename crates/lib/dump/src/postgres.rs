@@ -109,6 +109,7 @@ impl Grammar for Dump {
             roles,
             large_objects,
             unmade,
+            ..Contents::default()
         }
     }
 }

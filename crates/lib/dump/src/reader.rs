@@ -10,12 +10,13 @@ use std::time::Duration;
 use pilotfish_sql::Dialect;
 
 use crate::grammar::{Contents, Grammar, Step, grammar};
+use crate::marks::Comparer;
 use crate::postgres::archive::{self, Archive, Entries, Unpacked};
 use crate::stored::{Identity, Part, Parts};
 use crate::tap::{FolderHashes, Tap, TapHash};
 use crate::timed::{Spent, Timed};
 use crate::window::Window;
-use crate::{Error, Item, Source, Summary, Trailer, compress};
+use crate::{Error, Item, KnownRows, Source, Summary, Trailer, compress};
 
 /// How a dump is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct Options {
     pub skim: bool,
     /// The connection's character set until the dump names one.
     pub default_charset: String,
+    /// Rows are handed out with their marks, where their table and its order let them have some.
+    pub marks: bool,
 }
 
 impl Options {
@@ -47,6 +50,7 @@ impl Options {
             database: None,
             skim: false,
             default_charset: "utf8mb4".to_owned(),
+            marks: false,
         }
     }
 }
@@ -118,6 +122,12 @@ impl Reader {
             proven: true,
             items: 0,
         })
+    }
+
+    /// From here on rows that are stored already, by their marks, are left out, in tables of which no more than `limit`
+    /// rows differ; [`Summary::differences`] says which tables could be compared. To be called before the first row.
+    pub fn compare(&mut self, known: Box<dyn KnownRows>, limit: u64) {
+        self.grammar.compare(Comparer::new(known, limit));
     }
 
     /// The next item, or `None` after the last file's end.
@@ -203,6 +213,7 @@ impl Reader {
             roles,
             large_objects,
             unmade,
+            differences,
         } = self.grammar.finish();
         Ok(Summary {
             sha256: self.identity.hex(self.directory),
@@ -218,6 +229,7 @@ impl Reader {
             roles,
             large_objects,
             unmade,
+            differences,
             files: self.identity.into_files(),
         })
     }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::Difference;
+
 /// Everything about a whole dump that decides whether and what to load.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
@@ -26,6 +28,9 @@ pub struct Summary {
     /// Statements about the server that a load leaves out and somebody may miss (`CREATE SERVER`, `INSTALL`), each
     /// with its place; the first ones.
     pub left_out: Vec<String>,
+    /// What is other than the marks that the dump was compared with say, of every table that has some and could be
+    /// compared; see [`crate::Reader::compare`].
+    pub differences: BTreeMap<String, Difference>,
     /// Every file that was read: its name in the directory, empty without one, and the hex SHA-256 of its
     /// stored bytes.
     pub files: Vec<(String, String)>,
@@ -55,6 +60,10 @@ pub struct TableDigest {
     /// 32 hex digits over definition, session state and rows in any order; comments and the cutting into
     /// INSERTs do not matter, `AUTO_INCREMENT=n` only where the server numbers rows.
     pub digest: String,
+    /// 32 hex digits over its definition and the session that it was made under.
+    pub definition: String,
+    /// All its rows were handed out with their marks; see [`crate::Options::marks`].
+    pub marked: bool,
     /// Number of rows.
     pub rows: u64,
     /// Bytes of the rows' tuples.

@@ -87,6 +87,7 @@ fn read(path: &Path, dialect: Dialect, out: &mut String) -> Result<(), Error> {
         match item {
             Item::Statement(found) => statement(out, &found),
             Item::Rows(found) => rows(out, &found),
+            Item::Marks(_) => {}
         }
     }
     let summary = reader.finish()?;

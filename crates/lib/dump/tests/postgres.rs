@@ -70,7 +70,7 @@ fn one_database_of_several() {
                     Class::CreateDatabase(name) | Class::UseDatabase(name) => Some(name.as_str()),
                     _ => None,
                 },
-                Item::Rows(_) => None,
+                Item::Rows(_) | Item::Marks(_) => None,
             })
             .collect();
         assert_eq!(named, [name, name]);

@@ -90,6 +90,7 @@ fn read(world: &World, text: &str) -> (Vec<String>, bool) {
         let text = match reader.next() {
             Ok(Some(Item::Statement(statement))) => statement.text,
             Ok(Some(Item::Rows(rows))) => rows.head.text.clone(),
+            Ok(Some(Item::Marks(_))) => continue,
             Ok(None) => return (statements, true),
             Err(_) => return (statements, false),
         };

@@ -60,7 +60,7 @@ fn rows(items: &[Item]) -> Vec<&Rows> {
         .iter()
         .filter_map(|item| match item {
             Item::Rows(rows) => Some(rows),
-            Item::Statement(_) => None,
+            Item::Statement(_) | Item::Marks(_) => None,
         })
         .collect()
 }

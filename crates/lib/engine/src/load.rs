@@ -14,6 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
@@ -34,6 +35,11 @@ pub trait Load: Send + Sync {
 
     /// Every database with a ledger, in name order; reads only.
     async fn status(&self) -> Result<Vec<Status>, Error>;
+
+    /// Whether the rows of a stage can be kept with their marks; see [`Worker::keep_marks`].
+    fn marks(&self) -> bool {
+        false
+    }
 
     /// The book of loads that were asked for.
     fn history(&self) -> &dyn History;
@@ -134,6 +140,9 @@ pub struct Release {
     pub also: Vec<(String, String)>,
     /// When it became live, unix seconds.
     pub since: u64,
+    /// Size of the dump as it was published: another size is another dump.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
     /// It never reached the binary log, so that replicas do not have it.
     #[serde(default)]
     pub unlogged: bool,
@@ -177,6 +186,12 @@ pub struct TableRecord {
     pub rows: u64,
     /// What the server said the table holds, to prove later that nobody wrote to it.
     pub proof: Option<String>,
+    /// When somebody last wrote to it, by the server, as far as that is known beside the proof.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
+    /// Digest of its definition alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<String>,
     /// The `AUTO_INCREMENT` counter that the dump asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counter: Option<u64>,
@@ -296,6 +311,29 @@ pub trait Target: Send + Sync {
     ) -> Result<BTreeSet<String>, Error>;
     /// Makes an empty stage; an old one is dropped.
     async fn stage(&mut self) -> Result<Box<dyn Stage>, Error>;
+    /// The tables of the live release whose rows are marked, so that a small change of them can be found.
+    async fn marked(&mut self, _live: &Release) -> Result<BTreeSet<String>, Error> {
+        Ok(BTreeSet::new())
+    }
+    /// Those marks.
+    async fn mark_book(&mut self, _live: &Release) -> Result<Box<dyn MarkBook>, Error> {
+        Err(unmarked())
+    }
+    /// Why these live tables cannot be changed in place; `None` where they can.
+    async fn refuses_difference(
+        &mut self,
+        _tables: &BTreeSet<String>,
+    ) -> Result<Option<String>, Error> {
+        Ok(Some("this kind of server is loaded as a whole".to_owned()))
+    }
+    /// Changes live tables in place, in one transaction that also says which release is live; the rows that come are
+    /// on the stage. [`Self::rollback`] undoes it.
+    ///
+    /// # Errors
+    /// Whatever it is, nothing was changed.
+    async fn apply(&mut self, _stage: Box<dyn Stage>, _plan: &DifferencePlan) -> Result<(), Error> {
+        Err(unmarked())
+    }
     /// Makes the staged release live; afterwards readers see it.
     async fn swap(&mut self, stage: Box<dyn Stage>, plan: &SwapPlan) -> Result<(), Error>;
     /// What others did to replaced tables in the last moment before the swap, in words: rows that they wrote
@@ -312,6 +350,54 @@ pub trait Target: Send + Sync {
     /// # Errors
     /// `Config` when there is no previous release, `Locked` when it was turned back.
     async fn rollback(&mut self) -> Result<(Release, Release), Error>;
+}
+
+fn unmarked() -> Error {
+    Error::Protocol("rows have no marks here".to_owned())
+}
+
+/// The marks of a release's rows.
+#[async_trait]
+pub trait MarkBook: Send {
+    /// The layers of a table's marks, the oldest first, each chunk by chunk; `None` inside where one cannot be had.
+    async fn layers(
+        &mut self,
+        table: &str,
+    ) -> Result<Option<Vec<mpsc::Receiver<Option<Bytes>>>>, Error>;
+}
+
+/// What a small change does to the live tables.
+#[derive(Debug, Clone)]
+pub struct DifferencePlan {
+    /// The release as the ledger will record it; `since` and the proofs of changed tables are set on the way.
+    pub release: Release,
+    /// What differs in each changed table; the rows that come are on the stage.
+    pub tables: BTreeMap<String, TableDifference>,
+    /// Live tables with the `AUTO_INCREMENT` counter that they shall have.
+    pub counters: BTreeMap<String, u64>,
+    /// Rows whose parents are not there may go live.
+    pub allow_orphans: bool,
+}
+
+/// What differs in one table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TableDifference {
+    /// Keys of the live rows that go, changed ones among them: as many integers each as the key has columns.
+    pub gone: Vec<i64>,
+    /// Columns of the key.
+    pub width: usize,
+    /// Rows on the stage.
+    pub come: u64,
+    /// The marks of all these.
+    pub patch: Bytes,
+}
+
+impl TableDifference {
+    /// Rows that go.
+    #[must_use]
+    pub fn going(&self) -> u64 {
+        (self.gone.len() / self.width.max(1)) as u64
+    }
 }
 
 /// What is known of a release before it is staged.
@@ -358,6 +444,8 @@ pub struct SwapPlan {
     pub release: Release,
     /// Staged tables that go live.
     pub swap: BTreeSet<String>,
+    /// Those of them all of whose rows are marked.
+    pub marked: BTreeSet<String>,
     /// Live tables that go away.
     pub retire: BTreeSet<String>,
     /// Live tables that stay, with the `AUTO_INCREMENT` counter that they shall have.
@@ -396,6 +484,10 @@ pub trait Stage: Send + Sync {
     async fn session(&mut self) -> Result<Arc<SessionState>, Error>;
     /// Creates a table, its foreign keys set aside.
     async fn create_table(&mut self, name: &str, sql: &[u8]) -> Result<(), Error>;
+    /// Makes a table like the live one of its name, for rows that [`Target::apply`] takes there.
+    async fn stand_in(&mut self, _name: &str) -> Result<(), Error> {
+        Err(unmarked())
+    }
     /// Sets the keys that can wait aside, until the rows are in: worth it where many come.
     async fn set_keys_aside(&mut self, name: &str) -> Result<(), Error>;
     /// Begins the dump's session anew, as before its first statement.
@@ -448,6 +540,10 @@ pub trait Worker: Send {
         Err(Error::Protocol(
             "this kind of dump has its keys in its tables".to_owned(),
         ))
+    }
+    /// Keeps marks of staged rows for the next load, in chunks numbered by `seq`.
+    async fn keep_marks(&mut self, _table: &str, _seq: u32, _body: &[u8]) -> Result<(), Error> {
+        Err(unmarked())
     }
     /// Puts the keys that were set aside back, before rows that need them in place.
     async fn restore_keys(&mut self, table: &str) -> Result<(), Error>;

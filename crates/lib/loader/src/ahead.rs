@@ -6,16 +6,24 @@ use pilotfish_dump::{Source, Summary};
 use pilotfish_engine::load::Release;
 use pilotfish_failure::{Context as _, Failure, Kind};
 
+use crate::difference::Fresh;
 use crate::feed::survey;
 use crate::steps::Opened;
 use crate::{Owner, Phase, checks, plan};
+
+/// What a dump says, before any of it is staged.
+pub(crate) struct Surveyed {
+    pub(crate) summary: Summary,
+    /// The rows that are not live, where that was looked at.
+    pub(crate) fresh: Option<Fresh>,
+}
 
 impl Opened<'_> {
     /// Reads a dump ahead where that can save work, or where nothing may be written before the plan.
     pub(crate) async fn survey(
         &mut self,
         live: Option<&Release>,
-    ) -> Result<Option<Summary>, Failure> {
+    ) -> Result<Option<Surveyed>, Failure> {
         let plan_first = self.options.dry_run || !self.options.swap.is_aside();
         if !matches!(self.pinned.source, Source::Path(_)) {
             if plan_first {
@@ -33,10 +41,16 @@ impl Opened<'_> {
         self.progress.enter(Phase::Surveying);
         let mut dump_options = self.dump_options.clone();
         dump_options.skim = !needed;
-        let summary = survey(
+        dump_options.marks = false;
+        let comparison = match live {
+            Some(live) => self.comparison(live).await?,
+            None => None,
+        };
+        let (summary, fresh) = survey(
             &self.pinned.source,
             dump_options,
             self.router(self.selection()),
+            comparison,
             self.progress,
             self.cancel,
         )
@@ -62,7 +76,7 @@ impl Opened<'_> {
             plan::decide(self.target.as_mut(), &nothing, &summary, self.options).await?;
             return Ok(None);
         }
-        Ok(Some(summary))
+        Ok(Some(Surveyed { summary, fresh }))
     }
 
     /// Whether a first load may fail by what the dump names, so that it is looked at before hours of staging: by who

@@ -101,6 +101,9 @@ pub struct LoadArgs {
         default_value = "keep"
     )]
     owner: Owner,
+    /// Load changed tables whole, also where few rows differ
+    #[arg(long, hide_short_help = true, env = "PILOTFISH_WHOLE")]
+    whole: bool,
     /// No binary log: replicas MISS this release and stop at its swap
     #[arg(long, hide_short_help = true, env = "PILOTFISH_NO_BINLOG")]
     no_binlog: bool,
@@ -169,6 +172,7 @@ impl LoadArgs {
             overwrite_modified: self.overwrite_modified,
             allow_orphans: self.allow_orphans,
             allow_non_transactional: self.allow_non_transactional,
+            whole: self.whole,
             no_binlog: self.no_binlog,
             definer: self.definer,
             owner: self.owner,

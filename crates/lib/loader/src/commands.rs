@@ -76,6 +76,7 @@ pub async fn rollback(
         tables_retired: Vec::new(),
         objects: live.objects.len(),
         rows: 0,
+        in_place: false,
         bytes: 0,
         stages: BTreeMap::new(),
         seconds: started.elapsed().as_secs_f64(),

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::Progress;
+use crate::difference::{Comparison, Fresh};
 use crate::items::Router;
 
 /// Items read ahead; each is at most one chunk of rows.
@@ -127,23 +128,33 @@ impl Feed {
     }
 }
 
-/// Reads a dump to its end for its summary, and refuses what a load of it would.
+/// Reads a dump to its end for its summary, and refuses what a load of it would; where its rows are compared, those that
+/// are not live yet come along.
 pub(crate) async fn survey(
     source: &Source,
     options: Options,
     router: Router,
+    comparison: Option<Comparison>,
     progress: &Progress,
     cancel: &CancellationToken,
-) -> Result<Summary, Failure> {
+) -> Result<(Summary, Option<Fresh>), Failure> {
     let (source, cancel, progress) = (source.clone(), cancel.clone(), progress.clone());
     let thread = tokio::task::spawn_blocking(move || {
         let mut reader = Reader::open(&source, options)?;
         let read = reader.read_bytes();
         progress.expect(reader.total_bytes(), None);
+        let mut fresh = comparison.map(|Comparison { known, limit }| {
+            reader.compare(known, limit);
+            Fresh::default()
+        });
         while let Some(item) = reader.next()? {
-            match item {
-                Item::Statement(statement) => drop(router.route(&statement)?),
-                Item::Rows(rows) => drop(router.rows(&rows)?),
+            match &item {
+                Item::Statement(statement) => drop(router.route(statement)?),
+                Item::Rows(rows) => drop(router.rows(rows)?),
+                Item::Marks(_) => {}
+            }
+            if let Some(fresh) = &mut fresh {
+                fresh.take(item);
             }
             if cancel.is_cancelled() {
                 return Err(Failure::new(
@@ -153,7 +164,7 @@ pub(crate) async fn survey(
             }
             progress.read(read.load(Ordering::Relaxed));
         }
-        Ok(reader.finish()?)
+        Ok((reader.finish()?, fresh))
     });
     joined(thread.await)
 }

@@ -86,7 +86,12 @@ impl Router {
     pub(crate) fn rows(&self, rows: &Rows) -> Result<Option<String>, Failure> {
         self.own(&rows.head.table, &rows.position)?;
         let name = &rows.head.table.name;
-        Ok((self.takes(name) && !self.carries(name)).then(|| name.clone()))
+        Ok(self.loads(name).then(|| name.clone()))
+    }
+
+    /// Whether the dump's rows of a table are loaded.
+    pub(crate) fn loads(&self, table: &str) -> bool {
+        self.takes(table) && !self.carries(table)
     }
 
     /// Whether a table keeps the rows that are live.

@@ -13,6 +13,7 @@ mod args;
 mod checks;
 mod commands;
 mod database;
+mod difference;
 mod feed;
 mod history;
 mod identity;

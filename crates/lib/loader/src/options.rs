@@ -38,6 +38,8 @@ pub struct Options {
     pub allow_orphans: bool,
     /// Tables may be swapped of which a crash of the server in the swap would leave a part.
     pub allow_non_transactional: bool,
+    /// Changed tables are loaded whole, also where few rows differ.
+    pub whole: bool,
     /// Keep the rows out of the binary log.
     pub no_binlog: bool,
     /// Whose rights views, triggers and routines run with.

@@ -113,6 +113,21 @@ impl<'a> Pipeline<'a> {
         }
     }
 
+    /// Stages rows of tables that stand there already.
+    pub(crate) async fn replay(mut self, items: Vec<Item>) -> Result<(), Failure> {
+        for item in items {
+            let cancel = self.cancel;
+            tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Err(stopped()),
+                outcome = self.item(item) => outcome?,
+            }
+        }
+        self.drain_all().await?;
+        self.pool.close().await;
+        Ok(())
+    }
+
     async fn item(&mut self, item: Item) -> Result<(), Failure> {
         match item {
             Item::Statement(statement) => {
@@ -123,6 +138,11 @@ impl<'a> Pipeline<'a> {
                 self.enter_file(&rows.position).await?;
                 self.send_rows(rows).await
             }
+            Item::Marks(marks) if self.router.loads(&marks.table) => {
+                let table = marks.table.clone();
+                self.send(Job::Marks(marks), &table).await
+            }
+            Item::Marks(_) => Ok(()),
         }
     }
 

@@ -6,7 +6,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pilotfish_dump::{Position, Statement, excerpt};
+use pilotfish_dump::{Marks, Position, Statement, excerpt};
 use pilotfish_engine::load::{Completed, Loaded, RowBatch, Stage, Worker};
 use pilotfish_failure::{Context as _, Failure, Kind};
 use tokio::sync::{Mutex, mpsc};
@@ -23,6 +23,8 @@ const QUEUED: usize = 1;
 pub(crate) enum Job {
     /// Store rows.
     Rows(Box<RowBatch>, Position),
+    /// Keep the marks of rows for the next load.
+    Marks(Marks),
     /// Copy the rows of a live table.
     Carry(String),
     /// Build a key that the dump makes behind its rows.
@@ -35,7 +37,7 @@ pub(crate) enum Job {
 
 impl Job {
     const fn is_of_rows(&self) -> bool {
-        matches!(self, Self::Rows(..) | Self::Carry(_))
+        matches!(self, Self::Rows(..) | Self::Carry(_) | Self::Marks(_))
     }
 }
 
@@ -46,6 +48,9 @@ pub(crate) enum Done {
         table: String,
         rows: u64,
         loaded: Loaded,
+    },
+    Marked {
+        table: String,
     },
     Built {
         number: u64,
@@ -63,6 +68,7 @@ impl Done {
     pub(crate) fn table(&self) -> &str {
         match self {
             Self::Rows { table, .. }
+            | Self::Marked { table }
             | Self::KeysRestored { table }
             | Self::Completed { table, .. } => table,
             Self::Built { .. } => "",
@@ -199,6 +205,11 @@ async fn work(worker: &mut dyn Worker, job: Job) -> Result<Done, Failure> {
                 rows: batch.rows,
                 loaded,
             })
+        }
+        Job::Marks(Marks { table, seq, body }) => {
+            let kept = worker.keep_marks(&table, seq, &body).await;
+            kept.context(format!("keep the marks of {table}"))?;
+            Ok(Done::Marked { table })
         }
         Job::Carry(table) => {
             let loaded = worker.carry(&table).await;

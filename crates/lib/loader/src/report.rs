@@ -39,6 +39,9 @@ pub struct Report {
     pub objects: usize,
     /// Rows stored.
     pub rows: u64,
+    /// Few rows differed: they changed in the live tables, in one transaction, instead of a swap.
+    #[serde(default)]
+    pub in_place: bool,
     /// Bytes of the stored dump.
     pub bytes: u64,
     /// Wall time.
@@ -71,6 +74,14 @@ impl Report {
                 )
             }
             Outcome::RolledBack => format!("{}: release {digest} is live again", self.database),
+            Outcome::Loaded if self.in_place => format!(
+                "{}: release {digest} is live: {} rows came in {} tables, changed in place, {} tables unchanged, in {:.1} s",
+                self.database,
+                self.rows,
+                self.tables_loaded.len(),
+                self.tables_unchanged.len(),
+                self.seconds
+            ),
             Outcome::Loaded => format!(
                 "{}: release {digest} is live: {} tables loaded ({} rows), {} unchanged, {} retired, in {:.1} s",
                 self.database,

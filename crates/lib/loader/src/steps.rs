@@ -111,8 +111,10 @@ pub(crate) struct Opened<'a> {
     pub(crate) progress: &'a Progress,
     pub(crate) cancel: &'a CancellationToken,
     pub(crate) notes: Vec<String>,
+    /// Size of the stored dump, where that is known.
+    pub(crate) total: Option<u64>,
     /// A stage was made and nothing swapped.
-    staged: bool,
+    pub(crate) staged: bool,
 }
 
 impl<'a> Opened<'a> {
@@ -128,6 +130,7 @@ impl<'a> Opened<'a> {
         let pinned = release::pin(source)?;
         let mut dump_options = pilotfish_dump::Options::new(dialect);
         dump_options.chunk_bytes = CHUNK_BYTES;
+        dump_options.marks = load.marks() && options.swap.is_aside();
         dump_options.database = options
             .into
             .clone()
@@ -171,6 +174,7 @@ impl<'a> Opened<'a> {
         progress.expect(feed.total, None);
         Ok(Self {
             target,
+            total: feed.total,
             feed: Some(feed),
             pinned,
             dump_options,
@@ -224,6 +228,8 @@ impl<'a> Opened<'a> {
         let Ledger { live, rejected, .. } = ledger;
         let live = live.unwrap_or_default();
         let mut planned = None;
+        let (surveyed, fresh) =
+            surveyed.map_or((None, None), |found| (Some(found.summary), found.fresh));
         if let Some(summary) = &surveyed {
             refuse_rejected_content(&rejected, &self.contents(summary))?;
             let plan = self.plan(&live, summary).await?;
@@ -233,6 +239,12 @@ impl<'a> Opened<'a> {
             }
             if self.options.dry_run {
                 return Ok(self.report(Outcome::Planned, &live, summary, &plan));
+            }
+            if let Some(fresh) = fresh
+                && let Some(report) =
+                    Box::pin(self.by_difference(&live, &rejected, &plan, summary, fresh)).await?
+            {
+                return Ok(report);
             }
             planned = Some(plan);
         }
@@ -284,6 +296,7 @@ impl<'a> Opened<'a> {
         let rows = rows.map(|(_, table)| table.rows).sum();
         let mut swap = swap_plan::draw(live, &plan, staged, &summary, self.options, whole)?;
         (swap.release.digest, swap.release.contents) = (digest, contents);
+        swap.release.bytes = self.total;
         self.swap(stage, &swap).await?;
         let mut report = self.report(Outcome::Loaded, live, &summary, &plan);
         report.rows = rows;
@@ -313,6 +326,7 @@ impl<'a> Opened<'a> {
             tables_retired: Vec::new(),
             objects: live.objects.len(),
             rows: 0,
+            in_place: false,
             bytes: 0,
             seconds: 0.0,
             stages: BTreeMap::new(),
@@ -467,7 +481,7 @@ impl<'a> Opened<'a> {
     }
 
     /// Refuses a dump that has too little, and one that nothing proves and that has less than what is live.
-    fn judge(
+    pub(crate) fn judge(
         &mut self,
         live: &Release,
         plan: &Plan,
@@ -516,7 +530,7 @@ impl<'a> Opened<'a> {
             .context("drop what the swap left over")
     }
 
-    fn stopped(&self) -> Failure {
+    pub(crate) fn stopped(&self) -> Failure {
         let message = match self.options.swap {
             SwapMode::None => "stopped half-way: load again, live tables are incomplete",
             _ => "stopped before the swap; nothing live was changed",
@@ -524,7 +538,13 @@ impl<'a> Opened<'a> {
         Failure::new(Kind::Cancelled, message)
     }
 
-    fn report(&self, outcome: Outcome, live: &Release, summary: &Summary, plan: &Plan) -> Report {
+    pub(crate) fn report(
+        &self,
+        outcome: Outcome,
+        live: &Release,
+        summary: &Summary,
+        plan: &Plan,
+    ) -> Report {
         let list = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
         Report {
             outcome,
@@ -536,6 +556,7 @@ impl<'a> Opened<'a> {
             tables_retired: list(&plan.retire),
             objects: plan::objects(summary).count(),
             rows: 0,
+            in_place: false,
             bytes: self.progress.snapshot().bytes,
             seconds: 0.0,
             stages: BTreeMap::new(),

@@ -28,6 +28,11 @@ pub(crate) fn draw(
         .filter(|name| whole || plan.load.contains(*name))
         .cloned()
         .collect();
+    let marked = |name: &&String| {
+        let table = summary.tables.get(*name);
+        staged.tables.contains_key(*name) && table.is_some_and(|table| table.marked)
+    };
+    let marked = plan.load.iter().filter(marked).cloned().collect();
     let objects = objects(plan, staged, summary, options)?;
     // A stage that is the whole release has them all; else they follow the swap.
     let digests = if whole {
@@ -45,6 +50,7 @@ pub(crate) fn draw(
             ..Release::default()
         },
         swap,
+        marked,
         retire: plan.retire.clone(),
         counters,
         objects,
@@ -74,6 +80,8 @@ fn records(
             rows: completed.rows,
             proof: completed.proof.clone(),
             counter: known.and_then(|table| table.counter),
+            seen: None,
+            definition: known.map(|table| table.definition.clone()),
         };
         tables.insert(name.clone(), record);
     }
@@ -83,8 +91,7 @@ fn records(
         let record = TableRecord {
             digest: known.cloned().unwrap_or_default(),
             rows: 1,
-            proof: None,
-            counter: None,
+            ..TableRecord::default()
         };
         tables.insert(name.clone(), record);
     }

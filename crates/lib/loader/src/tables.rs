@@ -130,7 +130,7 @@ impl Tables {
                 progress.stored(&name, rows);
             }
             Done::KeysRestored { .. } => table.keyed = true,
-            Done::Built { .. } => {}
+            Done::Built { .. } | Done::Marked { .. } => {}
             Done::Completed { completed, .. } => {
                 progress.spent("proving", completed.proved_in);
                 table.completed = Some(completed);

@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::TableDigest;
 use crate::digest::{chain, hex};
-use crate::mysql::table::{Draws, Layout, Numbering};
+use crate::mysql::table::{Draws, KeyPlaces, Layout, Numbering};
 use crate::mysql::walk::Chunk;
 
 /// Everything hashed so far.
@@ -76,6 +76,12 @@ impl Digests {
         table.map_or((Numbering::None, Draws::Never), |table| {
             (table.layout.numbering(columns), table.layout.draws(columns))
         })
+    }
+
+    /// Where an INSERT with these columns has the primary key.
+    pub(crate) fn key_places(&self, table: &str, columns: Option<&[String]>) -> KeyPlaces {
+        let table = self.tables.get(table);
+        table.map_or_else(KeyPlaces::default, |table| table.layout.key_places(columns))
     }
 
     /// Number of rows of a table so far.
@@ -170,6 +176,7 @@ impl Digests {
                 text.extend_from_slice(&table.counters.to_le_bytes());
             }
             let Table {
+                definition,
                 count: rows,
                 bytes,
                 references,
@@ -181,6 +188,9 @@ impl Digests {
                 name,
                 TableDigest {
                     digest: hex(xxh3_128(&text)),
+                    definition: hex(definition),
+                    // Who marks the rows knows.
+                    marked: false,
                     rows,
                     bytes,
                     references,

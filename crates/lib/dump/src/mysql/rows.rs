@@ -129,6 +129,7 @@ impl Script {
         let mode = self.mode();
         let key = shared.catalog.key(&table);
         let (numbering, draws) = shared.catalog.numbering(&key, columns.as_deref());
+        let places = shared.catalog.digests.key_places(&key, columns.as_deref());
         let names = columns
             .as_ref()
             .map(|columns| columns.join("\0"))
@@ -154,6 +155,7 @@ impl Script {
             draws,
             zero_is_next: self.session.zero_is_next(),
             seed,
+            key: places,
         };
         Arc::new(Known {
             head: Arc::new(head),
@@ -175,7 +177,10 @@ impl Script {
             delimiter: &self.delimiter,
             mode,
         };
-        let (done, first, stop) = inserting.walk.take(&view);
+        let (done, first, stop) =
+            inserting
+                .walk
+                .take(&view, &mut shared.marking, &inserting.known.table);
         if let Some(first) = first {
             inserting.first = self.window.position(first);
         }
@@ -314,6 +319,15 @@ impl Script {
     /// Counts a chunk and joins it to the rows before it, or passes those on.
     fn pass(&mut self, known: &Arc<Known>, chunk: Chunk, position: Position, shared: &mut Shared) {
         shared.catalog.digests.rows(&known.table, chunk.sum, &chunk);
+        shared.pass_marks();
+        let chunk = match shared.marking.leaves_out() {
+            true => chunk.into_fresh(),
+            false => chunk,
+        };
+        if chunk.count == 0 {
+            self.spare = chunk.tuples;
+            return;
+        }
         let limit = shared.options.chunk_bytes;
         match &mut self.gathered {
             Some(gathered)

@@ -10,6 +10,7 @@ use pilotfish_sql::mysql::{Mode, Token};
 use crate::beginning::{self, UTF8_MARK};
 use crate::error::excerpt;
 use crate::grammar::Step;
+use crate::marks::Marking;
 use crate::mysql::beginning::{STRANGER, is_list_of_values};
 use crate::mysql::catalog::Catalog;
 use crate::mysql::classify::{classify, existing, is_missed, kept_of_set};
@@ -36,6 +37,15 @@ pub(crate) struct Shared {
     pub(crate) ready: VecDeque<Item>,
     /// See [`crate::Summary::left_out`].
     pub(crate) left_out: Vec<String>,
+    pub(crate) marking: Marking,
+}
+
+impl Shared {
+    /// Hands out the marks that are ready.
+    pub(crate) fn pass_marks(&mut self) {
+        self.ready
+            .extend(self.marking.take_ready().into_iter().map(Item::Marks));
+    }
 }
 
 /// One file being read.

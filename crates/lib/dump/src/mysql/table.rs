@@ -2,6 +2,7 @@
 
 use pilotfish_sql::mysql::{Name, Token, TokenKind};
 
+use crate::marks::WIDTH;
 use crate::mysql::phrase::{Phrase, at_commas};
 
 /// The columns of a table as an INSERT without a column list sees them.
@@ -18,6 +19,28 @@ pub(crate) struct Layout {
     changed: bool,
     /// What `AUTO_INCREMENT=n` said last.
     pub(crate) counter: Option<u64>,
+    /// The columns of its primary key.
+    primary: Vec<String>,
+}
+
+/// Where the columns of a primary key are in each tuple of an INSERT.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct KeyPlaces {
+    places: [usize; WIDTH],
+    width: usize,
+}
+
+impl KeyPlaces {
+    /// Number of columns; 0 where there is no key that can be read.
+    pub(crate) const fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Which column of the key is at this place.
+    #[inline]
+    pub(crate) fn column_at(&self, place: usize) -> Option<usize> {
+        self.places[..self.width].iter().position(|at| *at == place)
+    }
 }
 
 /// How an INSERT meets the AUTO_INCREMENT column.
@@ -66,6 +89,7 @@ impl Layout {
         for element in at_commas(list(tokens)) {
             let mut phrase = Phrase::new(element);
             if !is_column(element) {
+                layout.primary.extend(primary_key(element));
                 continue;
             }
             if let Some(name) = phrase.identifier() {
@@ -76,6 +100,9 @@ impl Layout {
     }
 
     fn add(&mut self, name: String, definition: &[Token<'_>]) {
+        if definition.iter().any(|token| token.is("PRIMARY")) {
+            self.primary.push(name.clone());
+        }
         if definition.iter().any(|token| token.is("AUTO_INCREMENT")) {
             self.auto_increment = Some(name.clone());
         }
@@ -149,6 +176,22 @@ impl Layout {
         }
     }
 
+    /// Where an INSERT with these columns has the primary key.
+    pub(crate) fn key_places(&self, columns: Option<&[String]>) -> KeyPlaces {
+        let (mut key, width) = (KeyPlaces::default(), self.primary.len());
+        if self.changed || width > WIDTH {
+            return key;
+        }
+        for (at, name) in key.places.iter_mut().zip(&self.primary) {
+            match self.place(name, columns) {
+                Some(place) => *at = place,
+                None => return KeyPlaces::default(),
+            }
+        }
+        key.width = width;
+        key
+    }
+
     fn place(&self, name: &str, columns: Option<&[String]>) -> Option<usize> {
         let mut columns = columns.unwrap_or(&self.visible).iter();
         columns.position(|column| column.eq_ignore_ascii_case(name))
@@ -197,6 +240,23 @@ fn is_column(element: &[Token<'_>]) -> bool {
     let key = NO_COLUMN.iter().any(|word| is(0, word));
     let period = is(0, "PERIOD") && is(1, "FOR");
     !key && !period
+}
+
+/// The columns of `PRIMARY KEY (a, b)`, where that is what the element says; none where it takes a part of a column or
+/// another order, in which no dump's rows come.
+fn primary_key(element: &[Token<'_>]) -> Vec<String> {
+    let begins = matches!(element, [first, second, ..] if first.is("PRIMARY") && second.is("KEY"));
+    if !begins {
+        return Vec::new();
+    }
+    let columns = at_commas(list(element)).into_iter();
+    let columns: Option<Vec<String>> = columns
+        .map(|column| match column {
+            [name] => name.name(),
+            _ => None,
+        })
+        .collect();
+    columns.unwrap_or_default()
 }
 
 /// The tokens between the first parenthesis and the one that closes it.
@@ -305,6 +365,32 @@ mod tests {
         for other in ["NEXT VALUE FOR s", "s.nextval"] {
             let drawn = layout(&format!("CREATE TABLE t (a int DEFAULT ({other}), b int)"));
             assert_eq!(drawn.sequences, [Name::bare("s")], "{other}");
+        }
+    }
+
+    #[test]
+    fn keys_that_can_be_read() {
+        let places = |text: &str, columns: Option<&[String]>| {
+            let key = layout(text).key_places(columns);
+            (key.width(), key.places)
+        };
+        let two =
+            "CREATE TABLE t (v text, a int, b int, PRIMARY KEY (`b`,a) USING BTREE, KEY (v(3)))";
+        assert_eq!(places(two, None), (2, [2, 1, 0, 0]));
+        let listed = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(places(two, Some(&listed)), (2, [1, 0, 0, 0]));
+        assert_eq!(places(two, Some(&listed[..1])).0, 0);
+        assert_eq!(
+            places("CREATE TABLE t (v int, id int PRIMARY KEY)", None),
+            (1, [1, 0, 0, 0])
+        );
+        for none in [
+            "CREATE TABLE t (a int)",
+            "CREATE TABLE t (v text, PRIMARY KEY (v(10)))",
+            "CREATE TABLE t (a int, PRIMARY KEY (a DESC))",
+            "CREATE TABLE t (a int, b int, c int, d int, e int, PRIMARY KEY (a,b,c,d,e))",
+        ] {
+            assert_eq!(places(none, None).0, 0, "{none}");
         }
     }
 

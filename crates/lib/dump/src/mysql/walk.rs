@@ -5,11 +5,12 @@ use pilotfish_sql::mysql::{
 };
 
 use crate::digest;
+use crate::marks::{Marking, WIDTH};
 use crate::mysql::computed::is_computed;
 use crate::mysql::frame::{LOOKAHEAD, View, is_blank};
 use crate::mysql::phrase::running;
 use crate::mysql::session::refuse_looking_back;
-use crate::mysql::table::{Draws, Numbering};
+use crate::mysql::table::{Draws, KeyPlaces, Numbering};
 use crate::mysql::whereabouts::refuse_in_value;
 use crate::{RowOrder, Verb};
 
@@ -22,6 +23,7 @@ pub(crate) struct Meaning {
     pub(crate) draws: Draws,
     pub(crate) zero_is_next: bool,
     pub(crate) seed: u64,
+    pub(crate) key: KeyPlaces,
 }
 
 /// Rows gathered so far, to become one [`Rows`](crate::Rows).
@@ -40,6 +42,9 @@ pub(crate) struct Chunk {
     pub(crate) asking: Asking,
     /// Its rows come from more than what they say: variables, other tables, sequences, the clock.
     pub(crate) computed: bool,
+    /// The tuples that are not stored already, where that is looked at.
+    pub(crate) fresh: Vec<u8>,
+    pub(crate) fresh_count: u64,
 }
 
 /// How many rows of an INSERT ask for the next number.
@@ -151,8 +156,13 @@ impl Walk {
     }
 
     /// Takes tuples from the view; gives how many bytes it is done with, where the chunk's first
-    /// tuple begins if it was among them, and why it stopped.
-    pub(crate) fn take(&mut self, view: &View<'_>) -> (usize, Option<usize>, Walked) {
+    /// tuple begins if it was among them, and why it stopped. `table` is whose rows they are.
+    pub(crate) fn take(
+        &mut self,
+        view: &View<'_>,
+        marking: &mut Marking,
+        table: &str,
+    ) -> (usize, Option<usize>, Walked) {
         let mut at = 0;
         let mut first = None;
         loop {
@@ -169,7 +179,7 @@ impl Walk {
             if self.chunk.tuples.len() >= self.chunk_bytes {
                 return (open, first, Walked::Full);
             }
-            match self.tuple(view.data, open) {
+            match self.tuple(view.data, open, marking, table) {
                 Scan::Complete(_) if self.refused.is_some() => {
                     return (open, first, Walked::Refused);
                 }
@@ -186,7 +196,7 @@ impl Walk {
         }
     }
 
-    fn tuple(&mut self, data: &[u8], open: usize) -> Scan {
+    fn tuple(&mut self, data: &[u8], open: usize, marking: &mut Marking, table: &str) -> Scan {
         let Meaning {
             mode,
             verb,
@@ -194,7 +204,9 @@ impl Walk {
             draws,
             zero_is_next,
             seed,
+            key: places,
         } = self.meaning;
+        let (mut key, mut keyed, marked) = ([0; WIDTH], 0, marking.is_on());
         let numbered = match numbering {
             Numbering::At(place) => place,
             Numbering::None | Numbering::Omitted | Numbering::Unknown => usize::MAX,
@@ -222,6 +234,13 @@ impl Walk {
                 unknown |= matches!(literal, Literal::Expression(_));
             }
             drawn |= draws == Draws::ByDefault && literal == Literal::Default;
+            if marked
+                && let Some(column) = places.column_at(place)
+                && let Some(value) = integer(&literal)
+            {
+                key[column] = value;
+                keyed += 1;
+            }
             place += 1;
         });
         let Scan::Complete(end) = scan else {
@@ -242,14 +261,20 @@ impl Walk {
         };
         let tuple = &data[open..end];
         let chunk = &mut self.chunk;
-        chunk.sum = chunk
-            .sum
-            .wrapping_add(digest::row(tuple, seed, reason.map(|_| self.number)));
+        let hash = digest::row(tuple, seed, reason.map(|_| self.number));
+        chunk.sum = chunk.sum.wrapping_add(hash);
         chunk.order = chunk.order.merged(Order {
             expressions,
             reason,
         });
         chunk.add(tuple);
+        if marked {
+            let free = reason.is_none() && !expressions && !drawn;
+            let key = Some(key).filter(|_| free && keyed == places.width());
+            if !marking.row(table, &places, key, hash) && marking.leaves_out() {
+                chunk.add_fresh(tuple);
+            }
+        }
         self.number += 1;
         scan
     }
@@ -263,6 +288,21 @@ impl Chunk {
         self.tuples.extend_from_slice(tuple);
         self.count += 1;
         self.bytes += tuple.len() as u64;
+    }
+
+    fn add_fresh(&mut self, tuple: &[u8]) {
+        if self.fresh_count > 0 {
+            self.fresh.push(b',');
+        }
+        self.fresh.extend_from_slice(tuple);
+        self.fresh_count += 1;
+    }
+
+    /// The chunk without the rows that are stored already.
+    pub(crate) fn into_fresh(mut self) -> Self {
+        self.tuples = std::mem::take(&mut self.fresh);
+        self.count = std::mem::take(&mut self.fresh_count);
+        self
     }
 
     /// Whether the server numbers the rows of two INSERTs alike when they come in one.
@@ -283,7 +323,32 @@ impl Chunk {
         self.sum = self.sum.wrapping_add(other.sum);
         self.bytes += other.bytes;
         self.order = self.order.merged(other.order);
+        if self.fresh_count > 0 && other.fresh_count > 0 {
+            self.fresh.push(b',');
+        }
+        self.fresh.extend_from_slice(&other.fresh);
+        self.fresh_count += other.fresh_count;
     }
+}
+
+/// What an integer literal says, where a key can hold it.
+#[inline]
+fn integer(literal: &Literal<'_>) -> Option<i64> {
+    let Literal::Integer(text) = literal else {
+        return None;
+    };
+    let (digits, negative) = match text {
+        [b'-', digits @ ..] => (digits, true),
+        [b'+', digits @ ..] => (digits, false),
+        digits => (*digits, false),
+    };
+    let mut value = 0_i64;
+    for digit in digits {
+        let digit = i64::from(digit.wrapping_sub(b'0'));
+        let signed = if negative { -digit } else { digit };
+        value = value.checked_mul(10)?.checked_add(signed)?;
+    }
+    Some(value)
 }
 
 /// Whether this value in an AUTO_INCREMENT column makes the server choose the number.

@@ -103,6 +103,8 @@ impl Digests {
             ];
             let text: Vec<u8> = parts.iter().flat_map(|part| part.to_le_bytes()).collect();
             let digest = TableDigest {
+                definition: hex(table.definition),
+                marked: false,
                 digest: hex(xxh3_128(&text)),
                 rows: table.count,
                 bytes: table.bytes,

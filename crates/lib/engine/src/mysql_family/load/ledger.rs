@@ -94,6 +94,8 @@ pub(super) struct Head {
     pub(super) contents: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     also: Vec<(String, String)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
     pub(super) since: u64,
     #[serde(default)]
     unlogged: bool,
@@ -108,6 +110,7 @@ impl Head {
             digest: release.digest.clone(),
             contents: release.contents.clone(),
             also: release.also.clone(),
+            bytes: release.bytes,
             since,
             unlogged: release.unlogged,
             rewriting: release.rewriting,
@@ -194,6 +197,25 @@ pub(super) async fn write(
     marker: Marker,
     content: &Content,
 ) -> Result<(), Error> {
+    let rows = rows(names, content)?;
+    conn.query_drop("START TRANSACTION").await?;
+    insert(conn, &names.marker(marker), &rows).await?;
+    Ok(conn.query_drop("COMMIT").await?)
+}
+
+/// Fills a marker anew, within the caller's transaction.
+pub(super) async fn overwrite(
+    conn: &mut Conn,
+    names: &Names,
+    marker: Marker,
+    content: &Content,
+) -> Result<(), Error> {
+    let table = names.marker(marker);
+    conn.query_drop(format!("DELETE FROM {table}")).await?;
+    insert(conn, &table, &rows(names, content)?).await
+}
+
+fn rows(names: &Names, content: &Content) -> Result<Vec<Row>, Error> {
     let head = Head::of(names, &content.release, content.release.since);
     let mut rows = vec![("release", 0, String::new(), json(&head)?, Vec::new())];
     for (seq, (name, record)) in content.release.tables.iter().enumerate() {
@@ -210,9 +232,7 @@ pub(super) async fn write(
             ));
         }
     }
-    conn.query_drop("START TRANSACTION").await?;
-    insert(conn, &names.marker(marker), &rows).await?;
-    Ok(conn.query_drop("COMMIT").await?)
+    Ok(rows)
 }
 
 /// Replaces what is said of these tables.
@@ -330,7 +350,7 @@ pub(super) async fn claim(conn: &mut Conn, names: &Names, table: &str) -> Result
     Ok(())
 }
 
-/// Reads a marker whole; `None` where there is none.
+/// Reads a marker whole; `None` where there is none, or one that was made for a release which did not come.
 pub(super) async fn read(
     conn: &mut Conn,
     names: &Names,
@@ -345,6 +365,9 @@ pub(super) async fn read(
             names.marker(marker)
         ))
         .await?;
+    if !rows.iter().any(|(kind, ..)| kind == "release") {
+        return Ok(None);
+    }
     let mut content = Content::default();
     for (kind, key, detail, sql) in rows {
         match kind.as_str() {
@@ -353,6 +376,7 @@ pub(super) async fn read(
                 content.release.digest = head.digest;
                 content.release.contents = head.contents;
                 content.release.also = head.also;
+                content.release.bytes = head.bytes;
                 content.release.since = head.since;
                 content.release.unlogged = head.unlogged;
                 content.release.rewriting = head.rewriting;

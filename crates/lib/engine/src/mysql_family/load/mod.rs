@@ -11,6 +11,7 @@ mod atomic;
 mod columns;
 mod convert;
 mod definitions;
+mod difference;
 mod displaced;
 mod follow_up;
 mod history;
@@ -20,6 +21,7 @@ mod keys;
 mod ledger;
 mod likeness;
 mod lock;
+mod marks;
 mod names;
 mod names_taken;
 mod objects;
@@ -31,6 +33,7 @@ mod rehearsal;
 mod rejected;
 mod rights;
 mod schema;
+mod seen;
 mod sequences;
 mod session;
 mod spared;
@@ -162,6 +165,10 @@ impl Load for Family {
         let status = status(&mut conn).await?;
         conn.disconnect().await?;
         Ok(status)
+    }
+
+    fn marks(&self) -> bool {
+        true
     }
 
     fn history(&self) -> &dyn History {

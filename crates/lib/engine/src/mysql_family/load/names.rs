@@ -21,6 +21,8 @@ pub(super) struct Names {
     pub(super) gone: String,
     /// Schema in which replaced tables with rows of others wait until the load after.
     pub(super) kept: String,
+    /// Schema of what undoes a difference.
+    pub(super) undo: String,
     /// Name of the server-wide user lock.
     pub(super) lock: String,
     stem: String,
@@ -60,9 +62,15 @@ impl Names {
             previous: format!("{LEDGER}_prev_{stem}"),
             gone: format!("{LEDGER}_gone_{stem}"),
             kept: format!("{LEDGER}_kept_{stem}"),
+            undo: format!("{LEDGER}_undo_{stem}"),
             lock: format!("{LEDGER}.{stem}"),
             stem,
         }
+    }
+
+    /// What the names of tables in the ledger end with.
+    pub(super) fn stem(&self) -> &str {
+        &self.stem
     }
 
     /// The qualified, quoted name of a marker table.

@@ -10,6 +10,8 @@ use super::patience::LOCKED;
 use crate::mysql_family::ask::Ask as _;
 use crate::{Code, Error};
 
+const CHECKSUM: &str = "checksum ";
+
 /// Before the lengths, behind the checksum.
 const LENGTHS: &str = " lengths ";
 
@@ -30,7 +32,7 @@ pub(super) async fn of(
         return refuse_locked(conn, schema, table).await.map(|()| None);
     };
     let lengths = lengths(conn, schema, table).await?;
-    Ok(Some(format!("checksum {checksum}{lengths}")))
+    Ok(Some(format!("{CHECKSUM}{checksum}{lengths}")))
 }
 
 /// Whether what is `found` is what was loaded. Proofs of older versions have no lengths: there the checksum decides.
@@ -40,6 +42,33 @@ pub(super) fn holds(recorded: &str, found: Option<&str>) -> bool {
         let checksum = found.split(LENGTHS).next();
         found == recorded || older && checksum == Some(recorded)
     })
+}
+
+/// What proves a table after rows with the proof `went` left it and those with `came` came; `None` where proofs do not add
+/// up. Both servers sum the checksums of rows in 32 bits, the lengths in a decimal.
+pub(super) fn moved(
+    before: Option<&str>,
+    went: Option<&str>,
+    came: Option<&str>,
+) -> Option<String> {
+    let (before, went, came) = (parts(before?)?, parts(went?)?, parts(came?)?);
+    let checksum = before.0.wrapping_sub(went.0).wrapping_add(came.0);
+    let lengths = match (before.1, went.1, came.1) {
+        (None, None, None) => String::new(),
+        (Some(before), Some(went), Some(came)) => {
+            format!("{LENGTHS}{}", (before + came).checked_sub(went)?)
+        }
+        _ => return None,
+    };
+    Some(format!("{CHECKSUM}{checksum}{lengths}"))
+}
+
+fn parts(proof: &str) -> Option<(u32, Option<u128>)> {
+    let sums = proof.strip_prefix(CHECKSUM)?;
+    match sums.split_once(LENGTHS) {
+        Some((checksum, lengths)) => Some((checksum.parse().ok()?, Some(lengths.parse().ok()?))),
+        None => Some((sums.parse().ok()?, None)),
+    }
 }
 
 /// CHECKSUM TABLE joins values of varying length (`mysql_checksum_table` in both servers): it does not see text that

@@ -11,6 +11,7 @@ use pilotfish_sql::mysql::{self, Mode, TokenKind, quote};
 use super::definitions::Definitions;
 use super::insert;
 use super::lock::Lock;
+use super::names::qualified;
 use super::session::{self, Carried};
 use super::tables::Tables;
 use super::worker::MysqlWorker;
@@ -33,6 +34,8 @@ pub(super) struct MysqlStage {
     session: Option<Arc<SessionState>>,
     local_infile: bool,
     packet: usize,
+    /// What the marks of its rows are kept under.
+    marks: u64,
 }
 
 /// What a session in the stage starts with: the server's own modes, as the stock client does.
@@ -46,7 +49,7 @@ const NOT_THERE: u16 = 1091;
 
 impl MysqlStage {
     /// Opens the dump's session in an existing, empty schema.
-    pub(super) async fn open(access: Access, lock: Lock) -> Result<Self, Error> {
+    pub(super) async fn open(access: Access, lock: Lock, marks: u64) -> Result<Self, Error> {
         let schema = match access.options.swap {
             SwapMode::None => access.names.live.clone(),
             _ => access.names.staging.clone(),
@@ -74,6 +77,7 @@ impl MysqlStage {
             session: None,
             local_infile,
             packet,
+            marks,
         })
     }
 
@@ -184,6 +188,15 @@ impl Stage for MysqlStage {
         self.definitions.learn(name, true).await
     }
 
+    async fn stand_in(&mut self, name: &str) -> Result<(), Error> {
+        let live = qualified(&self.access.names.live, name);
+        let staged = qualified(&self.schema, name);
+        self.lock.held(&mut self.definitions.conn).await?;
+        let like = format!("CREATE TABLE {staged} LIKE {live}");
+        self.definitions.conn.query_drop(like).await?;
+        self.definitions.learn(name, false).await
+    }
+
     async fn set_keys_aside(&mut self, name: &str) -> Result<(), Error> {
         self.definitions.set_keys_aside(name).await
     }
@@ -241,6 +254,8 @@ impl Stage for MysqlStage {
             packet: self.packet,
             carried: Carried::default(),
             converting: Duration::ZERO,
+            names: self.access.names.clone(),
+            marks: self.marks,
         }))
     }
 

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use mysql_async::Conn;
 use pilotfish_sql::mysql::quote;
 
+use super::difference::{self, Undo};
 use super::ledger::{self, Content};
 use super::lock::Lock;
 use super::names::{Marker, literal};
@@ -14,14 +15,18 @@ use super::patience::Limit;
 use super::stage::MysqlStage;
 use super::unproven::Note;
 use super::{
-    Access, assertion, journal, objects, proof, rejected, spared, swap, ties, unproven, way_back,
+    Access, assertion, journal, marks, objects, proof, rejected, seen, spared, swap, ties,
+    unproven, way_back,
 };
 use crate::Error;
-use crate::load::{Drift, Previous, Release, Stage, SwapMode, SwapPlan, Target};
+use crate::load::{
+    DifferencePlan, Drift, MarkBook, Previous, Release, Stage, SwapMode, SwapPlan, Target,
+};
 use crate::mysql_family::ask::Ask as _;
 
 /// What the control session works under, whatever the server's defaults are.
-const SETUP: &str = "SET SESSION sql_mode='', SESSION foreign_key_checks=0, SESSION autocommit=1, SESSION lock_wait_timeout=60";
+const SETUP: &str = "SET SESSION sql_mode='', SESSION foreign_key_checks=0, SESSION autocommit=1, SESSION lock_wait_timeout=60, \
+     SESSION time_zone='+00:00'";
 
 /// Verbs of statements that look.
 const ASSERTIONS: &[&str] = &["SELECT", "WITH", "VALUES", "TABLE"];
@@ -36,6 +41,10 @@ pub(super) struct MysqlTarget {
     pub(super) conn: Conn,
     /// `None` for those who only look.
     lock: Option<Lock>,
+    /// What the marks of the rows on the stage are kept under.
+    marks: u64,
+    /// When the oldest transaction began that was open right before a swap.
+    horizon: Option<String>,
 }
 
 impl MysqlTarget {
@@ -46,11 +55,18 @@ impl MysqlTarget {
         if !access.options.look_only {
             lock = Some(Lock::take(&mut conn, &access.names).await?);
             ledger::prepare(&mut conn).await?;
+            marks::prepare(&mut conn, &access.names).await?;
             if access.any_case {
                 ledger::take_over(&mut conn, &access.names).await?;
             }
         }
-        Ok(Self { access, conn, lock })
+        Ok(Self {
+            access,
+            conn,
+            lock,
+            marks: 0,
+            horizon: None,
+        })
     }
 
     /// The marker of the live release, whole.
@@ -101,6 +117,7 @@ impl MysqlTarget {
         let names = self.access.names.clone();
         self.drop_schema(&names.gone).await?;
         ledger::drop(&mut self.conn, &names, Marker::Gone).await?;
+        difference::sweep(self).await?;
         if !spared::read(self).await?.kept {
             self.drop_schema(&names.kept).await?;
         }
@@ -182,6 +199,13 @@ impl Target for MysqlTarget {
         let Some(content) = ledger::read(&mut self.conn, &names, Marker::Previous).await? else {
             return Ok(None);
         };
+        if let Some(undo) = Undo::read(&mut self.conn, &names).await? {
+            return Ok(Some(Previous {
+                release: content.release,
+                kept: undo.tables(),
+                given_up_by: format!("DROP TABLE {}", names.marker(Marker::Previous)),
+            }));
+        }
         let kept = self.tables_of(&names.previous).await?;
         let given_up_by = format!("DROP DATABASE {}", quote(&names.previous));
         let given_up_by = if spared::read(self).await?.previous {
@@ -251,6 +275,10 @@ impl Target for MysqlTarget {
             .filter(|name| live.tables.contains_key(*name) && !there.contains_key(*name))
             .cloned()
             .collect();
+        let mariadb = self.access.flavour.mariadb;
+        let horizon = seen::horizon(&mut self.conn).await?;
+        let times = seen::times(&mut self.conn, &database, mariadb).await?;
+        let mut looked_at = Release::default();
         for (name, kind) in there.iter().filter(|(name, _)| tables.contains(*name)) {
             let Some(record) = live.tables.get(name) else {
                 if kind != "VIEW" || !live.objects.contains_key(&format!("view {name}")) {
@@ -259,14 +287,21 @@ impl Target for MysqlTarget {
                 continue;
             };
             let Some(proof) = &record.proof else { continue };
-            let now =
-                proof::of(&mut self.conn, &database, name, self.access.flavour.mariadb).await?;
-            if !proof::holds(proof, now.as_deref()) {
+            if record.seen.is_some() && times.get(name) == record.seen.as_ref() {
+                continue;
+            }
+            let now = proof::of(&mut self.conn, &database, name, mariadb).await?;
+            if proof::holds(proof, now.as_deref()) {
+                looked_at.tables.insert(name.clone(), record.clone());
+            } else {
                 drift.modified.insert(
                     name.clone(),
                     "its checksum is not what was loaded".to_owned(),
                 );
             }
+        }
+        if self.lock.is_some() {
+            seen::note_looked_at(self, &looked_at, &times, horizon.as_deref()).await?;
         }
         for (trigger, table) in self.live_triggers().await? {
             if tables.contains(&table) && !live.objects.contains_key(&format!("trigger {trigger}"))
@@ -295,6 +330,7 @@ impl Target for MysqlTarget {
             return Err(Error::Config("a plan has no stage".to_owned()));
         };
         self.drop_schema(&names.staging).await?;
+        self.marks = marks::next_id(&mut self.conn, &names).await?;
         // The live one first: without rights on it nothing is left behind.
         self.create_live().await?;
         self.create_schema(&names.staging).await?;
@@ -302,12 +338,50 @@ impl Target for MysqlTarget {
         if self.access.options.swap == SwapMode::None {
             swap::begin_rewriting(self).await?;
         }
-        Ok(Box::new(MysqlStage::open(self.access.clone(), lock).await?))
+        let stage = MysqlStage::open(self.access.clone(), lock, self.marks).await?;
+        Ok(Box::new(stage))
+    }
+
+    async fn marked(&mut self, live: &Release) -> Result<BTreeSet<String>, Error> {
+        let names = self.access.names.clone();
+        Ok(marks::of(&mut self.conn, &names, live)
+            .await?
+            .into_keys()
+            .collect())
+    }
+
+    async fn mark_book(&mut self, live: &Release) -> Result<Box<dyn MarkBook>, Error> {
+        let names = self.access.names.clone();
+        Ok(Box::new(marks::Book {
+            access: self.access.clone(),
+            layers: marks::of(&mut self.conn, &names, live).await?,
+        }))
+    }
+
+    async fn refuses_difference(
+        &mut self,
+        tables: &BTreeSet<String>,
+    ) -> Result<Option<String>, Error> {
+        difference::in_the_way(self, tables).await
+    }
+
+    async fn apply(&mut self, stage: Box<dyn Stage>, plan: &DifferencePlan) -> Result<(), Error> {
+        // Its session may hold locks on staged tables.
+        drop(stage);
+        difference::apply(self, plan).await
     }
 
     async fn swap(&mut self, stage: Box<dyn Stage>, plan: &SwapPlan) -> Result<(), Error> {
         // Its session may hold locks on staged tables.
         drop(stage);
+        let names = self.access.names.clone();
+        for table in &plan.marked {
+            let digest = plan.release.tables.get(table).map(|record| &record.digest);
+            if let Some(digest) = digest {
+                marks::book(&mut self.conn, &names, table, digest, &[self.marks]).await?;
+            }
+        }
+        self.horizon = seen::horizon(&mut self.conn).await?;
         swap::forward(self, plan).await
     }
 
@@ -337,8 +411,15 @@ impl Target for MysqlTarget {
             // The marker first: half a schema is no release to go back to.
             ledger::drop(&mut self.conn, &names, Marker::Previous).await?;
             self.drop_schema(&names.previous).await?;
+            self.drop_schema(&names.undo).await?;
         }
-        Ok(())
+        if let Some(live) = self.live().await?
+            && let Some(horizon) = self.horizon.take()
+        {
+            let mariadb = self.access.flavour.mariadb;
+            seen::note(&mut self.conn, &names, &live, &horizon, mariadb).await?;
+        }
+        marks::sweep(self).await
     }
 
     async fn rollback(&mut self) -> Result<(Release, Release), Error> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::difference::{self, Undo};
 use super::follow_up::{Tables, follow};
 use super::ledger::{self, Content, Entry};
 use super::names::Marker;
@@ -28,6 +29,9 @@ pub(super) async fn back(target: &mut MysqlTarget) -> Result<(Release, Release),
     let then = ledger::read(&mut target.conn, &names, Marker::Previous)
         .await?
         .ok_or_else(nothing)?;
+    if let Some(undo) = Undo::read(&mut target.conn, &names).await? {
+        return difference::back(target, &undo, now, then).await;
+    }
     let kept: BTreeSet<String> = target
         .tables_of(&names.previous)
         .await?

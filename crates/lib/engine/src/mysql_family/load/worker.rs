@@ -9,11 +9,11 @@ use mysql_async::Conn;
 use pilotfish_sql::Flavour;
 
 use super::lock::Lock;
-use super::names::qualified;
+use super::names::{Names, qualified};
 use super::session::Carried;
 use super::stream::Stream;
 use super::tables::{Table, Tables};
-use super::{definitions, insert, objects, proof, reach};
+use super::{definitions, insert, marks, objects, proof, reach};
 use crate::load::{Completed, Loaded, RowBatch, SessionState, Worker};
 use crate::mysql_family::ask::Ask as _;
 use crate::{Code, Error};
@@ -32,6 +32,9 @@ pub(super) struct MysqlWorker {
     pub(super) packet: usize,
     pub(super) carried: Carried,
     pub(super) converting: Duration,
+    pub(super) names: Names,
+    /// What the marks of its rows are kept under.
+    pub(super) marks: u64,
 }
 
 #[async_trait]
@@ -63,6 +66,13 @@ impl Worker for MysqlWorker {
             table.insert_only.store(true, Ordering::Relaxed);
         }
         insert::send(&mut self.conn, &self.lock, &self.schema, batch, self.packet).await
+    }
+
+    async fn keep_marks(&mut self, table: &str, seq: u32, body: &[u8]) -> Result<(), Error> {
+        self.lock.held(&mut self.conn).await?;
+        self.carried.put_down(&mut self.conn).await?;
+        marks::keep(&mut self.conn, &self.names, self.marks, table, seq, body).await?;
+        Ok(self.conn.query_drop("COMMIT").await?)
     }
 
     async fn restore_keys(&mut self, table: &str) -> Result<(), Error> {
