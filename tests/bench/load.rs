@@ -8,10 +8,10 @@ use std::time::Duration;
 use pilotfish_harness::{Server, ServerKind, Tool, World, tpch};
 
 use crate::figures::{Figures, median, timed};
+use crate::peers;
 
-const THREADS: &str = "4";
-/// Settings of both sides: a server that was given memory, and durability as shipped.
-const SETTINGS: [&str; 1] = ["--innodb-buffer-pool-size=1G"];
+/// Settings of all sides: a server that was given memory, durability as shipped.
+pub(crate) const SETTINGS: [&str; 1] = ["--innodb-buffer-pool-size=1G"];
 
 pub(crate) fn run(kind: ServerKind, engine: &str, scale: &str, rounds: usize) {
     eprintln!("== load: TPC-H at scale {scale} into {}", kind.name());
@@ -25,6 +25,8 @@ pub(crate) fn run(kind: ServerKind, engine: &str, scale: &str, rounds: usize) {
     let mut client = Vec::new();
     let mut infile = Vec::new();
     let mut inserts = Vec::new();
+    let mut floor = Vec::new();
+    let mut myloader = Vec::new();
     let mut peak_kib = 0;
     let mut stages = BTreeMap::new();
     for round in 1..=rounds.max(1) {
@@ -38,6 +40,15 @@ pub(crate) fn run(kind: ServerKind, engine: &str, scale: &str, rounds: usize) {
         let loaded = load(kind, &dump, "--local-infile=OFF", &expected);
         inserts.push(loaded.time);
         peak_kib = peak_kib.max(loaded.peak_kib);
+        floor.push(peer("by hand", kind, &expected, |server| {
+            peers::by_hand(server, scale)
+        }));
+        if kind.is_mariadb() {
+            let folder = peers::mydumped(kind, scale);
+            myloader.push(peer("myloader", kind, &expected, |server| {
+                peers::myloader(server, &folder)
+            }));
+        }
     }
     let mut figures = Figures::default();
     let megabytes = std::fs::metadata(&dump).expect("the dump's size").len() as f64 / 1e6;
@@ -48,10 +59,22 @@ pub(crate) fn run(kind: ServerKind, engine: &str, scale: &str, rounds: usize) {
         "times",
     );
     figures.add(
-        format!("{engine}.ratio_vs_client_infile_off"),
+        format!("{engine}.ratio_vs_client_insert"),
         client / inserts,
         "times",
     );
+    let floor = median(&floor);
+    figures.add(format!("{engine}.ratio_vs_floor"), floor / infile, "times");
+    if !myloader.is_empty() {
+        let myloader = median(&myloader);
+        figures.add(
+            format!("{engine}.ratio_vs_myloader"),
+            myloader / infile,
+            "times",
+        );
+        figures.add(format!("{engine}.myloader_seconds"), myloader, "s");
+    }
+    figures.add(format!("{engine}.floor_seconds"), floor, "s");
     figures.add(format!("{engine}.client_seconds"), client, "s");
     figures.add(format!("{engine}.load_seconds"), infile, "s");
     figures.add(format!("{engine}.load_infile_off_seconds"), inserts, "s");
@@ -88,13 +111,26 @@ fn stock_client(kind: ServerKind, dump: &Path) -> (Duration, String) {
     (time, counts(&server))
 }
 
+/// Another loader on a fresh server; its time, its work checked.
+fn peer(what: &str, kind: ServerKind, expected: &str, work: impl FnOnce(&Server)) -> Duration {
+    let world = World::new();
+    let server = start(kind, &world, "--local-infile=ON");
+    let (time, ()) = timed(what, || work(&server));
+    assert_eq!(
+        counts(&server),
+        expected,
+        "{what} left other rows than the stock client"
+    );
+    time
+}
+
 /// `load` on a fresh server, after checking its work.
 fn load(kind: ServerKind, dump: &Path, infile: &str, expected: &str) -> Loaded {
     let world = World::new();
     let server = start(kind, &world, infile);
     let tool = Tool::beside("load")
         .arg(dump)
-        .args(["--into", "app", "--threads", THREADS, "--output", "json"])
+        .args(["--into", "app", "--output", "json"])
         .env("PILOTFISH_URL", server.url())
         .timeout(Duration::from_secs(1800));
     let (time, finished) = timed(&format!("load, {infile}"), || tool.run().success());
@@ -112,7 +148,7 @@ fn load(kind: ServerKind, dump: &Path, infile: &str, expected: &str) -> Loaded {
     }
 }
 
-fn start(kind: ServerKind, world: &World, infile: &str) -> Server {
+pub(crate) fn start(kind: ServerKind, world: &World, infile: &str) -> Server {
     let args: Vec<_> = SETTINGS.into_iter().chain([infile]).collect();
     let server = Server::start(kind, world, &args);
     server.sql("CREATE DATABASE app");

@@ -12,10 +12,14 @@
 
 mod fetch;
 mod figures;
+mod frame;
 mod large;
 mod load;
 mod load_postgres;
+mod peers;
 mod pod;
+mod reload;
+mod shapes;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use pilotfish_harness::ServerKind;
@@ -30,7 +34,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Name {
-    /// A TPC-H dump into a server: `load --threads 4` against the stock client; for PostgreSQL pg_restore too
+    /// A TPC-H dump into a server: `load` against the stock client, parallel loaders, and what is possible by hand
     Load {
         /// The server
         #[arg(long, default_value = "mariadb")]
@@ -41,6 +45,37 @@ enum Name {
         /// Runs of each, alternating
         #[arg(long, default_value_t = 2)]
         rounds: usize,
+    },
+    /// A release after the first one, of which few rows differ, or none
+    Reload {
+        /// The server
+        #[arg(long, default_value = "mariadb")]
+        engine: Engine,
+        /// TPC-H scale factor: 1 is 1 GB
+        #[arg(long, default_value = "1")]
+        scale: String,
+        /// Runs of each, alternating
+        #[arg(long, default_value_t = 2)]
+        rounds: usize,
+    },
+    /// Dumps of other shapes: wide rows, blobs, many tables, many keys
+    #[command(name = "load-shapes")]
+    Shapes {
+        /// The server
+        #[arg(long, default_value = "mariadb")]
+        engine: Engine,
+        /// Megabytes of each dump, about
+        #[arg(long, default_value_t = 100)]
+        megabytes: u64,
+        /// Runs of each, alternating
+        #[arg(long, default_value_t = 2)]
+        rounds: usize,
+    },
+    /// The framer and the row converter on one core, without a server
+    Frame {
+        /// TPC-H scale factor: 1 is 1 GB
+        #[arg(long, default_value = "1")]
+        scale: String,
     },
     /// A dump larger than memory through a pipe: how much memory `load --threads 4` takes
     #[command(name = "load-20gb")]
@@ -76,27 +111,41 @@ enum Engine {
     Postgres,
 }
 
+impl Engine {
+    /// The server's kind and its name in figures; none for PostgreSQL.
+    fn family(self) -> Option<(ServerKind, &'static str)> {
+        match self {
+            Self::Mariadb => Some((ServerKind::MariaDb1011, "mariadb")),
+            Self::Mysql => Some((ServerKind::MySql97, "mysql")),
+            Self::Postgres => None,
+        }
+    }
+}
+
 fn main() {
     match Args::parse().name {
         Name::Load {
-            engine: Engine::Mariadb,
+            engine,
+            scale,
+            rounds,
+        } => match engine.family() {
+            Some((kind, name)) => load::run(kind, name, &scale, rounds),
+            None => load_postgres::run(&scale, rounds),
+        },
+        Name::Reload {
+            engine,
             scale,
             rounds,
         } => {
-            load::run(ServerKind::MariaDb1011, "mariadb", &scale, rounds);
+            let (kind, name) = engine.family().expect("mariadb or mysql");
+            reload::run(kind, name, &scale, rounds);
         }
-        Name::Load {
-            engine: Engine::Mysql,
-            scale,
+        Name::Shapes {
+            engine,
+            megabytes,
             rounds,
-        } => {
-            load::run(ServerKind::MySql97, "mysql", &scale, rounds);
-        }
-        Name::Load {
-            engine: Engine::Postgres,
-            scale,
-            rounds,
-        } => load_postgres::run(&scale, rounds),
+        } => shapes::run(engine, megabytes, rounds),
+        Name::Frame { scale } => frame::run(&scale),
         Name::Pod { scale, rounds } => pod::run(&scale, rounds),
         Name::Large { gigabytes } => large::run(gigabytes),
         Name::Fetch { megabytes, rounds } => fetch::run(megabytes, rounds),

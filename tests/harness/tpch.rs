@@ -59,6 +59,36 @@ pub fn amended(kind: ServerKind, scale: &str, amendment: &str) -> PathBuf {
     })
 }
 
+/// The tables' definitions without their foreign keys.
+#[must_use]
+pub fn without_foreign_keys() -> String {
+    let lines = SCHEMA
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("FOREIGN KEY"));
+    lines
+        .collect::<Vec<_>>()
+        .join("\n")
+        .replace(",\n);", "\n);")
+}
+
+/// Benchmark data of another kind that `make` makes once, kept beside TPC-H's.
+///
+/// # Panics
+/// When it cannot be made.
+#[must_use]
+pub fn file(name: &str, suffix: &str, make: impl FnOnce(&Path)) -> PathBuf {
+    cached(name, suffix, make)
+}
+
+/// The same of a folder.
+///
+/// # Panics
+/// When it cannot be made.
+#[must_use]
+pub fn folder(name: &str, make: impl FnOnce(&Path)) -> PathBuf {
+    cached(name, "", make)
+}
+
 /// What `make` makes once, a file or a folder.
 fn cached(name: &str, suffix: &str, make: impl FnOnce(&Path)) -> PathBuf {
     let folder = cache_dir().join("tpch");

@@ -25,6 +25,8 @@ use serde::Serialize;
 
 pub use args::ServerArgs;
 pub use error::{Code, Error};
+#[cfg(feature = "testing")]
+pub use mysql_family::converted_bytes;
 pub use pass_file::PassFile;
 pub use settings::{EngineName, Password, Route, Secret, Settings, Text, Tls, TlsMode};
 

@@ -12,7 +12,7 @@ mod token;
 
 pub use comment::{Comment, comment_at, dash_comment, skip_comment, skip_line, skip_quoted};
 pub use definer::set_definer;
-pub use literal::{Literal, Scan, TupleError, Tuples, scan_tuple, unescape};
+pub use literal::{Literal, Scan, TupleError, Tuples, scan_plain_tuple, scan_tuple, unescape};
 pub use name::{Name, quote, unquote};
 pub use qualifier::{may_name, requalify};
 pub use question::{Asked, asked, move_question};

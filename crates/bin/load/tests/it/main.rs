@@ -10,6 +10,7 @@ mod command_line;
 mod commands;
 mod crash;
 mod damage;
+mod difference;
 mod followers;
 mod grammar;
 mod grants;

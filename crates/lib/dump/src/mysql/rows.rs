@@ -15,6 +15,7 @@ use crate::mysql::phrase::{asks, running};
 use crate::mysql::script::{BEYOND, Script, Shared};
 use crate::mysql::session::refuse_looking_back;
 use crate::mysql::single::refuse_several_in_tail;
+use crate::mysql::table::Numbering;
 use crate::mysql::walk::{Asking, Chunk, Meaning, Order, Walk, Walked};
 use crate::mysql::whereabouts::refuse_in_value;
 use crate::{Error, InsertHead, Item, Position, Rows, Verb};
@@ -156,6 +157,10 @@ impl Script {
             zero_is_next: self.session.zero_is_next(),
             seed,
             key: places,
+            shown: match numbering {
+                Numbering::At(place) => places.behind().max(place + 1),
+                _ => places.behind(),
+            },
         };
         Arc::new(Known {
             head: Arc::new(head),

@@ -36,6 +36,12 @@ impl KeyPlaces {
         self.width
     }
 
+    /// The place behind the last of them.
+    pub(crate) fn behind(&self) -> usize {
+        let places = self.places[..self.width].iter();
+        places.max().map_or(0, |last| last + 1)
+    }
+
     /// Which column of the key is at this place.
     #[inline]
     pub(crate) fn column_at(&self, place: usize) -> Option<usize> {

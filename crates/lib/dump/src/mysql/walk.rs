@@ -1,11 +1,11 @@
 //! The walk over the tuples of an INSERT: every row is cut, judged, hashed and copied once.
 
 use pilotfish_sql::mysql::{
-    Literal, Mode, Scan, dash_comment, scan_tuple, skip_comment, skip_line,
+    Literal, Mode, Scan, dash_comment, scan_plain_tuple, scan_tuple, skip_comment, skip_line,
 };
 
 use crate::digest;
-use crate::marks::{Marking, WIDTH};
+use crate::marks::{Key, Marking, WIDTH};
 use crate::mysql::computed::is_computed;
 use crate::mysql::frame::{LOOKAHEAD, View, is_blank};
 use crate::mysql::phrase::running;
@@ -24,6 +24,8 @@ pub(crate) struct Meaning {
     pub(crate) zero_is_next: bool,
     pub(crate) seed: u64,
     pub(crate) key: KeyPlaces,
+    /// So many literals of a plain tuple are of interest, from the first one on.
+    pub(crate) shown: usize,
 }
 
 /// Rows gathered so far, to become one [`Rows`](crate::Rows).
@@ -200,52 +202,39 @@ impl Walk {
         let Meaning {
             mode,
             verb,
-            numbering,
-            draws,
-            zero_is_next,
             seed,
             key: places,
+            shown,
+            ..
         } = self.meaning;
-        let (mut key, mut keyed, marked) = ([0; WIDTH], 0, marking.is_on());
-        let numbered = match numbering {
-            Numbering::At(place) => place,
-            Numbering::None | Numbering::Omitted | Numbering::Unknown => usize::MAX,
-        };
-        let mut place = 0;
-        let (mut expressions, mut refused, mut computed) = (false, None, false);
-        let mut next_number = numbering == Numbering::Omitted;
-        let mut unknown = numbering == Numbering::Unknown;
-        let mut drawn = draws == Draws::Always;
-        let scan = scan_tuple(data, open, mode.no_backslash_escapes, |literal| {
-            expressions |= match literal {
-                Literal::Expression(text) => {
-                    let tokens = running(text, mode);
-                    let judged =
-                        refuse_looking_back(&tokens).and_then(|()| refuse_in_value(&tokens));
-                    refused = refused.take().or(judged.err());
-                    computed |= is_computed(&tokens);
-                    true
-                }
-                Literal::String { quote: b'"', .. } => mode.ansi_quotes,
-                _ => false,
-            };
-            if place == numbered {
-                next_number = asks_for_number(&literal, zero_is_next);
-                unknown |= matches!(literal, Literal::Expression(_));
-            }
-            drawn |= draws == Draws::ByDefault && literal == Literal::Default;
-            if marked
-                && let Some(column) = places.column_at(place)
-                && let Some(value) = integer(&literal)
-            {
-                key[column] = value;
-                keyed += 1;
-            }
-            place += 1;
+        let mut look = Look::new(&self.meaning, marking.is_on());
+        // Most tuples are plain: of these only what stands in certain columns is of interest.
+        let plain = scan_plain_tuple(data, open, mode.no_backslash_escapes, shown, |literal| {
+            look.see(&literal);
         });
-        let Scan::Complete(end) = scan else {
-            return scan;
+        let end = match plain {
+            Some(end) => end,
+            None => {
+                look = Look::new(&self.meaning, marking.is_on());
+                match scan_tuple(data, open, mode.no_backslash_escapes, |literal| {
+                    look.see(&literal)
+                }) {
+                    Scan::Complete(end) => end,
+                    stopped => return stopped,
+                }
+            }
         };
+        let Look {
+            expressions,
+            refused,
+            computed,
+            next_number,
+            unknown,
+            drawn,
+            key,
+            keyed,
+            ..
+        } = look;
         self.refused = refused;
         self.chunk.computed |= computed || drawn;
         self.chunk.asking = self.chunk.asking.merged(Asking {
@@ -268,7 +257,7 @@ impl Walk {
             reason,
         });
         chunk.add(tuple);
-        if marked {
+        if marking.is_on() {
             let free = reason.is_none() && !expressions && !drawn;
             let key = Some(key).filter(|_| free && keyed == places.width());
             if !marking.row(table, &places, key, hash) && marking.leaves_out() {
@@ -276,7 +265,76 @@ impl Walk {
             }
         }
         self.number += 1;
-        scan
+        Scan::Complete(end)
+    }
+}
+
+/// What a look at a tuple's literals finds.
+struct Look<'m> {
+    meaning: &'m Meaning,
+    /// The key is of interest.
+    marked: bool,
+    numbered: usize,
+    place: usize,
+    expressions: bool,
+    refused: Option<String>,
+    computed: bool,
+    next_number: bool,
+    unknown: bool,
+    drawn: bool,
+    key: Key,
+    keyed: usize,
+}
+
+impl<'m> Look<'m> {
+    #[inline]
+    fn new(meaning: &'m Meaning, marked: bool) -> Self {
+        Self {
+            marked,
+            numbered: match meaning.numbering {
+                Numbering::At(place) => place,
+                Numbering::None | Numbering::Omitted | Numbering::Unknown => usize::MAX,
+            },
+            place: 0,
+            expressions: false,
+            refused: None,
+            computed: false,
+            next_number: meaning.numbering == Numbering::Omitted,
+            unknown: meaning.numbering == Numbering::Unknown,
+            drawn: meaning.draws == Draws::Always,
+            key: [0; WIDTH],
+            keyed: 0,
+            meaning,
+        }
+    }
+
+    #[inline]
+    fn see(&mut self, literal: &Literal<'_>) {
+        let mode = self.meaning.mode;
+        self.expressions |= match literal {
+            Literal::Expression(text) => {
+                let tokens = running(text, mode);
+                let judged = refuse_looking_back(&tokens).and_then(|()| refuse_in_value(&tokens));
+                self.refused = self.refused.take().or(judged.err());
+                self.computed |= is_computed(&tokens);
+                true
+            }
+            Literal::String { quote: b'"', .. } => mode.ansi_quotes,
+            _ => false,
+        };
+        if self.place == self.numbered {
+            self.next_number = asks_for_number(literal, self.meaning.zero_is_next);
+            self.unknown |= matches!(literal, Literal::Expression(_));
+        }
+        self.drawn |= self.meaning.draws == Draws::ByDefault && *literal == Literal::Default;
+        if self.marked
+            && let Some(column) = self.meaning.key.column_at(self.place)
+            && let Some(value) = integer(literal)
+        {
+            self.key[column] = value;
+            self.keyed += 1;
+        }
+        self.place += 1;
     }
 }
 

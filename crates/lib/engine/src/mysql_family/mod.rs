@@ -11,6 +11,9 @@ mod server_error;
 mod tls;
 mod truth;
 
+#[cfg(feature = "testing")]
+pub use load::converted_bytes;
+
 use crate::{EngineName, Error, Settings};
 use ask::Ask as _;
 use connect::{SessionSetup, connect};

@@ -61,6 +61,35 @@ pub(super) fn rows(tuples: &[u8], columns: &[&Column], charset: &str) -> Result<
     }
 }
 
+/// How many bytes rows have as LOAD DATA text, into columns that their first row would fit; `None` where they go by
+/// INSERT. For benchmarks.
+#[cfg(feature = "testing")]
+#[must_use]
+pub fn converted_bytes(tuples: &[u8]) -> Option<usize> {
+    let mut columns: Vec<Column> = Vec::new();
+    let first = Tuples::new(false).for_each(tuples, |literals, _| {
+        let family = |literal: &Literal<'_>| match literal {
+            Literal::Integer(_) => Family::Integer,
+            Literal::Decimal(_) => Family::Decimal,
+            _ => Family::Text,
+        };
+        let column = |literal| Column {
+            name: String::new(),
+            family: family(literal),
+            nullable: true,
+            generated: false,
+            invisible: false,
+            needs_value: false,
+        };
+        columns = literals.iter().map(column).collect();
+        Err(())
+    });
+    let _ = first;
+    let columns: Vec<&Column> = columns.iter().collect();
+    let pieces = rows(tuples, &columns, "utf8mb4").ok()?;
+    Some(pieces.iter().map(Bytes::len).sum())
+}
+
 struct Writer {
     piece: BytesMut,
     done: Pieces,

@@ -53,9 +53,14 @@ pub(super) async fn apply(target: &mut MysqlTarget, plan: &DifferencePlan) -> Re
     undo::make_room(target).await?;
     target.create_schema(&names.undo).await?;
     settle_in(&mut target.conn).await?;
+    // No table of an earlier difference has it.
+    let stamp = std::time::UNIX_EPOCH
+        .elapsed()
+        .map_or(0, |since| since.as_micros())
+        .to_string();
     let mut changed = Vec::with_capacity(plan.tables.len());
     for (at, (name, difference)) in plan.tables.iter().enumerate() {
-        changed.push(lay_out(target, name, difference, generation, at).await?);
+        changed.push(lay_out(target, name, difference, &stamp, at).await?);
     }
     let outcome = change(target, plan, &changed, generation).await;
     let settled = match &outcome {
@@ -133,7 +138,7 @@ async fn lay_out<'a>(
     target: &mut MysqlTarget,
     name: &'a str,
     difference: &'a TableDifference,
-    generation: u64,
+    stamp: &str,
     at: usize,
 ) -> Result<Changed<'a>, Error> {
     let names = target.access.names.clone();
@@ -150,7 +155,7 @@ async fn lay_out<'a>(
     conn.query_drop(format!("CREATE TABLE {gone} (PRIMARY KEY ({key})) ENGINE=InnoDB SELECT {key} FROM {live} WHERE FALSE"))
         .await?;
     fill(conn, &gone, difference).await?;
-    let undo = undo::Place::of(&names, generation, at);
+    let undo = undo::Place::of(&names, stamp, at);
     conn.query_drop(format!("CREATE TABLE {} LIKE {live}", undo.rows))
         .await?;
     conn.query_drop(format!("CREATE TABLE {} LIKE {gone}", undo.keys))
@@ -196,6 +201,7 @@ async fn change(
 ) -> Result<(), Error> {
     let before = target.live_content().await?.unwrap_or_default();
     let layers = marks::of(&mut target.conn, &target.access.names, &before.release).await?;
+    let after = marks::of(&mut target.conn, &target.access.names, &plan.release).await?;
     let spared = spared::read(target).await?;
     begin(&mut target.conn).await?;
     for table in changed {
@@ -219,6 +225,10 @@ async fn change(
         unwritten(target, table, &proof, &held).await?;
         record.proof = Some(proof);
         let names = &target.access.names;
+        // Content that was live before has its marks.
+        if after.contains_key(table.name) {
+            continue;
+        }
         let mut layers = layers.get(table.name).cloned().unwrap_or_default();
         layers.push(generation);
         marks::keep(

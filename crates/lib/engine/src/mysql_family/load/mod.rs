@@ -61,6 +61,8 @@ use crate::load::{History, Load, Status, SwapMode, Target, TargetOptions};
 use crate::{Error, Settings};
 use names::Names;
 
+#[cfg(feature = "testing")]
+pub use convert::converted_bytes;
 pub(super) use status::status;
 
 /// What our own statements are written for, whatever the server's default; and a load may take long between

@@ -112,3 +112,40 @@ fn escapes() {
     assert_eq!(value(r"a\n''", true), b"a\\n'");
     assert_eq!(value(r#"say "x""#, false), b"say \"x\"");
 }
+
+proptest::proptest! {
+    /// What is passed over in haste is what a close look finds.
+    #[test]
+    fn haste_finds_what_a_close_look_does(
+        pieces in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "1", "-2", "12345678901234567890", "3.25", ".", "-", "+", "NULL", "N", "DEFAULT", "'a'", "'it''s'", r"'\\'",
+                r"'\''", "'", "\\", "'),('", "''", "x", "_binary '", " ", "\n", ",", ",", ",", ")", "(", "e5", "0x41", "/", "\u{fc}",
+            ]),
+            0..14,
+        ),
+        plain in proptest::bool::ANY,
+    ) {
+        let text = match plain {
+            true => format!("({})", pieces.join(",")),
+            false => format!("({})", pieces.concat()),
+        };
+        for no_backslash_escapes in [false, true] {
+            for shown in 0..4 {
+                let mut seen = Vec::new();
+                let hasty = scan_plain_tuple(text.as_bytes(), 0, no_backslash_escapes, shown, |literal| seen.push(literal));
+                let Some(end) = hasty else { continue };
+                let mut all = Vec::new();
+                let close = scan_tuple(text.as_bytes(), 0, no_backslash_escapes, |literal| all.push(literal));
+                proptest::prop_assert_eq!(close, Scan::Complete(end));
+                proptest::prop_assert_eq!(&seen[..], &all[..all.len().min(shown)]);
+                let odd = all.iter().find(|literal| !matches!(
+                    literal,
+                    Literal::Null | Literal::Integer(_) | Literal::Decimal(_)
+                        | Literal::String { quote: b'\'', introducer: None, .. }
+                ));
+                proptest::prop_assert_eq!(odd, None);
+            }
+        }
+    }
+}

@@ -24,11 +24,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn of(names: &Names, generation: u64, at: usize) -> Self {
-        let (name, keys_name) = (
-            format!("rows_{generation}_{at}"),
-            format!("keys_{generation}_{at}"),
-        );
+    pub(super) fn of(names: &Names, stamp: &str, at: usize) -> Self {
+        let (name, keys_name) = (format!("rows_{stamp}_{at}"), format!("keys_{stamp}_{at}"));
         Self {
             rows: qualified(&names.undo, &name),
             keys: qualified(&names.undo, &keys_name),

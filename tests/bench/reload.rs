@@ -1,0 +1,146 @@
+//! A release after the first one: a hundredth of the rows differ, one small table does, nothing does.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::Duration;
+
+use pilotfish_harness::{Server, ServerKind, Tool, World, tpch};
+use sha2::{Digest as _, Sha256};
+
+use crate::figures::{Figures, median, timed};
+
+/// All data and keys fit into memory, durability as shipped.
+const SETTINGS: [&str; 2] = ["--innodb-buffer-pool-size=2G", "--local-infile=ON"];
+
+/// One row in a hundred of the two large tables, spread at random.
+const ONE_PERCENT: &str = "UPDATE orders SET o_shippriority = o_shippriority + 1 WHERE CRC32(o_orderkey) % 100 = 0; \
+    UPDATE lineitem SET l_quantity = l_quantity + 1 WHERE CRC32(CONCAT(l_orderkey, '/', l_linenumber)) % 100 = 0;";
+const SMALL_TABLE: &str =
+    "UPDATE region SET r_comment = CONCAT('new ', LEFT(r_comment, 100)) WHERE r_regionkey = 2;";
+
+#[derive(Debug, Default)]
+struct Times {
+    full: Vec<Duration>,
+    one_percent: Vec<Duration>,
+    small_table: Vec<Duration>,
+    nothing: Vec<Duration>,
+    hash: Vec<Duration>,
+    peak_kib: u64,
+}
+
+pub(crate) fn run(kind: ServerKind, engine: &str, scale: &str, rounds: usize) {
+    eprintln!("== reload: TPC-H at scale {scale} into {}", kind.name());
+    let first = tpch::dump(kind, scale);
+    let one_percent = tpch::amended(kind, scale, ONE_PERCENT);
+    let small_table = tpch::amended(kind, scale, SMALL_TABLE);
+    let mut times = Times::default();
+    for round in 1..=rounds.max(1) {
+        eprintln!("   round {round} of {rounds}");
+        // A server for each: what the other left behind would be measured too.
+        with_first(kind, &first, &mut times, |server, times| {
+            let hash = hashed(&first);
+            times.hash.push(hash);
+            let nothing = load(server, &first, "nothing differs", times);
+            assert_eq!(nothing.1["outcome"], "nothing_to_do");
+            times.nothing.push(nothing.0);
+            let changed = load(server, &one_percent, "one percent differs", times);
+            assert_eq!(changed.1["in_place"], true, "{}", changed.1);
+            times.one_percent.push(changed.0);
+            same_as_whole(server, &one_percent);
+        });
+        with_first(kind, &first, &mut times, |server, times| {
+            let changed = load(server, &small_table, "one small table differs", times);
+            assert_eq!(changed.1["in_place"], true, "{}", changed.1);
+            times.small_table.push(changed.0);
+        });
+    }
+    let mut figures = Figures::default();
+    let full = median(&times.full);
+    let [one_percent, small_table, nothing, hash] = [
+        &times.one_percent,
+        &times.small_table,
+        &times.nothing,
+        &times.hash,
+    ]
+    .map(|times| median(times));
+    let name = |figure: &str| match engine {
+        "mariadb" => format!("reload.{figure}"),
+        engine => format!("reload.{engine}.{figure}"),
+    };
+    figures.add(name("one_percent_ratio"), full / one_percent, "times");
+    figures.add(name("small_table_ratio"), full / small_table, "times");
+    figures.add(name("nothing_vs_hash"), nothing / hash, "times");
+    figures.add(name("full_seconds"), full, "s");
+    figures.add(name("one_percent_seconds"), one_percent, "s");
+    figures.add(name("small_table_seconds"), small_table, "s");
+    figures.add(name("nothing_seconds"), nothing, "s");
+    figures.add(name("peak_rss_mib"), times.peak_kib as f64 / 1024.0, "MiB");
+    figures.write("reload");
+}
+
+/// A server with the first release, whose load is timed.
+fn with_first(
+    kind: ServerKind,
+    first: &Path,
+    times: &mut Times,
+    work: impl FnOnce(&Server, &mut Times),
+) {
+    let world = World::new();
+    let server = Server::start(kind, &world, &SETTINGS);
+    server.sql("CREATE DATABASE app");
+    // All sides read the file from memory.
+    let _ = hashed(first);
+    let loaded = load(&server, first, "the first release", times);
+    times.full.push(loaded.0);
+    work(&server, times);
+}
+
+fn load(
+    server: &Server,
+    dump: &Path,
+    what: &str,
+    times: &mut Times,
+) -> (Duration, serde_json::Value) {
+    let tool = Tool::beside("load")
+        .arg(dump)
+        .args(["--into", "app", "--output", "json"])
+        .env("PILOTFISH_URL", server.url())
+        .timeout(Duration::from_secs(1800));
+    let (time, finished) = timed(what, || tool.run().success());
+    times.peak_kib = times.peak_kib.max(finished.peak_rss_kib);
+    (time, finished.json())
+}
+
+/// What a load has to do at least: to read the dump, and to know it.
+fn hashed(dump: &Path) -> Duration {
+    let (time, _) = timed("read and hash", || {
+        let mut hash = Sha256::new();
+        let mut file = File::open(dump).expect("open the dump");
+        let mut buffer = vec![0; 256 * 1024];
+        loop {
+            let read = std::io::Read::read(&mut file, &mut buffer).expect("read the dump");
+            if read == 0 {
+                break;
+            }
+            hash.update(&buffer[..read]);
+        }
+        hash.finalize()
+    });
+    time
+}
+
+/// The live rows are those that a load of whole tables leaves.
+fn same_as_whole(server: &Server, dump: &Path) {
+    server.sql("CREATE DATABASE model");
+    server.sql_file("model", dump);
+    let sums = |database: &str| {
+        let tables = tpch::TABLES.map(|table| format!("{database}.{table}"));
+        let sums = server.sql(&format!("CHECKSUM TABLE {}", tables.join(", ")));
+        sums.replace(&format!("{database}."), "")
+    };
+    assert_eq!(
+        sums("app"),
+        sums("model"),
+        "other rows than the stock client leaves"
+    );
+}
