@@ -41,12 +41,12 @@ pub(crate) fn run(kind: ServerKind, engine: &str, scale: &str, rounds: usize) {
         inserts.push(loaded.time);
         peak_kib = peak_kib.max(loaded.peak_kib);
         floor.push(peer("by hand", kind, &expected, |server| {
-            peers::by_hand(server, scale)
+            peers::by_hand(server, scale);
         }));
         if kind.is_mariadb() {
             let folder = peers::mydumped(kind, scale);
             myloader.push(peer("myloader", kind, &expected, |server| {
-                peers::myloader(server, &folder)
+                peers::myloader(server, &folder);
             }));
         }
     }

@@ -5,21 +5,24 @@
 //! undone by [`Target::recover`]. It does not know where statements come from: framing, scheduling
 //! and the order of the steps belong to the loader.
 
+mod difference;
 mod object;
+mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
+use difference::unmarked;
 
+pub use difference::{DifferencePlan, MarkBook, TableDifference};
 pub use object::{Object, ObjectKind};
+pub use rows::{Completed, Loaded, RowBatch};
 
 /// Loading into one kind of server.
 #[async_trait]
@@ -352,54 +355,6 @@ pub trait Target: Send + Sync {
     async fn rollback(&mut self) -> Result<(Release, Release), Error>;
 }
 
-fn unmarked() -> Error {
-    Error::Protocol("rows have no marks here".to_owned())
-}
-
-/// The marks of a release's rows.
-#[async_trait]
-pub trait MarkBook: Send {
-    /// The layers of a table's marks, the oldest first, each chunk by chunk; `None` inside where one cannot be had.
-    async fn layers(
-        &mut self,
-        table: &str,
-    ) -> Result<Option<Vec<mpsc::Receiver<Option<Bytes>>>>, Error>;
-}
-
-/// What a small change does to the live tables.
-#[derive(Debug, Clone)]
-pub struct DifferencePlan {
-    /// The release as the ledger will record it; `since` and the proofs of changed tables are set on the way.
-    pub release: Release,
-    /// What differs in each changed table; the rows that come are on the stage.
-    pub tables: BTreeMap<String, TableDifference>,
-    /// Live tables with the `AUTO_INCREMENT` counter that they shall have.
-    pub counters: BTreeMap<String, u64>,
-    /// Rows whose parents are not there may go live.
-    pub allow_orphans: bool,
-}
-
-/// What differs in one table.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TableDifference {
-    /// Keys of the live rows that go, changed ones among them: as many integers each as the key has columns.
-    pub gone: Vec<i64>,
-    /// Columns of the key.
-    pub width: usize,
-    /// Rows on the stage.
-    pub come: u64,
-    /// The marks of all these.
-    pub patch: Bytes,
-}
-
-impl TableDifference {
-    /// Rows that go.
-    #[must_use]
-    pub fn going(&self) -> u64 {
-        (self.gone.len() / self.width.max(1)) as u64
-    }
-}
-
 /// What is known of a release before it is staged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coming {
@@ -549,52 +504,4 @@ pub trait Worker: Send {
     async fn restore_keys(&mut self, table: &str) -> Result<(), Error>;
     /// Builds the keys, counts the rows and takes the proof.
     async fn complete(&mut self, table: &str) -> Result<Completed, Error>;
-}
-
-/// Rows of one INSERT statement (or several alike) on their way to the server.
-#[derive(Debug, Clone)]
-pub struct RowBatch {
-    /// A row of it was the only one of its INSERT: NULL where none may be is an error there.
-    pub lone: bool,
-    /// They must stay in one INSERT: the numbers that the server gives them depend on it. Of a COPY: the table has no
-    /// other rows so far, and gets none from elsewhere while these are stored.
-    pub whole: bool,
-    /// The line of the dump in which the first one is; 0 where that is not known.
-    pub line: u64,
-    /// Table, unquoted.
-    pub table: String,
-    /// Column list, where the statement has one.
-    pub columns: Option<Vec<String>>,
-    /// `INSERT`, `INSERT IGNORE` or `REPLACE`.
-    pub verb: &'static str,
-    /// `(..),(..)`.
-    pub tuples: Bytes,
-    /// What follows the rows, such as ON DUPLICATE KEY UPDATE.
-    pub tail: Option<Bytes>,
-    /// Number of tuples.
-    pub rows: u64,
-    /// The rows must be stored in this order with keys in place.
-    pub ordered: bool,
-    /// `\` is an ordinary character in its strings.
-    pub no_backslash_escapes: bool,
-    /// The session they belong to.
-    pub session: Arc<SessionState>,
-}
-
-/// What a batch became.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Loaded {
-    /// Rows the server stored; `None` where its answer cannot tell (REPLACE, ON DUPLICATE KEY).
-    pub stored: Option<u64>,
-}
-
-/// A staged table, complete.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Completed {
-    /// Rows counted in the server.
-    pub rows: u64,
-    /// See [`TableRecord::proof`].
-    pub proof: Option<String>,
-    /// What counting and the proof took.
-    pub proved_in: Duration,
 }

@@ -57,7 +57,7 @@ impl Fresh {
                 }
             }
             Item::Statement(statement) if statement.class == Class::Session => {
-                self.items.push(item)
+                self.items.push(item);
             }
             _ => {}
         }
@@ -107,6 +107,8 @@ impl Opened<'_> {
             && options.checks.is_empty()
             && !options.overwrite_modified
             && !options.whole
+            // Replicas must have the rows that change, or none of either release.
+            && live.unlogged == options.no_binlog
             && !live.rewriting;
         if !may {
             return Ok(None);

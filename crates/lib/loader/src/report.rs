@@ -1,8 +1,13 @@
 //! What a load did.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use pilotfish_dump::Summary;
+use pilotfish_engine::load::Release;
 use serde::{Deserialize, Serialize};
+
+use crate::plan::{self, Plan};
+use crate::steps::Opened;
 
 /// How a load ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +103,53 @@ impl Report {
                 self.tables_unchanged.len(),
                 self.tables_retired.len()
             ),
+        }
+    }
+}
+
+impl Opened<'_> {
+    pub(crate) fn nothing_to_do(&self, live: &Release) -> Report {
+        Report {
+            outcome: Outcome::NothingToDo,
+            database: self.database.clone(),
+            digest: live.digest.clone(),
+            previous: None,
+            tables_loaded: Vec::new(),
+            tables_unchanged: live.tables.keys().cloned().collect(),
+            tables_retired: Vec::new(),
+            objects: live.objects.len(),
+            rows: 0,
+            in_place: false,
+            bytes: 0,
+            seconds: 0.0,
+            stages: BTreeMap::new(),
+            notes: self.notes.clone(),
+        }
+    }
+
+    pub(crate) fn report(
+        &self,
+        outcome: Outcome,
+        live: &Release,
+        summary: &Summary,
+        plan: &Plan,
+    ) -> Report {
+        let list = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
+        Report {
+            outcome,
+            database: self.database.clone(),
+            digest: self.digest(summary),
+            previous: Some(live.digest.clone()).filter(|digest| !digest.is_empty()),
+            tables_loaded: list(&plan.load),
+            tables_unchanged: list(&plan.unchanged),
+            tables_retired: list(&plan.retire),
+            objects: plan::objects(summary).count(),
+            rows: 0,
+            in_place: false,
+            bytes: self.progress.snapshot().bytes,
+            seconds: 0.0,
+            stages: BTreeMap::new(),
+            notes: self.notes.clone(),
         }
     }
 }

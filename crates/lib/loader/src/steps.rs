@@ -1,6 +1,6 @@
 //! The six steps of a load.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use pilotfish_dump::{Source, Summary};
@@ -106,7 +106,7 @@ pub(crate) struct Opened<'a> {
     pub(crate) pinned: Pinned,
     pub(crate) dump_options: pilotfish_dump::Options,
     dump_database: Option<String>,
-    database: String,
+    pub(crate) database: String,
     pub(crate) options: &'a Options,
     pub(crate) progress: &'a Progress,
     pub(crate) cancel: &'a CancellationToken,
@@ -315,25 +315,6 @@ impl<'a> Opened<'a> {
         self.notes.push(note);
     }
 
-    fn nothing_to_do(&self, live: &Release) -> Report {
-        Report {
-            outcome: Outcome::NothingToDo,
-            database: self.database.clone(),
-            digest: live.digest.clone(),
-            previous: None,
-            tables_loaded: Vec::new(),
-            tables_unchanged: live.tables.keys().cloned().collect(),
-            tables_retired: Vec::new(),
-            objects: live.objects.len(),
-            rows: 0,
-            in_place: false,
-            bytes: 0,
-            seconds: 0.0,
-            stages: BTreeMap::new(),
-            notes: self.notes.clone(),
-        }
-    }
-
     /// What the user chose; the plan may take less.
     pub(crate) fn selection(&self) -> Selection {
         Selection {
@@ -536,31 +517,5 @@ impl<'a> Opened<'a> {
             _ => "stopped before the swap; nothing live was changed",
         };
         Failure::new(Kind::Cancelled, message)
-    }
-
-    pub(crate) fn report(
-        &self,
-        outcome: Outcome,
-        live: &Release,
-        summary: &Summary,
-        plan: &Plan,
-    ) -> Report {
-        let list = |set: &BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>();
-        Report {
-            outcome,
-            database: self.database.clone(),
-            digest: self.digest(summary),
-            previous: Some(live.digest.clone()).filter(|digest| !digest.is_empty()),
-            tables_loaded: list(&plan.load),
-            tables_unchanged: list(&plan.unchanged),
-            tables_retired: list(&plan.retire),
-            objects: plan::objects(summary).count(),
-            rows: 0,
-            in_place: false,
-            bytes: self.progress.snapshot().bytes,
-            seconds: 0.0,
-            stages: BTreeMap::new(),
-            notes: self.notes.clone(),
-        }
     }
 }

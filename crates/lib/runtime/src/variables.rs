@@ -4,7 +4,7 @@
 //! tool: what another tool knows is no misspelling. `tests/tidy` holds the list to the flags.
 
 /// One line per variable, in the order of the alphabet.
-pub(crate) const FAMILY: [&str; 89] = [
+pub(crate) const FAMILY: [&str; 90] = [
     "PILOTFISH_ADOPT",
     "PILOTFISH_ALLOW_NON_TRANSACTIONAL",
     "PILOTFISH_ALLOW_ORPHANS",
@@ -93,6 +93,7 @@ pub(crate) const FAMILY: [&str; 89] = [
     "PILOTFISH_TOKEN_FILE",
     "PILOTFISH_URL",
     "PILOTFISH_USER",
+    "PILOTFISH_WHOLE",
     "PILOTFISH_WRITABLE",
 ];
 

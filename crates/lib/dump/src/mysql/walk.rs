@@ -217,7 +217,7 @@ impl Walk {
             None => {
                 look = Look::new(&self.meaning, marking.is_on());
                 match scan_tuple(data, open, mode.no_backslash_escapes, |literal| {
-                    look.see(&literal)
+                    look.see(&literal);
                 }) {
                     Scan::Complete(end) => end,
                     stopped => return stopped,

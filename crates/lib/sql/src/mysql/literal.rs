@@ -1,8 +1,12 @@
 //! Literals of `VALUES` tuples: the one place where every byte of a dump's rows is looked at.
 
+mod plain;
+
 use memchr::{memchr, memchr2};
 
 use super::comment::{dash_comment, skip_comment, skip_line, skip_quoted};
+
+pub use plain::scan_plain_tuple;
 
 /// One literal of a `VALUES` tuple, borrowed from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,60 +149,6 @@ pub fn scan_tuple<'a>(
         match text[end] {
             b',' => here = skip_space(text, end + 1),
             _ => return Scan::Complete(end + 1),
-        }
-    }
-}
-
-/// Reads a tuple as dumps are made of: NULL, plain numbers and strings, nothing around them. Only its first literals
-/// are shown to `visit`, as many as `shown`; the others are passed over, which takes a third of the time.
-///
-/// `None` where it is no such tuple, or not whole: [`scan_tuple`] knows what it is then.
-#[inline]
-pub fn scan_plain_tuple<'a>(
-    text: &'a [u8],
-    at: usize,
-    no_backslash_escapes: bool,
-    shown: usize,
-    mut visit: impl FnMut(Literal<'a>),
-) -> Option<usize> {
-    if text.get(at)? != &b'(' {
-        return None;
-    }
-    let escapes = !no_backslash_escapes;
-    let mut here = at + 1;
-    for _ in 0..shown {
-        let (literal, end) = quick_literal(text, here, escapes)?;
-        visit(literal);
-        here = end + 1;
-        if text[end] == b')' {
-            return Some(here);
-        }
-    }
-    loop {
-        let end = match text.get(here)? {
-            b'\'' => pass_string(text, here + 1, escapes)?,
-            b'0'..=b'9' | b'-' => quick_number(text, here)?.1,
-            b'N' if text[here..].starts_with(b"NULL") => here + 4,
-            _ => return None,
-        };
-        here = end + 1;
-        match text.get(end)? {
-            b',' => {}
-            b')' => return Some(here),
-            _ => return None,
-        }
-    }
-}
-
-/// The end of a string in `'`, of which the text begins at `at`.
-#[inline(always)]
-fn pass_string(text: &[u8], mut at: usize, escapes: bool) -> Option<usize> {
-    loop {
-        let found = find_special(text, at, b'\'', escapes)?;
-        // Behind `\` and behind a doubled quote the string goes on.
-        match text[found] {
-            b'\'' if text.get(found + 1)? != &b'\'' => return Some(found + 1),
-            _ => at = found + 2,
         }
     }
 }

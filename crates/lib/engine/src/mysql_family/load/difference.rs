@@ -9,6 +9,8 @@ mod back;
 mod orphans;
 mod undo;
 
+use std::time::UNIX_EPOCH;
+
 use mysql_async::Conn;
 use pilotfish_sql::mysql::quote;
 
@@ -48,13 +50,22 @@ struct Changed<'a> {
 /// # Errors
 /// `Locked` and `Sql` where it cannot be done so: then nothing was changed.
 pub(super) async fn apply(target: &mut MysqlTarget, plan: &DifferencePlan) -> Result<(), Error> {
-    let generation = marks::next_id(&mut target.conn, &target.access.names).await?;
     let names = target.access.names.clone();
     undo::make_room(target).await?;
     target.create_schema(&names.undo).await?;
     settle_in(&mut target.conn).await?;
+    let outcome = lay_out_and_change(target, plan).await;
+    if outcome.is_err() {
+        target.conn.query_drop("ROLLBACK").await?;
+    }
+    target.settle().await?;
+    outcome
+}
+
+async fn lay_out_and_change(target: &mut MysqlTarget, plan: &DifferencePlan) -> Result<(), Error> {
+    let generation = marks::next_id(&mut target.conn, &target.access.names).await?;
     // No table of an earlier difference has it.
-    let stamp = std::time::UNIX_EPOCH
+    let stamp = UNIX_EPOCH
         .elapsed()
         .map_or(0, |since| since.as_micros())
         .to_string();
@@ -62,17 +73,7 @@ pub(super) async fn apply(target: &mut MysqlTarget, plan: &DifferencePlan) -> Re
     for (at, (name, difference)) in plan.tables.iter().enumerate() {
         changed.push(lay_out(target, name, difference, &stamp, at).await?);
     }
-    let outcome = change(target, plan, &changed, generation).await;
-    let settled = match &outcome {
-        Ok(()) => Ok(()),
-        Err(_) => target
-            .conn
-            .query_drop("ROLLBACK")
-            .await
-            .map_err(Error::from),
-    };
-    outcome.and(settled)?;
-    target.settle().await
+    change(target, plan, &changed, generation).await
 }
 
 /// The columns of a table, quoted, as statements need them.

@@ -47,7 +47,8 @@ pub(super) async fn forward(
         let Ledger {
             content, previous, ..
         } = ledger;
-        return swap_database::forward(target, shared, plan, content, previous, again).await;
+        let swap = swap_database::forward(target, shared, plan, content, previous, again);
+        return Box::pin(swap).await;
     }
     if straight || nothing {
         return in_place(target, ledger, &plan.retire).await;

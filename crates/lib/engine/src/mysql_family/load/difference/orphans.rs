@@ -24,12 +24,13 @@ pub(super) async fn refuse(
     allowed: bool,
 ) -> Result<(), Error> {
     let ties = ties(target).await?;
+    let access = target.access.clone();
     for tie in ties.iter().filter(|tie| tie.foreign || !allowed) {
         for table in changed {
-            if table.live == tie.child {
+            if access.is_same(&table.live, &tie.child) {
                 refuse_rows(target, tie, &tie.without_parent(table)).await?;
             }
-            if table.live == tie.parent {
+            if access.is_same(&table.live, &tie.parent) {
                 refuse_rows(target, tie, &tie.deserted(&table.undo.rows)).await?;
             }
         }
