@@ -107,6 +107,18 @@ impl Marking {
         }
     }
 
+    /// Rows of a table were marked that are not stored as they say.
+    pub(crate) fn forget(&mut self, table: &str) {
+        match self {
+            Self::Off => {}
+            Self::Record(recorder) => {
+                recorder.end();
+                recorder.over.insert(table.to_owned(), None);
+            }
+            Self::Compare(comparer) => comparer.forget(table),
+        }
+    }
+
     /// Whether all rows of a table, so many, are marked.
     pub(crate) fn has_all(&self, table: &str, rows: u64) -> bool {
         match self {

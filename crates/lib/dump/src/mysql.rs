@@ -27,7 +27,7 @@ use pilotfish_sql::MySql;
 use crate::grammar::{Contents, Grammar, Step};
 use crate::marks::{Comparer, Marking, Recorder};
 use crate::window::Window;
-use crate::{Error, Item, Options};
+use crate::{Error, Item, Options, TableDigest};
 use catalog::Catalog;
 use script::{Script, Shared};
 
@@ -99,11 +99,21 @@ impl Grammar for Dump {
     fn finish(self: Box<Self>) -> Contents {
         let opaque = self.shared.catalog.digests.is_opaque();
         let (mut tables, objects) = self.shared.catalog.digests.finish();
-        for (name, table) in &mut tables {
-            table.marked = self.shared.marking.has_all(name, table.rows);
-        }
-        let rows = |name: &str| tables.get(name).map(|table| table.rows);
+        // What changes rows otherwise leaves marks that say nothing of them.
+        let rows = |name: &str| {
+            let table = tables.get(name).filter(|table| table.marked && !opaque);
+            table.map(|table| table.rows)
+        };
+        let whole =
+            |name: &String, table: &TableDigest| self.shared.marking.has_all(name, table.rows);
+        let marked: Vec<bool> = tables
+            .iter()
+            .map(|(name, table)| whole(name, table))
+            .collect();
         let differences = self.shared.marking.differences(rows);
+        for (table, marked) in tables.values_mut().zip(marked) {
+            table.marked &= marked && !opaque;
+        }
         Contents {
             tables,
             objects,

@@ -62,8 +62,10 @@ pub struct TableDigest {
     pub digest: String,
     /// 32 hex digits over its definition and the session that it was made under.
     pub definition: String,
-    /// All its rows were handed out with their marks; see [`crate::Options::marks`].
+    /// All its rows were handed out with their marks, see [`crate::Options::marks`], and are stored as they say.
     pub marked: bool,
+    /// The columns of its primary key, where that is known for sure.
+    pub key: Vec<String>,
     /// Number of rows.
     pub rows: u64,
     /// Bytes of the rows' tuples.

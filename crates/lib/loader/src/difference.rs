@@ -32,11 +32,15 @@ pub(crate) struct Comparison {
     pub(crate) known: Box<dyn KnownRows>,
     /// Most rows that may differ.
     pub(crate) limit: u64,
+    /// The tables whose rows are marked.
+    pub(crate) marked: BTreeSet<String>,
 }
 
 /// Rows that are not live yet, between the statements that set their sessions.
 #[derive(Debug, Default)]
 pub(crate) struct Fresh {
+    /// The tables that can be compared.
+    marked: BTreeSet<String>,
     items: Vec<Item>,
     bytes: usize,
     /// Tables whose rows were too many.
@@ -44,10 +48,21 @@ pub(crate) struct Fresh {
 }
 
 impl Fresh {
+    pub(crate) fn of(marked: BTreeSet<String>) -> Self {
+        Self {
+            marked,
+            ..Self::default()
+        }
+    }
+
+    fn takes(&self, table: &String) -> bool {
+        self.marked.contains(table) && !self.left.contains(table)
+    }
+
     /// Keeps what is needed of an item.
     pub(crate) fn take(&mut self, item: Item) {
         match &item {
-            Item::Rows(rows) if !self.left.contains(&rows.head.table.name) => {
+            Item::Rows(rows) if self.takes(&rows.head.table.name) => {
                 self.bytes += rows.tuples.len();
                 if self.bytes > FRESH_BYTES {
                     let table = rows.head.table.name.clone();
@@ -129,6 +144,7 @@ impl Opened<'_> {
                 handle: Handle::current(),
             }),
             limit: (rows / SHARE).min(MOST),
+            marked,
         }))
     }
 
@@ -271,7 +287,7 @@ impl Opened<'_> {
             };
             let difference = TableDifference {
                 gone: difference.gone.clone(),
-                width: difference.width,
+                key: table.key.clone(),
                 come: difference.come,
                 patch: difference.patch.clone(),
             };

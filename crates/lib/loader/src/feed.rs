@@ -143,9 +143,14 @@ pub(crate) async fn survey(
         let mut reader = Reader::open(&source, options)?;
         let read = reader.read_bytes();
         progress.expect(reader.total_bytes(), None);
-        let mut fresh = comparison.map(|Comparison { known, limit }| {
+        let mut fresh = comparison.map(|comparison| {
+            let Comparison {
+                known,
+                limit,
+                marked,
+            } = comparison;
             reader.compare(known, limit);
-            Fresh::default()
+            Fresh::of(marked)
         });
         while let Some(item) = reader.next()? {
             match &item {

@@ -1,5 +1,7 @@
 //! Dumps of which few rows differ: changed in place, with the very rows that a load of whole tables leaves.
 
+mod others;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -434,7 +436,7 @@ fn the_loader_is_killed_in_a_difference() {
 #[test]
 fn the_server_is_killed_in_a_difference() {
     killed(
-        ServerKind::MariaDb1011,
+        ServerKind::MySql97,
         "kill -9 of the server in a difference",
         |server, running| {
             server.kill9();

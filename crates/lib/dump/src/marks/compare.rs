@@ -92,6 +92,12 @@ impl Comparer {
         })
     }
 
+    /// Rows of a table are not stored as they say.
+    pub(super) fn forget(&mut self, table: &str) {
+        self.end();
+        self.over.insert(table.to_owned(), None);
+    }
+
     /// The table differs by too much, or cannot be compared.
     fn give_up(&mut self) -> bool {
         if let Some(current) = self.current.take() {

@@ -96,11 +96,13 @@ impl Catalog {
                 name, references, ..
             } => {
                 let table = self.define(name, references, tokens, session);
+                self.digests.reshape(&table);
                 self.digests.layout(&table).alter(tokens);
                 self.note_sequences(&table);
             }
             Class::CreateIndex { table } => {
-                self.define(table, &[], tokens, session);
+                let table = self.define(table, &[], tokens, session);
+                self.digests.reshape(&table);
             }
             Class::DropTable { names } => {
                 for name in names {

@@ -38,6 +38,8 @@ struct Table {
     counters: u128,
     /// The server numbers some of its rows.
     numbered: bool,
+    /// A definition came behind some of its rows: what they say is not what is stored.
+    reshaped: bool,
 }
 
 impl Digests {
@@ -52,6 +54,12 @@ impl Digests {
         let table = self.table(table);
         table.definition = chain(chain(table.definition, session.as_bytes()), text);
         table.references.extend(references);
+    }
+
+    /// A definition changes a table that has rows already, or none yet.
+    pub(crate) fn reshape(&mut self, table: &str) {
+        let table = self.table(table);
+        table.reshaped |= table.count > 0;
     }
 
     /// The columns of a table, to be read or changed.
@@ -182,6 +190,7 @@ impl Digests {
                 references,
                 layout,
                 draws,
+                reshaped,
                 ..
             } = table;
             (
@@ -189,8 +198,9 @@ impl Digests {
                 TableDigest {
                     digest: hex(xxh3_128(&text)),
                     definition: hex(definition),
-                    // Who marks the rows knows.
-                    marked: false,
+                    // As far as it is known here.
+                    marked: !reshaped,
+                    key: layout.primary_key(),
                     rows,
                     bytes,
                     references,

@@ -442,6 +442,7 @@ fn pass_on_duplicate(inserting: Inserting, tail: Bytes, shared: &mut Shared) {
         asking,
         ..
     } = inserting;
+    shared.marking.forget(&known.table);
     // Variables live on the dump's own session, and only it asks tables that others fill.
     let tokens = running(&tail, known.meaning.mode);
     let variable = tokens.iter().any(|token| token.kind == TokenKind::Variable);

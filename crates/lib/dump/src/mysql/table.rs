@@ -126,6 +126,9 @@ impl Layout {
     pub(crate) fn alter(&mut self, tokens: &[Token<'_>]) {
         self.counter = counter(tokens).or(self.counter);
         self.changed |= at_commas(tokens).into_iter().any(changes_columns);
+        if tokens.iter().any(|token| token.is("PRIMARY")) {
+            self.primary.clear();
+        }
         let sequences = drawn_from(tokens);
         if !sequences.is_empty() {
             self.changed = true;
@@ -179,6 +182,14 @@ impl Layout {
             Draws::Always
         } else {
             Draws::ByDefault
+        }
+    }
+
+    /// The columns of the primary key; none where it is not known for sure.
+    pub(crate) fn primary_key(&self) -> Vec<String> {
+        match self.changed {
+            true => Vec::new(),
+            false => self.primary.clone(),
         }
     }
 

@@ -105,6 +105,7 @@ impl Digests {
             let digest = TableDigest {
                 definition: hex(table.definition),
                 marked: false,
+                key: Vec::new(),
                 digest: hex(xxh3_128(&text)),
                 rows: table.count,
                 bytes: table.bytes,

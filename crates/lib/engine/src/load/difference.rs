@@ -42,8 +42,8 @@ pub struct DifferencePlan {
 pub struct TableDifference {
     /// Keys of the live rows that go, changed ones among them: as many integers each as the key has columns.
     pub gone: Vec<i64>,
-    /// Columns of the key.
-    pub width: usize,
+    /// The columns of the key.
+    pub key: Vec<String>,
     /// Rows on the stage.
     pub come: u64,
     /// The marks of all these.
@@ -54,6 +54,6 @@ impl TableDifference {
     /// Rows that go.
     #[must_use]
     pub fn going(&self) -> u64 {
-        (self.gone.len() / self.width.max(1)) as u64
+        (self.gone.len() / self.key.len().max(1)) as u64
     }
 }

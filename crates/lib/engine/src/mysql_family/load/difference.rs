@@ -7,23 +7,26 @@
 mod ahead;
 mod back;
 mod orphans;
+mod shape;
 mod undo;
 
+use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
 use mysql_async::Conn;
-use pilotfish_sql::mysql::quote;
 
 use super::ledger::{self, Content, Entry};
-use super::names::{LEDGER, Marker, qualified};
+use super::names::{LEDGER, Marker, Names, qualified};
 use super::target::MysqlTarget;
-use super::{columns, marks, proof, seen, spared};
+use super::{marks, proof, seen, spared, triggers};
 use crate::Error;
 use crate::load::{DifferencePlan, TableDifference, TableRecord};
 use crate::mysql_family::ask::Ask as _;
 
 pub(super) use ahead::in_the_way;
 pub(super) use back::back;
+use orphans::Moved;
+use shape::Shape;
 pub(super) use undo::{Undo, sweep};
 
 /// Bytes of keys in one INSERT.
@@ -57,9 +60,23 @@ pub(super) async fn apply(target: &mut MysqlTarget, plan: &DifferencePlan) -> Re
     let outcome = lay_out_and_change(target, plan).await;
     if outcome.is_err() {
         target.conn.query_drop("ROLLBACK").await?;
+        target.settle().await?;
+    } else if let Err(error) = target.settle().await {
+        // What is committed is; whoever needs the session next is told.
+        tracing::warn!(%error, "the session cannot be settled after a change in place");
     }
-    target.settle().await?;
     outcome
+}
+
+impl Changed<'_> {
+    fn moved(&self) -> Moved<'_> {
+        Moved {
+            live: &self.live,
+            came: &self.come,
+            went: &self.undo.rows,
+            shape: &self.shape,
+        }
+    }
 }
 
 async fn lay_out_and_change(target: &mut MysqlTarget, plan: &DifferencePlan) -> Result<(), Error> {
@@ -76,64 +93,6 @@ async fn lay_out_and_change(target: &mut MysqlTarget, plan: &DifferencePlan) -> 
     change(target, plan, &changed, generation).await
 }
 
-/// The columns of a table, quoted, as statements need them.
-struct Shape {
-    /// Those of its primary key.
-    key: Vec<String>,
-    /// All that take values.
-    columns: Vec<String>,
-    /// Keys beside the primary one refuse duplicates: rows that exchange values must all go before any comes.
-    other_unique: bool,
-}
-
-impl Shape {
-    async fn of(conn: &mut Conn, schema: &str, table: &str) -> Result<Self, Error> {
-        let columns = columns::read(conn, schema, table).await?;
-        let columns = columns.into_iter().filter(|column| !column.generated);
-        Ok(Self {
-            key: ahead::key_of(conn, schema, table).await?,
-            columns: columns.map(|column| quote(&column.name)).collect(),
-            other_unique: ahead::has_other_unique(conn, schema, table).await?,
-        })
-    }
-
-    fn key(&self) -> String {
-        self.key.join(", ")
-    }
-
-    fn columns(&self) -> String {
-        self.columns.join(", ")
-    }
-
-    fn columns_of(&self, alias: &str) -> String {
-        let columns: Vec<String> = self
-            .columns
-            .iter()
-            .map(|column| format!("{alias}.{column}"))
-            .collect();
-        columns.join(", ")
-    }
-
-    /// Two tables have the same key.
-    fn joins(&self, one: &str, other: &str) -> String {
-        let equal = self
-            .key
-            .iter()
-            .map(|column| format!("{one}.{column} = {other}.{column}"));
-        equal.collect::<Vec<_>>().join(" AND ")
-    }
-
-    /// What an UPDATE of `l` takes from `c`; empty where there is nothing beside the key.
-    fn takes(&self) -> String {
-        let others = self
-            .columns
-            .iter()
-            .filter(|column| !self.key.contains(column));
-        let takes = others.map(|column| format!("l.{column} = c.{column}"));
-        takes.collect::<Vec<_>>().join(", ")
-    }
-}
-
 /// Makes the tables that a difference needs beside the stage's.
 async fn lay_out<'a>(
     target: &mut MysqlTarget,
@@ -146,7 +105,7 @@ async fn lay_out<'a>(
     let conn = &mut target.conn;
     let live = qualified(&names.live, name);
     let shape = Shape::of(conn, &names.live, name).await?;
-    if shape.key.len() != difference.width {
+    if !shape.has_key(&difference.key) {
         return Err(Error::Refused(format!(
             "the primary key of {name} is not that of the dump"
         )));
@@ -175,7 +134,7 @@ async fn lay_out<'a>(
 /// Sends the keys of the rows that go.
 async fn fill(conn: &mut Conn, gone: &str, difference: &TableDifference) -> Result<(), Error> {
     let mut text = String::new();
-    for key in difference.gone.chunks(difference.width.max(1)) {
+    for key in difference.gone.chunks(difference.key.len().max(1)) {
         let key: Vec<String> = key.iter().map(i64::to_string).collect();
         text.push_str(if text.is_empty() { "(" } else { ",(" });
         text.push_str(&key.join(","));
@@ -200,40 +159,73 @@ async fn change(
     changed: &[Changed<'_>],
     generation: u64,
 ) -> Result<(), Error> {
-    let before = target.live_content().await?.unwrap_or_default();
-    let layers = marks::of(&mut target.conn, &target.access.names, &before.release).await?;
-    let after = marks::of(&mut target.conn, &target.access.names, &plan.release).await?;
+    let before = target.live_content().await?.ok_or_else(no_release)?;
     let spared = spared::read(target).await?;
     begin(&mut target.conn).await?;
     for table in changed {
         exchange(&mut target.conn, table).await?;
     }
-    orphans::refuse(target, changed, plan.allow_orphans).await?;
+    // From here on nobody can make one: these tables are held.
+    if triggers::any(target, &plan.tables.keys().cloned().collect()).await? {
+        return Err(Error::Locked(
+            "somebody made a trigger meanwhile".to_owned(),
+        ));
+    }
+    let moved: Vec<Moved<'_>> = changed.iter().map(Changed::moved).collect();
+    orphans::refuse(target, &moved, plan.allow_orphans).await?;
     let mut next = next_content(target, &before, plan);
+    let mut came = Vec::with_capacity(changed.len());
     for table in changed {
-        let record = next
-            .release
-            .tables
-            .entry(table.name.to_owned())
-            .or_default();
-        let held = before
-            .release
-            .tables
-            .get(table.name)
-            .cloned()
-            .unwrap_or_default();
-        let proof = proof_after(target, table, &held).await?;
-        unwritten(target, table, &proof, &held).await?;
-        record.proof = Some(proof);
-        let names = &target.access.names;
-        // Content that was live before has its marks.
-        if after.contains_key(table.name) {
-            continue;
-        }
-        let mut layers = layers.get(table.name).cloned().unwrap_or_default();
-        layers.push(generation);
+        let held = before.release.tables.get(table.name);
+        let held = held.cloned().unwrap_or_default();
+        let proofs = proofs_after(target, table, &held).await?;
+        unwritten(target, table, &proofs.live, &held).await?;
+        came.push(proofs.came);
+        let record = next.release.tables.entry(table.name.to_owned());
+        record.or_default().proof = Some(proofs.live);
+    }
+    keep_marks(
+        &mut target.conn,
+        &target.access.names,
+        [&before, &next],
+        changed,
+        generation,
+    )
+    .await?;
+    let names = target.access.names.clone();
+    next.release.since = ledger::now();
+    ledger::overwrite(&mut target.conn, &names, Marker::Live, &next).await?;
+    ledger::overwrite(&mut target.conn, &names, Marker::Previous, &before).await?;
+    undo::note(&mut target.conn, &names, changed, came).await?;
+    spared::write(target, Marker::Live, spared).await?;
+    target.conn.query_drop("COMMIT").await?;
+    Ok(())
+}
+
+fn no_release() -> Error {
+    Error::Locked("the ledger has no live release any more".to_owned())
+}
+
+/// Keeps the marks of what changed beside those that were there.
+async fn keep_marks(
+    conn: &mut Conn,
+    names: &Names,
+    [before, next]: [&Content; 2],
+    changed: &[Changed<'_>],
+    generation: u64,
+) -> Result<(), Error> {
+    let mut layers = marks::of(conn, names, &before.release).await?;
+    let known = marks::of(conn, names, &next.release).await?;
+    // Content that was live before has its marks.
+    for table in changed
+        .iter()
+        .filter(|table| !known.contains_key(table.name))
+    {
+        let layers = layers.remove(table.name);
+        let layers = layers
+            .ok_or_else(|| Error::Refused(format!("{} has no marks any more", table.name)))?;
         marks::keep(
-            &mut target.conn,
+            conn,
             names,
             generation,
             table.name,
@@ -241,15 +233,12 @@ async fn change(
             &table.difference.patch,
         )
         .await?;
-        marks::book(&mut target.conn, names, table.name, &record.digest, &layers).await?;
+        let record = next.release.tables.get(table.name);
+        let digest = record
+            .map(|record| record.digest.clone())
+            .unwrap_or_default();
+        marks::book(conn, names, table.name, &digest, layers, generation).await?;
     }
-    let names = target.access.names.clone();
-    next.release.since = ledger::now();
-    ledger::overwrite(&mut target.conn, &names, Marker::Live, &next).await?;
-    ledger::overwrite(&mut target.conn, &names, Marker::Previous, &before).await?;
-    undo::note(&mut target.conn, &names, changed).await?;
-    spared::write(target, Marker::Live, spared).await?;
-    target.conn.query_drop("COMMIT").await?;
     Ok(())
 }
 
@@ -279,24 +268,14 @@ async fn exchange(conn: &mut Conn, table: &Changed<'_>) -> Result<(), Error> {
     } = table;
     let (going, coming) = (table.difference.going(), table.difference.come);
     let (columns, key) = (shape.columns(), shape.key());
-    let old = format!(
-        "{gone} AS g STRAIGHT_JOIN {live} AS l ON {}",
-        shape.joins("l", "g")
-    );
-    let keep = format!(
-        "INSERT INTO {} ({columns}) SELECT {} FROM {old}",
-        undo.rows,
-        shape.columns_of("l")
-    );
-    run_for(conn, &keep, going, name).await?;
+    run_for(conn, &shape.keep(&undo.rows, gone, live), going, name).await?;
     let keep = format!("INSERT INTO {} SELECT {key} FROM {come}", undo.keys);
     run_for(conn, &keep, coming, name).await?;
     let mut both = 0;
     if !shape.other_unique && !shape.takes().is_empty() {
         both = update(conn, table).await?;
     }
-    let delete = format!("DELETE l FROM {old}");
-    run_for(conn, &delete, going - both, name).await?;
+    run_for(conn, &shape.delete(gone, live), going - both, name).await?;
     let new = match both {
         0 => come.clone(),
         _ => format!(
@@ -366,19 +345,28 @@ fn met_others(table: &str, rows: u64, found: u64) -> Error {
     ))
 }
 
-/// What proves the rows after the change: checksums are sums over rows (`mysql_checksum_table` in both servers).
-async fn proof_after(
+/// What proves rows after the change.
+struct Proofs {
+    /// Those of the live table.
+    live: String,
+    /// Those that came.
+    came: String,
+}
+
+/// Checksums are sums over rows (`mysql_checksum_table` in both servers).
+async fn proofs_after(
     target: &mut MysqlTarget,
     table: &Changed<'_>,
     held: &TableRecord,
-) -> Result<String, Error> {
+) -> Result<Proofs, Error> {
     let names = target.access.names.clone();
     let mariadb = target.access.flavour.mariadb;
     let undone = &table.undo.name;
     let went = proof::of(&mut target.conn, &names.undo, undone, mariadb).await?;
     let came = proof::of(&mut target.conn, &names.staging, table.name, mariadb).await?;
-    let proof = proof::moved(held.proof.as_deref(), went.as_deref(), came.as_deref());
-    proof.ok_or_else(|| Error::Refused(format!("nothing proves the rows of {}", table.name)))
+    let live = proof::moved(held.proof.as_deref(), went.as_deref(), came.as_deref());
+    let proofs = live.zip(came).map(|(live, came)| Proofs { live, came });
+    proofs.ok_or_else(|| Error::Refused(format!("nothing proves the rows of {}", table.name)))
 }
 
 /// Nobody wrote to the table since it was looked at.
@@ -410,17 +398,22 @@ fn next_content(target: &MysqlTarget, before: &Content, plan: &DifferencePlan) -
     let mut release = plan.release.clone();
     release.unlogged = target.access.options.no_binlog;
     release.also = Vec::new();
+    Content {
+        release,
+        objects: before.objects.clone(),
+        todo: counters(target, &plan.counters),
+    }
+}
+
+/// What sets the counters of live tables, behind the transaction: DDL would end it.
+fn counters(target: &MysqlTarget, counters: &BTreeMap<String, u64>) -> Vec<Entry> {
     let live = &target.access.names.live;
-    let counter = |(table, counter): (&String, &u64)| {
+    let entry = |(table, counter): (&String, &u64)| {
         let sql = format!(
             "ALTER TABLE {} AUTO_INCREMENT={counter}",
             qualified(live, table)
         );
         Entry::of_table(&format!("counter {table}"), table, sql)
     };
-    Content {
-        release,
-        objects: before.objects.clone(),
-        todo: plan.counters.iter().map(counter).collect(),
-    }
+    counters.iter().map(entry).collect()
 }

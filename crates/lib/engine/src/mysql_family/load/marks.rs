@@ -18,6 +18,9 @@ use crate::Error;
 use crate::load::{MarkBook, Release};
 use crate::mysql_family::ask::Ask as _;
 
+/// Number of some marks, and of their chunks: fewer would make rows look new.
+pub(super) type Layer = (u64, u32);
+
 /// Differences that are kept beside the first marks of a table: with more of them its next change is loaded whole.
 const LAYERS: usize = 8;
 
@@ -65,14 +68,21 @@ pub(super) async fn keep(
     Ok(conn.exec_drop(insert, (id, table, seq, body)).await?)
 }
 
-/// Books the layers of a table's content.
+/// Books the marks of a table's content: the layers that it had, and the one that was kept last.
 pub(super) async fn book(
     conn: &mut Conn,
     names: &Names,
     table: &str,
     digest: &str,
-    layers: &[u64],
+    mut layers: Vec<Layer>,
+    newest: u64,
 ) -> Result<(), Error> {
+    let count = format!(
+        "SELECT COUNT(*) FROM {} WHERE id = ? AND tbl = ?",
+        names.marks()
+    );
+    let chunks: Option<u32> = conn.exec_first(count, (newest, table)).await?;
+    layers.push((newest, chunks.unwrap_or(0)));
     let replace = format!(
         "REPLACE INTO {} (tbl, digest, layers) VALUES (?, ?, ?)",
         names.marked()
@@ -86,7 +96,7 @@ pub(super) async fn book(
 async fn booked(
     conn: &mut Conn,
     names: &Names,
-) -> Result<BTreeMap<(String, String), Vec<u64>>, Error> {
+) -> Result<BTreeMap<(String, String), Vec<Layer>>, Error> {
     let rows: Result<Vec<(String, String, String)>, Error> = conn
         .query(format!(
             "SELECT tbl, digest, layers FROM {}",
@@ -109,7 +119,7 @@ pub(super) async fn of(
     conn: &mut Conn,
     names: &Names,
     release: &Release,
-) -> Result<BTreeMap<String, Vec<u64>>, Error> {
+) -> Result<BTreeMap<String, Vec<Layer>>, Error> {
     let mut booked = booked(conn, names).await?;
     let tables = release.tables.iter();
     let marked = tables.filter_map(|(table, record)| {
@@ -139,7 +149,7 @@ pub(super) async fn sweep(target: &mut MysqlTarget) -> Result<(), Error> {
     let used: BTreeSet<(&String, u64)> = booked
         .iter()
         .filter(|(content, _)| contents.contains(*content))
-        .flat_map(|((table, _), layers)| layers.iter().map(move |layer| (table, *layer)))
+        .flat_map(|((table, _), layers)| layers.iter().map(move |(id, _)| (table, *id)))
         .collect();
     let there: Vec<(u64, String)> = target
         .conn
@@ -159,7 +169,7 @@ pub(super) async fn sweep(target: &mut MysqlTarget) -> Result<(), Error> {
 #[derive(Debug)]
 pub(super) struct Book {
     pub(super) access: Access,
-    pub(super) layers: BTreeMap<String, Vec<u64>>,
+    pub(super) layers: BTreeMap<String, Vec<Layer>>,
 }
 
 #[async_trait]
@@ -172,13 +182,13 @@ impl MarkBook for Book {
             return Ok(None);
         };
         let mut layers = Vec::with_capacity(ids.len());
-        for id in ids {
+        for (id, count) in ids {
             let (send, chunks) = mpsc::channel(AHEAD);
             let conn = self.access.connect().await?;
             tokio::spawn(pass_on(
                 conn,
                 self.access.names.marks(),
-                *id,
+                (*id, *count),
                 table.to_owned(),
                 send,
             ));
@@ -192,12 +202,12 @@ impl MarkBook for Book {
 async fn pass_on(
     mut conn: Conn,
     marks: String,
-    id: u64,
+    (id, count): Layer,
     table: String,
     send: mpsc::Sender<Option<Bytes>>,
 ) {
     let mut next = 0;
-    loop {
+    while next < count {
         let chunks: Result<Vec<(u32, Vec<u8>)>, _> = conn
             .query(format!(
                 "SELECT seq, body FROM {marks} WHERE id = {id} AND tbl = {} AND seq >= {next} ORDER BY seq LIMIT {AHEAD}",
@@ -205,8 +215,11 @@ async fn pass_on(
             ))
             .await;
         let chunks = match chunks {
-            Ok(chunks) if chunks.is_empty() => return,
-            Ok(chunks) => chunks,
+            Ok(chunks) if !chunks.is_empty() => chunks,
+            Ok(_) => {
+                let _ = send.send(None).await;
+                return;
+            }
             Err(error) => {
                 tracing::debug!(%error, table, "marks cannot be read");
                 let _ = send.send(None).await;

@@ -28,8 +28,10 @@ pub(super) async fn times(
     }
     let times: Vec<(String, String)> = conn
         .query(format!(
-            "SELECT table_name, CAST(update_time AS CHAR) FROM information_schema.tables WHERE table_schema = {} \
-             AND update_time < NOW() - INTERVAL 2 SECOND",
+            // With the columns: a change of them in the dictionary alone leaves the time.
+            "SELECT t.table_name, CONCAT(t.update_time, ' ', (SELECT SUM(CRC32(CONCAT_WS(',', c.ordinal_position, c.column_name, \
+             c.column_type))) FROM information_schema.columns AS c WHERE c.table_schema = t.table_schema AND c.table_name = \
+             t.table_name)) FROM information_schema.tables AS t WHERE t.table_schema = {} AND t.update_time < NOW() - INTERVAL 2 SECOND",
             literal(schema)
         ))
         .await?;
@@ -40,8 +42,10 @@ pub(super) async fn times(
 pub(super) async fn horizon(conn: &mut Conn) -> Result<Option<String>, Error> {
     let oldest: Result<Option<String>, Error> = conn
         .query_first(
-            "SELECT CAST(LEAST(NOW(), COALESCE((SELECT MIN(trx_started) FROM information_schema.innodb_trx WHERE \
-             trx_mysql_thread_id <> CONNECTION_ID()), NOW())) AS CHAR)",
+            // Transactions have the server's own zone, everything else here UTC. An hour less: it may be the one that a clock
+            // going back has twice.
+            "SELECT CAST(LEAST(NOW(), COALESCE((SELECT MIN(CONVERT_TZ(trx_started, 'SYSTEM', '+00:00')) - INTERVAL 1 HOUR FROM \
+             information_schema.innodb_trx WHERE trx_mysql_thread_id <> CONNECTION_ID()), NOW())) AS CHAR)",
         )
         .await
         .map_err(Error::from);

@@ -378,7 +378,15 @@ impl Target for MysqlTarget {
         for table in &plan.marked {
             let digest = plan.release.tables.get(table).map(|record| &record.digest);
             if let Some(digest) = digest {
-                marks::book(&mut self.conn, &names, table, digest, &[self.marks]).await?;
+                marks::book(
+                    &mut self.conn,
+                    &names,
+                    table,
+                    digest,
+                    Vec::new(),
+                    self.marks,
+                )
+                .await?;
             }
         }
         self.horizon = seen::horizon(&mut self.conn).await?;
@@ -406,6 +414,8 @@ impl Target for MysqlTarget {
         let names = self.access.names.clone();
         unproven::leave(self, Marker::Live, None).await?;
         self.drop_schema(&names.staging).await?;
+        // A swap moves it, a change in place does not.
+        ledger::drop(&mut self.conn, &names, Marker::Next).await?;
         self.drop_leftovers().await?;
         if !keep_previous && !spared::read(self).await?.previous {
             // The marker first: half a schema is no release to go back to.

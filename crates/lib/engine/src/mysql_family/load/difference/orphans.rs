@@ -2,11 +2,19 @@
 
 use pilotfish_sql::mysql::quote;
 
-use super::Changed;
+use super::shape::Shape;
 use crate::Error;
 use crate::mysql_family::ask::Ask as _;
 use crate::mysql_family::load::names::{literal, qualified};
 use crate::mysql_family::load::target::MysqlTarget;
+
+/// Rows that moved in one live table; names qualified and quoted.
+pub(super) struct Moved<'a> {
+    pub(super) live: &'a str,
+    pub(super) came: &'a str,
+    pub(super) went: &'a str,
+    pub(super) shape: &'a Shape,
+}
 
 /// A foreign key, names qualified and quoted.
 struct Tie {
@@ -20,18 +28,18 @@ struct Tie {
 /// Refuses a change that leaves rows without parents; where the user allows them in the release, still none of others.
 pub(super) async fn refuse(
     target: &mut MysqlTarget,
-    changed: &[Changed<'_>],
+    moved: &[Moved<'_>],
     allowed: bool,
 ) -> Result<(), Error> {
     let ties = ties(target).await?;
     let access = target.access.clone();
     for tie in ties.iter().filter(|tie| tie.foreign || !allowed) {
-        for table in changed {
-            if access.is_same(&table.live, &tie.child) {
+        for table in moved {
+            if access.is_same(table.live, &tie.child) {
                 refuse_rows(target, tie, &tie.without_parent(table)).await?;
             }
-            if access.is_same(&table.live, &tie.parent) {
-                refuse_rows(target, tie, &tie.deserted(&table.undo.rows)).await?;
+            if access.is_same(table.live, &tie.parent) {
+                refuse_rows(target, tie, &tie.deserted(table.went)).await?;
             }
         }
     }
@@ -60,12 +68,12 @@ impl Tie {
     }
 
     /// Finds a row that comes to the child with another parent than the row before it had, and which is not there.
-    fn without_parent(&self, table: &Changed<'_>) -> String {
+    fn without_parent(&self, table: &Moved<'_>) -> String {
         format!(
             "SELECT 1 FROM {} AS c LEFT JOIN {} AS u ON {} AND {} LEFT JOIN {} AS p ON {} WHERE u.{} IS NULL AND {} AND \
              p.{} IS NULL LIMIT 1",
-            table.come,
-            table.undo.rows,
+            table.came,
+            table.went,
             table.shape.joins("u", "c"),
             self.each(|child, _| format!("u.{child} <=> c.{child}")),
             self.parent,

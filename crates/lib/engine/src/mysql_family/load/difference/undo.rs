@@ -50,6 +50,8 @@ pub(super) struct UndoTable {
     /// How many there are of either.
     pub(super) went: u64,
     pub(super) came: u64,
+    /// What proves the rows that came.
+    pub(super) proof: String,
 }
 
 impl Undo {
@@ -74,18 +76,20 @@ impl Undo {
     }
 }
 
-/// Notes the way back in the marker of the previous release.
+/// Notes the way back in the marker of the previous release; `came` proves the rows that came in each table.
 pub(super) async fn note(
     conn: &mut Conn,
     names: &Names,
     changed: &[Changed<'_>],
+    came: Vec<String>,
 ) -> Result<(), Error> {
-    let tables = changed.iter().map(|table| {
+    let tables = changed.iter().zip(came).map(|(table, proof)| {
         let undo = UndoTable {
             rows: table.undo.name.clone(),
             keys: table.undo.keys_name.clone(),
             went: table.difference.going(),
             came: table.difference.come,
+            proof,
         };
         (table.name.to_owned(), undo)
     });
