@@ -148,8 +148,19 @@ fn load(kind: ServerKind, dump: &Path, infile: &str, expected: &str) -> Loaded {
     }
 }
 
+/// The redo log as the server is shipped with: that of tests is smaller, and has pages written all the time.
+pub(crate) fn redo_log(kind: ServerKind) -> &'static str {
+    match kind.is_mariadb() {
+        true => "--innodb-log-file-size=96M",
+        false => "--innodb-redo-log-capacity=100M",
+    }
+}
+
 pub(crate) fn start(kind: ServerKind, world: &World, infile: &str) -> Server {
-    let args: Vec<_> = SETTINGS.into_iter().chain([infile]).collect();
+    let args: Vec<_> = SETTINGS
+        .into_iter()
+        .chain([infile, redo_log(kind)])
+        .collect();
     let server = Server::start(kind, world, &args);
     server.sql("CREATE DATABASE app");
     server

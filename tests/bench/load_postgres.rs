@@ -11,7 +11,6 @@ use pilotfish_harness::{Finished, Postgres, PostgresKind, Tool, World, tpch};
 use crate::figures::{Figures, median, timed};
 
 const KIND: PostgresKind = PostgresKind::Postgres15;
-const THREADS: &str = "4";
 /// Settings of all sides: a server that was given memory, and durability as shipped.
 const SETTINGS: [&str; 3] = ["fsync=on", "shared_buffers=1GB", "max_wal_size=4GB"];
 
@@ -124,7 +123,7 @@ fn on_a_server(what: &str, mut work: impl FnMut(&Postgres)) -> (Duration, String
 fn load(server: &Postgres, dump: &Path) -> Finished {
     Tool::beside("load")
         .arg(dump)
-        .args(["--into", "app", "--threads", THREADS])
+        .args(["--into", "app"])
         .env("PILOTFISH_URL", server.url())
         .timeout(Duration::from_secs(1800))
         .run()

@@ -8,6 +8,7 @@ use pilotfish_harness::{Server, ServerKind, Tool, World, tpch};
 use sha2::{Digest as _, Sha256};
 
 use crate::figures::{Figures, median, timed};
+use crate::load::redo_log;
 
 /// All data and keys fit into memory, durability as shipped.
 const SETTINGS: [&str; 2] = ["--innodb-buffer-pool-size=2G", "--local-infile=ON"];
@@ -86,7 +87,8 @@ fn with_first(
     work: impl FnOnce(&Server, &mut Times),
 ) {
     let world = World::new();
-    let server = Server::start(kind, &world, &SETTINGS);
+    let args: Vec<_> = SETTINGS.into_iter().chain([redo_log(kind)]).collect();
+    let server = Server::start(kind, &world, &args);
     server.sql("CREATE DATABASE app");
     // All sides read the file from memory.
     let _ = hashed(first);

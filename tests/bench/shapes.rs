@@ -7,6 +7,7 @@ use pilotfish_harness::{Postgres, PostgresKind, Server, ServerKind, Tool, World,
 
 use crate::Engine;
 use crate::figures::{Figures, median, timed};
+use crate::load::redo_log;
 
 const SHAPES: [&str; 4] = ["wide", "blobs", "small_tables", "keys"];
 /// Columns of the wide table.
@@ -62,7 +63,8 @@ fn of_family(kind: ServerKind, shape: &str, megabytes: u64) -> (Duration, Durati
     );
     let fresh = |work: &dyn Fn(&Server) -> Duration| {
         let world = World::new();
-        let server = Server::start(kind, &world, &SETTINGS);
+        let args: Vec<_> = SETTINGS.into_iter().chain([redo_log(kind)]).collect();
+        let server = Server::start(kind, &world, &args);
         server.sql("CREATE DATABASE app");
         work(&server)
     };
