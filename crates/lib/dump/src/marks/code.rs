@@ -105,7 +105,13 @@ fn number(step: i128, out: &mut Vec<u8>) {
     out.push(rest as u8);
 }
 
+#[inline]
 fn read_number(bytes: &[u8]) -> Option<(i128, usize)> {
+    // Neighbours: nearly all of them.
+    if let Some(byte) = bytes.first().filter(|byte| **byte < 0x80) {
+        let half = i128::from(byte >> 1);
+        return Some((if byte & 1 == 0 { half } else { -half - 1 }, 1));
+    }
     let mut value = 0_u128;
     for (at, byte) in bytes.iter().enumerate().take(18) {
         value |= u128::from(byte & 0x7f) << (7 * at);

@@ -38,6 +38,10 @@ impl Known {
 
     /// The next stored row.
     pub(super) fn next(&mut self) -> Result<Option<(Key, u64)>, Damaged> {
+        // Most tables have one.
+        if let [layer] = &mut self.layers[..] {
+            return layer.find(|row| !matches!(row, Ok((_, 0)))).transpose();
+        }
         loop {
             let mut found: Option<(Key, u64)> = None;
             for layer in &mut self.layers {
