@@ -83,7 +83,7 @@ fn of_postgres(shape: &str, megabytes: u64) -> (Duration, Duration) {
             let server = Postgres::start(kind, &world, &POSTGRES_SETTINGS);
             let sql = world.write("shape.sql", text(shape, megabytes, true).as_bytes());
             server.sql_file("app", &sql);
-            server.dump_to("app", &[], partial);
+            server.dump_to("app", &["--no-owner"], partial);
         },
     );
     let fresh = |work: &dyn Fn(&Postgres) -> Duration| {
@@ -129,7 +129,11 @@ fn text(shape: &str, megabytes: u64, postgres: bool) -> String {
         };
         format!("INSERT INTO {table} ({columns}) SELECT {values} FROM ({series}) AS s;")
     };
-    let hash = if postgres { "md5(n::text)" } else { "SHA1(n)" };
+    let hash = if postgres {
+        "md5(n::text)"
+    } else {
+        "LEFT(SHA2(n, 256), 40)"
+    };
     match shape {
         "wide" => {
             let columns: Vec<String> = (0..COLUMNS).map(|at| if at % 2 == 0 { format!("c{at} INT") } else { format!("c{at} VARCHAR(20)") }).collect();

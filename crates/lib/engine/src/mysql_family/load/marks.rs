@@ -139,6 +139,7 @@ pub(super) async fn sweep(target: &mut MysqlTarget) -> Result<(), Error> {
         let tables = content.unwrap_or_default().release.tables.into_iter();
         contents.extend(tables.map(|(table, record)| (table, record.digest)));
     }
+    target.conn.query_drop("START TRANSACTION").await?;
     for (table, digest) in booked.keys().filter(|content| !contents.contains(*content)) {
         let delete = format!(
             "DELETE FROM {} WHERE tbl = ? AND digest = ?",
@@ -162,7 +163,7 @@ pub(super) async fn sweep(target: &mut MysqlTarget) -> Result<(), Error> {
         let delete = format!("DELETE FROM {} WHERE id = ? AND tbl = ?", names.marks());
         target.conn.exec_drop(delete, (*id, table)).await?;
     }
-    Ok(())
+    Ok(target.conn.query_drop("COMMIT").await?)
 }
 
 /// Reads marks for whoever compares, each layer over a connection of its own.

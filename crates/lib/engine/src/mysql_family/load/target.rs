@@ -112,6 +112,27 @@ impl MysqlTarget {
         Ok(notes)
     }
 
+    /// Books the marks of the staged tables; content has them, whether it comes live or not.
+    async fn book_marks(&mut self, plan: &SwapPlan) -> Result<(), Error> {
+        let names = self.access.names.clone();
+        self.conn.query_drop("START TRANSACTION").await?;
+        for table in &plan.marked {
+            let digest = plan.release.tables.get(table).map(|record| &record.digest);
+            if let Some(digest) = digest {
+                marks::book(
+                    &mut self.conn,
+                    &names,
+                    table,
+                    digest,
+                    Vec::new(),
+                    self.marks,
+                )
+                .await?;
+            }
+        }
+        Ok(self.conn.query_drop("COMMIT").await?)
+    }
+
     /// Drops what swaps took out of the way, unless rows of others wait there.
     async fn drop_leftovers(&mut self) -> Result<(), Error> {
         let names = self.access.names.clone();
@@ -374,21 +395,7 @@ impl Target for MysqlTarget {
     async fn swap(&mut self, stage: Box<dyn Stage>, plan: &SwapPlan) -> Result<(), Error> {
         // Its session may hold locks on staged tables.
         drop(stage);
-        let names = self.access.names.clone();
-        for table in &plan.marked {
-            let digest = plan.release.tables.get(table).map(|record| &record.digest);
-            if let Some(digest) = digest {
-                marks::book(
-                    &mut self.conn,
-                    &names,
-                    table,
-                    digest,
-                    Vec::new(),
-                    self.marks,
-                )
-                .await?;
-            }
-        }
+        self.book_marks(plan).await?;
         self.horizon = seen::horizon(&mut self.conn).await?;
         swap::forward(self, plan).await
     }
