@@ -122,8 +122,8 @@ impl Opened<'_> {
             && options.checks.is_empty()
             && !options.overwrite_modified
             && !options.whole
-            // Replicas must have the rows that change, or none of either release.
-            && live.unlogged == options.no_binlog
+            // Replicas must have the rows that change.
+            && !live.unlogged
             && !live.rewriting;
         if !may {
             return Ok(None);

@@ -130,7 +130,8 @@ impl<'a> Opened<'a> {
         let pinned = release::pin(source)?;
         let mut dump_options = pilotfish_dump::Options::new(dialect);
         dump_options.chunk_bytes = CHUNK_BYTES;
-        dump_options.marks = load.marks() && options.swap.is_aside();
+        // Marks that replicas do not have would stop them once they are swept.
+        dump_options.marks = load.marks() && options.swap.is_aside() && !options.no_binlog;
         dump_options.database = options
             .into
             .clone()

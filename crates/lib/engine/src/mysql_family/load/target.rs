@@ -321,7 +321,8 @@ impl Target for MysqlTarget {
                 );
             }
         }
-        if self.lock.is_some() {
+        // Replicas do not have the marker of a release that they never saw.
+        if self.lock.is_some() && !live.unlogged {
             seen::note_looked_at(self, &looked_at, &times, horizon.as_deref()).await?;
         }
         for (trigger, table) in self.live_triggers().await? {
@@ -436,7 +437,11 @@ impl Target for MysqlTarget {
             let mariadb = self.access.flavour.mariadb;
             seen::note(&mut self.conn, &names, &live, &horizon, mariadb).await?;
         }
-        marks::sweep(self).await
+        // Unlogged, replicas would keep marks whose numbers come again.
+        match self.access.options.no_binlog {
+            true => Ok(()),
+            false => marks::sweep(self).await,
+        }
     }
 
     async fn rollback(&mut self) -> Result<(Release, Release), Error> {
