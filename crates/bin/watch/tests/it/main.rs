@@ -194,14 +194,26 @@ impl Watch {
         Self { running, port }
     }
 
-    /// The next process where this one listened, which has ended.
+    /// The next process where this one listened. This one was killed: its address is free once it
+    /// has ended, which its peers can notice sooner.
+    #[track_caller]
     fn start_again(&mut self, tool: Tool) {
+        eventually("the killed watch to end", PATIENCE, || {
+            (!self.running.is_running()).then_some(())
+        });
         self.running = Self::listening(tool, &self.port);
     }
 
+    #[track_caller]
     fn listening(tool: Tool, port: &Port) -> Running {
-        let running = tool.arg(format!("--listen=127.0.0.1:{port}")).spawn();
+        let mut running = tool.arg(format!("--listen=127.0.0.1:{port}")).spawn();
         eventually("watch to answer", PATIENCE, || {
+            let ended = !running.is_running();
+            assert!(
+                !ended,
+                "watch ended before it answered:\n{}",
+                running.stderr()
+            );
             http::get(&format!("http://127.0.0.1:{port}/livez"))
         });
         running
