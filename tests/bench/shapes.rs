@@ -110,7 +110,7 @@ fn text(shape: &str, megabytes: u64, postgres: bool) -> String {
     let grow = |table: &str, columns: &str, values: &str, bytes: u64| {
         let rows = megabytes * 1_000_000 / bytes;
         let series = match postgres {
-            true => format!("SELECT g AS n FROM generate_series(1, {rows}) AS g"),
+            true => format!("SELECT g AS n FROM generate_series(1::bigint, {rows}) AS g"),
             false => {
                 let digit = "SELECT 0 d UNION ALL SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3 UNION ALL SELECT 4 UNION ALL \
                              SELECT 5 UNION ALL SELECT 6 UNION ALL SELECT 7 UNION ALL SELECT 8 UNION ALL SELECT 9";

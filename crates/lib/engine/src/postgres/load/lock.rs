@@ -1,5 +1,6 @@
 //! One loader at a time in a database: an advisory lock of the control session, gone with that session.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -15,6 +16,9 @@ const KEY: i32 = 0x7069_6c6f;
 /// For the session of a loader that has just ended to be gone.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(50);
+/// So long an answer of the server counts. Another loader's first rows take longer: it looks at what is live, and drops
+/// the stage of before.
+const FRESH: Duration = Duration::from_millis(20);
 
 const TRY: &str = "SELECT pg_try_advisory_lock($1, hashtext($2)), pg_backend_pid()";
 const LET_GO: &str = "SELECT pg_advisory_unlock($1, hashtext($2))";
@@ -29,6 +33,8 @@ pub(super) struct Lock {
     database: String,
     /// The control session's process on the server.
     holder: i32,
+    /// When one of its loader's sessions last saw it.
+    seen: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Lock {
@@ -67,6 +73,7 @@ impl Lock {
                 return Ok(Self {
                     database: database.to_owned(),
                     holder: own,
+                    seen: Arc::default(),
                 });
             }
             if granted {
@@ -110,13 +117,23 @@ impl Lock {
     /// # Errors
     /// `Locked` when the control session is gone.
     pub(super) async fn held(&self, client: &impl GenericClient) -> Result<(), Error> {
+        let asked = Instant::now();
+        let seen = *self.seen();
+        if seen.is_some_and(|seen| asked.duration_since(seen) < FRESH) {
+            return Ok(());
+        }
         if self.is_held(client).await? {
+            *self.seen() = Some(asked);
             return Ok(());
         }
         Err(Error::Locked(format!(
             "the server ended the session that holds the loader's lock (process {}): load again",
             self.holder
         )))
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -27,6 +27,7 @@ mod session;
 mod shared;
 mod stage;
 mod statement;
+mod statistics;
 mod status;
 mod swap;
 mod swap_database;

@@ -94,29 +94,6 @@ pub(super) async fn tables(
         .collect()
 }
 
-/// Takes statistics of what was loaded into `place`, which stands for `schema`: not again of the tables in `known`,
-/// but for those of expressions and the extended ones, which came after their rows. A partitioned table takes those of
-/// its partitions.
-pub(super) async fn analyze(
-    client: &impl GenericClient,
-    place: &str,
-    schema: &str,
-    known: &BTreeSet<String>,
-) -> Result<(), Error> {
-    const FILLED: &str = "SELECT c.relname, c.relkind <> 'r' OR EXISTS (SELECT FROM pg_catalog.pg_index i \
-        WHERE i.indrelid = c.oid AND i.indexprs IS NOT NULL) OR EXISTS (SELECT FROM pg_catalog.pg_statistic_ext s \
-        WHERE s.stxrelid = c.oid) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-        WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition ORDER BY c.relpages DESC";
-    for row in client.query(FILLED, &[&place]).await? {
-        let (name, has_more): (String, bool) = (cell(&row, 0)?, cell(&row, 1)?);
-        if has_more || !known.contains(&key(Some(schema), &name)) {
-            let sql = format!("ANALYZE {}", qualified(place, &name));
-            client.batch_execute(&sql).await?;
-        }
-    }
-    Ok(())
-}
-
 /// Drops schemas of ours with all that is in them; what others made depend on it must not go along.
 ///
 /// Tables go first, some hundred in one transaction.

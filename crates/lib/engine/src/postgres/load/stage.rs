@@ -6,6 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use pilotfish_sql::postgres::{Mode, quote, tokens};
 
+use tokio_postgres::types::Type;
+
 use super::extensions::Extensions;
 use super::ledger::{self, Role};
 use super::lock::Lock;
@@ -14,7 +16,7 @@ use super::shared::{AtSwap, Shared};
 use super::statement::{self, Step};
 use super::text::{PUBLIC, first_of_path, is_partitioned, says_whose, utf8};
 use super::withheld::Withheld;
-use super::{Access, assertion, bodies, extensions, room, session, worker};
+use super::{Access, assertion, bodies, extensions, room, session, statistics, worker};
 use crate::Error;
 use crate::load::{Loaded, Owner, RowBatch, SessionState, Stage, TableRecord, Worker};
 use crate::postgres::cell;
@@ -275,12 +277,17 @@ impl PostgresStage {
             WHERE a.attrelid = $1::text::pg_catalog.regclass AND a.attnum > 0 AND NOT a.attisdropped \
             AND a.atttypid::pg_catalog.regtype::text LIKE 'reg%' AND a.atttypid < 16384 LIMIT 1";
         let staged = self.shared.schemas().table(table)?;
-        match self.session.query_opt(NAMES, &[&staged]).await? {
+        match self
+            .session
+            .query_typed(NAMES, &[(&staged, Type::TEXT)])
+            .await?
+            .first()
+        {
             None => Ok(()),
             Some(row) => Err(Error::NeedsDatabase(format!(
                 "rows of {table} name objects: its column {} is a {}",
-                cell::<String>(&row, 0)?,
-                cell::<String>(&row, 1)?
+                cell::<String>(row, 0)?,
+                cell::<String>(row, 1)?
             ))),
         }
     }
@@ -457,7 +464,7 @@ impl Stage for PostgresStage {
         let known = self.shared.known_by_statistics();
         for schema in &own {
             let place = self.shared.schemas().place(schema);
-            room::analyze(&*self.session, &place, schema, &known).await?;
+            statistics::complete(&*self.session, &place, schema, &known).await?;
         }
         Ok(())
     }
