@@ -8,6 +8,7 @@
 mod difference;
 mod object;
 mod rows;
+mod strain;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use difference::unmarked;
 pub use difference::{DifferencePlan, MarkBook, TableDifference};
 pub use object::{Object, ObjectKind};
 pub use rows::{Completed, Loaded, RowBatch};
+pub use strain::{Gauge, Strain};
 
 /// Loading into one kind of server.
 #[async_trait]
@@ -38,6 +40,9 @@ pub trait Load: Send + Sync {
 
     /// Every database with a ledger, in name order; reads only.
     async fn status(&self) -> Result<Vec<Status>, Error>;
+
+    /// What tells how hard the server works.
+    async fn gauge(&self) -> Result<Box<dyn Gauge>, Error>;
 
     /// Whether the rows of a stage can be kept with their marks; see [`Worker::keep_marks`].
     fn marks(&self) -> bool {
@@ -421,6 +426,17 @@ pub struct SwapPlan {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionState(pub BTreeMap<String, String>);
 
+/// Marks of some rows of a table.
+#[derive(Debug, Clone)]
+pub struct MarkChunk {
+    /// The table.
+    pub table: String,
+    /// Number of the chunk within its table, from 0.
+    pub seq: u32,
+    /// The marks; only the dump's reader understands them.
+    pub body: bytes::Bytes,
+}
+
 /// The stage: where the new release grows, unseen.
 #[async_trait]
 pub trait Stage: Send + Sync {
@@ -496,8 +512,8 @@ pub trait Worker: Send {
             "this kind of dump has its keys in its tables".to_owned(),
         ))
     }
-    /// Keeps marks of staged rows for the next load, in chunks numbered by `seq`.
-    async fn keep_marks(&mut self, _table: &str, _seq: u32, _body: &[u8]) -> Result<(), Error> {
+    /// Keeps marks of staged rows for the next load.
+    async fn keep_marks(&mut self, _marks: &[MarkChunk]) -> Result<(), Error> {
         Err(unmarked())
     }
     /// Puts the keys that were set aside back, before rows that need them in place.

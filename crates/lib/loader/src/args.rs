@@ -7,6 +7,7 @@ use pilotfish_engine::load::{Definer, Owner, SwapMode};
 use pilotfish_quantity::parse_duration;
 
 use crate::Options;
+use crate::throttle::Throttling;
 
 /// Most connections for rows: beyond it servers get slower, not faster.
 const MOST_THREADS: usize = 64;
@@ -101,6 +102,16 @@ pub struct LoadArgs {
         default_value = "keep"
     )]
     owner: Owner,
+    /// Spare the server: wait while it is busy or its replicas lag
+    #[arg(
+        long,
+        env = "PILOTFISH_THROTTLE",
+        value_name = "LIMITS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "on"
+    )]
+    throttle: Option<Throttling>,
     /// Load changed tables whole, also where few rows differ
     #[arg(long, hide_short_help = true, env = "PILOTFISH_WHOLE")]
     whole: bool,
@@ -122,7 +133,12 @@ impl LoadArgs {
     /// One sentence per mistake, naming the flag.
     pub fn into_options(self) -> Result<Options, Vec<String>> {
         let mut mistakes = Vec::new();
-        let threads = self.threads.unwrap_or_else(default_threads);
+        let throttle = self.throttle.and_then(|throttling| throttling.0);
+        let threads = match (self.threads, &throttle) {
+            (Some(threads), _) => threads,
+            (None, Some(_)) => 1,
+            (None, None) => default_threads(),
+        };
         if !(1..=MOST_THREADS).contains(&threads) {
             mistakes.push(format!("--threads {threads}: give 1 to {MOST_THREADS}"));
         }
@@ -180,6 +196,7 @@ impl LoadArgs {
             expected: None,
             no_trailer: self.no_trailer,
             swap_timeout: self.swap_timeout,
+            throttle,
             dry_run: false,
         })
     }

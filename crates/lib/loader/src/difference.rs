@@ -312,7 +312,14 @@ impl Opened<'_> {
             ..self.selection()
         });
         let threads = self.options.threads.min(THREADS);
-        let pipeline = Pipeline::open(stage.as_mut(), router, threads, self.progress, self.cancel);
+        let pipeline = Pipeline::open(
+            stage.as_mut(),
+            router,
+            threads,
+            None,
+            self.progress,
+            self.cancel,
+        );
         pipeline.await?.replay(fresh.items).await?;
         self.progress.enter(Phase::Swapping);
         if self.cancel.is_cancelled() {

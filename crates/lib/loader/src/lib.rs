@@ -32,6 +32,7 @@ mod second_look;
 mod steps;
 mod swap_plan;
 mod tables;
+mod throttle;
 mod whole;
 
 pub use args::LoadArgs;
@@ -44,3 +45,4 @@ pub use progress::{Phase, Progress, Snapshot};
 pub use release::release_digest;
 pub use report::{Outcome, Report};
 pub use steps::load;
+pub use throttle::Limits;

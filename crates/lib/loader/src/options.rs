@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use pilotfish_engine::load::{Definer, Owner, SwapMode};
 
-use crate::release;
+use crate::{Limits, release};
 
 /// Settings of one load; see the flags of [`crate::LoadArgs`].
 #[derive(Debug, Clone)]
@@ -55,6 +55,8 @@ pub struct Options {
     pub no_trailer: bool,
     /// How long to look for a moment without readers in the way of the swap.
     pub swap_timeout: Duration,
+    /// What the server may be put to while rows go in.
+    pub throttle: Option<Limits>,
     /// Say what would be done, change nothing.
     pub dry_run: bool,
 }

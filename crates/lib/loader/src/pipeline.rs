@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use pilotfish_dump::{Existing, Item, Position, RowOrder, Rows, Statement, Verb};
-use pilotfish_engine::load::{Completed, Object, RowBatch, SessionState, Stage};
+use pilotfish_dump::{Existing, Item, Marks, Position, RowOrder, Rows, Statement, Verb};
+use pilotfish_engine::load::{Completed, MarkChunk, Object, RowBatch, SessionState, Stage};
 use pilotfish_failure::{Context as _, Failure, Kind};
 use tokio_util::sync::CancellationToken;
 
@@ -15,11 +15,16 @@ use crate::keys::Keys;
 use crate::later::Later;
 use crate::pool::{Done, Job, Pool, doing};
 use crate::tables::Tables;
+use crate::throttle::Throttle;
 use crate::{Phase, Progress};
 
 /// Rows from which on keys are built once they are in: below, two statements that change the table cost
 /// more than the keys.
 const KEYS_WAIT_BYTES: usize = 256 * 1024;
+
+/// Marks that one transaction keeps, bytes and chunks: each commit waits for the disk.
+const MARKS_AT_ONCE: usize = 1 << 20;
+const CHUNKS_AT_ONCE: usize = 256;
 
 /// The verb of rows that are lines.
 const COPY: &str = "COPY";
@@ -46,6 +51,8 @@ pub(crate) struct Pipeline<'a> {
     cancel: &'a CancellationToken,
     file: Option<Arc<str>>,
     tables: Tables,
+    /// Marks that wait for others.
+    marks: Vec<MarkChunk>,
     sequences: BTreeSet<String>,
     later: Later,
     keys: Keys,
@@ -59,10 +66,11 @@ impl<'a> Pipeline<'a> {
         stage: &'a mut dyn Stage,
         router: Router,
         threads: usize,
+        throttle: Option<&Throttle>,
         progress: &'a Progress,
         cancel: &'a CancellationToken,
     ) -> Result<Self, Failure> {
-        let pool = Pool::open(stage, threads, progress).await?;
+        let pool = Pool::open(stage, threads, throttle, progress).await?;
         Ok(Self {
             stage,
             router,
@@ -71,6 +79,7 @@ impl<'a> Pipeline<'a> {
             cancel,
             file: None,
             tables: Tables::default(),
+            marks: Vec::new(),
             sequences: BTreeSet::new(),
             later: Later::default(),
             keys: Keys::default(),
@@ -123,6 +132,7 @@ impl<'a> Pipeline<'a> {
                 outcome = self.item(item) => outcome?,
             }
         }
+        self.send_marks().await?;
         self.drain_all().await?;
         self.pool.close().await;
         Ok(())
@@ -138,12 +148,28 @@ impl<'a> Pipeline<'a> {
                 self.enter_file(&rows.position).await?;
                 self.send_rows(rows).await
             }
-            Item::Marks(marks) if self.router.loads(&marks.table) => {
-                let table = marks.table.clone();
-                self.send(Job::Marks(marks), &table).await
-            }
+            Item::Marks(marks) if self.router.loads(&marks.table) => self.mark(marks).await,
             Item::Marks(_) => Ok(()),
         }
+    }
+
+    async fn mark(&mut self, marks: Marks) -> Result<(), Failure> {
+        let Marks { table, seq, body } = marks;
+        self.marks.push(MarkChunk { table, seq, body });
+        let bytes: usize = self.marks.iter().map(|marks| marks.body.len()).sum();
+        if bytes < MARKS_AT_ONCE && self.marks.len() < CHUNKS_AT_ONCE {
+            return Ok(());
+        }
+        self.send_marks().await
+    }
+
+    async fn send_marks(&mut self) -> Result<(), Failure> {
+        let marks = std::mem::take(&mut self.marks);
+        let Some(first) = marks.first() else {
+            return Ok(());
+        };
+        let table = first.table.clone();
+        self.send(Job::Marks(marks), &table).await
     }
 
     /// Each file of a set begins a session of its own, as in the stock images' entrypoint.
@@ -284,6 +310,7 @@ impl<'a> Pipeline<'a> {
     /// The dump drops a table, with all that it brought for it.
     async fn forget(&mut self, name: &str) -> Result<(), Failure> {
         self.drain(name).await?;
+        self.marks.retain(|marks| marks.table != name);
         self.tables.forget(name);
         self.later.drop_of_table(name);
         Ok(())
@@ -432,6 +459,7 @@ impl<'a> Pipeline<'a> {
     }
 
     async fn end(mut self) -> Result<Staged, Failure> {
+        self.send_marks().await?;
         self.drain_all().await?;
         self.finish_keys().await?;
         let there = self

@@ -6,14 +6,15 @@ mod tests;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pilotfish_dump::{Marks, Position, Statement, excerpt};
-use pilotfish_engine::load::{Completed, Loaded, RowBatch, Stage, Worker};
+use pilotfish_dump::{Position, Statement, excerpt};
+use pilotfish_engine::load::{Completed, Loaded, MarkChunk, RowBatch, Stage, Worker};
 use pilotfish_failure::{Context as _, Failure, Kind};
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
 use crate::Progress;
 use crate::keys::Key;
+use crate::throttle::Throttle;
 
 /// Jobs that wait for a connection: one is enough to keep all of them busy.
 const QUEUED: usize = 1;
@@ -23,8 +24,8 @@ const QUEUED: usize = 1;
 pub(crate) enum Job {
     /// Store rows.
     Rows(Box<RowBatch>, Position),
-    /// Keep the marks of rows for the next load.
-    Marks(Marks),
+    /// Keep the marks of rows for the next load, under the name of the first one's table.
+    Marks(Vec<MarkChunk>),
     /// Copy the rows of a live table.
     Carry(String),
     /// Build a key that the dump makes behind its rows.
@@ -91,23 +92,25 @@ impl Pool {
     pub(crate) async fn open(
         stage: &dyn Stage,
         size: usize,
+        throttle: Option<&Throttle>,
         progress: &Progress,
     ) -> Result<Self, Failure> {
         let mut workers = Vec::with_capacity(size);
         for _ in 0..size {
             workers.push(stage.worker().await.context("open a connection for rows")?);
         }
-        Ok(Self::of(workers, progress))
+        Ok(Self::of(workers, throttle, progress))
     }
 
-    fn of(workers: Vec<Box<dyn Worker>>, progress: &Progress) -> Self {
+    fn of(workers: Vec<Box<dyn Worker>>, throttle: Option<&Throttle>, progress: &Progress) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUED);
         let queue: Queue = Arc::new(Mutex::new(queue));
         // Unbounded, but every entry stands for a job that went through the bounded queue.
         let (tell, done) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         for worker in workers {
-            let serving = serve(worker, Arc::clone(&queue), tell.clone(), progress.clone());
+            let (queue, tell) = (Arc::clone(&queue), tell.clone());
+            let serving = serve(worker, queue, tell, throttle.cloned(), progress.clone());
             tasks.spawn(serving);
         }
         Self { jobs, done, tasks }
@@ -168,11 +171,19 @@ async fn serve(
     mut worker: Box<dyn Worker>,
     queue: Queue,
     tell: mpsc::UnboundedSender<Result<Done, Failure>>,
+    mut throttle: Option<Throttle>,
     progress: Progress,
 ) {
     loop {
         let job = queue.lock().await.recv().await;
         let Some(job) = job else { return };
+        if let Some(throttle) = &mut throttle
+            && let Err(refused) = throttle.pass().await
+        {
+            // Whoever does not listen any more has failed already.
+            let _ = tell.send(Err(refused));
+            return;
+        }
         let (of_rows, begun) = (job.is_of_rows(), Instant::now());
         let outcome = work(worker.as_mut(), job).await;
         let (took, converting) = (begun.elapsed(), worker.converting());
@@ -190,6 +201,9 @@ async fn serve(
         if tell.send(outcome).is_err() || failed {
             return;
         }
+        if let Some(throttle) = throttle.as_ref().filter(|_| of_rows) {
+            throttle.rest(took).await;
+        }
     }
 }
 
@@ -206,9 +220,11 @@ async fn work(worker: &mut dyn Worker, job: Job) -> Result<Done, Failure> {
                 loaded,
             })
         }
-        Job::Marks(Marks { table, seq, body }) => {
-            let kept = worker.keep_marks(&table, seq, &body).await;
-            kept.context(format!("keep the marks of {table}"))?;
+        Job::Marks(marks) => {
+            let table = marks.first().map(|marks| marks.table.clone());
+            let table = table.unwrap_or_default();
+            let kept = worker.keep_marks(&marks).await;
+            kept.context(format!("keep the marks of {table} and others"))?;
             Ok(Done::Marked { table })
         }
         Job::Carry(table) => {

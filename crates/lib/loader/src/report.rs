@@ -55,7 +55,7 @@ pub struct Report {
     /// `tidying`, one after the other. Beside one another, during `staging` and `keys`: `unpacking` (reading, hashing,
     /// decompressing) and `framing` of the one reader; and, summed over the connections, `converting` rows for the
     /// server, `storing` them, which is mostly waiting for it, `building` keys, and `proving`: counting tables and their
-    /// checksums.
+    /// checksums. `waiting` is what `--throttle` held back.
     #[serde(default)]
     pub stages: BTreeMap<String, f64>,
     /// What was noticed on the way, in sentences.

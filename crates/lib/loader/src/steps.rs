@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use pilotfish_dump::{Source, Summary};
-use pilotfish_engine::load::{Release, Stage, SwapPlan, Target, TargetOptions};
+use pilotfish_engine::load::{Gauge, Release, Stage, SwapPlan, Target, TargetOptions};
 use pilotfish_engine::{Engine, Error};
 use pilotfish_failure::{Context as _, Failure, Kind};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +16,7 @@ use crate::items::{Router, Selection};
 use crate::pipeline::{Pipeline, Staged};
 use crate::plan::{self, Plan};
 use crate::release::{self, Pinned};
+use crate::throttle::Throttle;
 use crate::{Options, Outcome, Phase, Progress, Report, SwapMode};
 use crate::{checks, database, left_out, second_look, swap_plan, whole};
 
@@ -113,6 +114,7 @@ pub(crate) struct Opened<'a> {
     pub(crate) notes: Vec<String>,
     /// Size of the stored dump, where that is known.
     pub(crate) total: Option<u64>,
+    gauge: Option<Box<dyn Gauge>>,
     /// A stage was made and nothing swapped.
     pub(crate) staged: bool,
 }
@@ -172,6 +174,10 @@ impl<'a> Opened<'a> {
                 "--only and --skip need a server that swaps tables, such as MariaDB: this one swaps whole schemas",
             ));
         }
+        let gauge = match &options.throttle {
+            Some(_) => Some(load.gauge().await.context("look at the server")?),
+            None => None,
+        };
         progress.expect(feed.total, None);
         Ok(Self {
             target,
@@ -185,6 +191,7 @@ impl<'a> Opened<'a> {
             progress,
             cancel,
             notes,
+            gauge,
             staged: false,
         })
     }
@@ -402,8 +409,15 @@ impl<'a> Opened<'a> {
             .take()
             .ok_or_else(|| Failure::new(Kind::Bug, "the dump is read twice"))?;
         let threads = self.options.threads;
+        let limits = self.options.throttle.clone().zip(self.gauge.take());
+        let watching = limits.map(|(limits, gauge)| {
+            // Its own question runs, too.
+            let own = threads as u64 + 1;
+            Throttle::watch(limits, gauge, own, self.progress)
+        });
+        let throttle = watching.as_ref().map(|(throttle, _)| throttle);
         let mut pipeline =
-            Pipeline::open(stage, router, threads, self.progress, self.cancel).await?;
+            Pipeline::open(stage, router, threads, throttle, self.progress, self.cancel).await?;
         if let Err(refused) = pipeline.read(&mut feed).await {
             return Err(second_look::at_damage(&self.pinned.source, refused, self.cancel).await);
         }

@@ -4,7 +4,7 @@
 //! tool: what another tool knows is no misspelling. `tests/tidy` holds the list to the flags.
 
 /// One line per variable, in the order of the alphabet.
-pub(crate) const FAMILY: [&str; 90] = [
+pub(crate) const FAMILY: [&str; 91] = [
     "PILOTFISH_ADOPT",
     "PILOTFISH_ALLOW_NON_TRANSACTIONAL",
     "PILOTFISH_ALLOW_ORPHANS",
@@ -84,6 +84,7 @@ pub(crate) const FAMILY: [&str; 90] = [
     "PILOTFISH_SWAP_TIMEOUT",
     "PILOTFISH_TABLE",
     "PILOTFISH_THREADS",
+    "PILOTFISH_THROTTLE",
     "PILOTFISH_TIMEOUT",
     "PILOTFISH_TLS_CA",
     "PILOTFISH_TLS_CERT",

@@ -9,6 +9,8 @@ static VARIANT: Variant = Variant {
     name: "mysql",
     replica_status: "SHOW REPLICA STATUS",
     replica_right: "REPLICATION CLIENT",
+    replicas: "SHOW REPLICAS",
+    replicas_right: "REPLICATION SLAVE",
 };
 
 struct MySql {

@@ -34,7 +34,7 @@ impl Family {
         .await
     }
 
-    async fn replica(&self, conn: &mut Conn) -> Result<Option<ReplicaState>, Error> {
+    pub(super) async fn replica(&self, conn: &mut Conn) -> Result<Option<ReplicaState>, Error> {
         let channels: Vec<Row> = conn.query(self.variant.replica_status).await?;
         Ok(channels.iter().map(channel_state).reduce(worse))
     }

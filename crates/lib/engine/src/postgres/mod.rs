@@ -11,6 +11,7 @@ use crate::load::Load;
 use crate::{Engine, Probe, Settings};
 
 /// A server and how to reach it.
+#[derive(Clone)]
 struct Postgres {
     settings: Settings,
 }

@@ -42,7 +42,7 @@ impl Worker for Hopeless {
 
 /// Sends more jobs than the queue and the connections can hold; the failure that ends it.
 async fn end_of(workers: Vec<Box<dyn Worker>>) -> Failure {
-    let mut pool = Pool::of(workers, &Progress::new());
+    let mut pool = Pool::of(workers, None, &Progress::new());
     let load = async {
         for _ in 0..8 {
             pool.send(Job::Complete("t".to_owned()), |_| {}).await?;

@@ -23,10 +23,20 @@ pub(super) enum Family {
     Temporal,
     Year,
     Json,
-    /// BINARY, VARBINARY and the BLOBs: travel as hex.
+    /// BINARY, VARBINARY and the BLOBs.
     Binary,
     /// BIT, spatial types, UUID, INET, vectors: INSERT only.
     Other,
+}
+
+impl Family {
+    /// Its values are read as texts, in some character set.
+    pub(super) const fn is_text(self) -> bool {
+        matches!(
+            self,
+            Self::Text | Self::Choice | Self::Temporal | Self::Json
+        )
+    }
 }
 
 /// One column.
@@ -41,7 +51,35 @@ pub(super) struct Column {
     pub(super) invisible: bool,
     /// Neither NULL nor a default: left out, a strict INSERT is refused, LOAD DATA on MySQL is not.
     pub(super) needs_value: bool,
+    /// Its values vary in length, and CHECKSUM TABLE joins them (see [`super::proof`]).
+    pub(super) joined: bool,
 }
+
+/// Types of columns whose values vary in length.
+const JOINED: [&str; 22] = [
+    "bit",
+    "blob",
+    "geomcollection",
+    "geometry",
+    "geometrycollection",
+    "json",
+    "linestring",
+    "longblob",
+    "longtext",
+    "mediumblob",
+    "mediumtext",
+    "multilinestring",
+    "multipoint",
+    "multipolygon",
+    "point",
+    "polygon",
+    "text",
+    "tinyblob",
+    "tinytext",
+    "varbinary",
+    "varchar",
+    "vector",
+];
 
 impl Column {
     /// Whether this literal means the same in a LOAD DATA field as in an INSERT.
@@ -102,7 +140,7 @@ pub(super) async fn read(conn: &mut Conn, schema: &str, table: &str) -> Result<V
 type Described = (String, String, String, String, bool);
 
 fn column((name, data_type, nullable, extra, has_default): Described) -> Column {
-    let extra = extra.to_ascii_uppercase();
+    let (extra, data_type) = (extra.to_ascii_uppercase(), data_type.to_ascii_lowercase());
     let nullable = nullable.eq_ignore_ascii_case("YES");
     // "DEFAULT_GENERATED" is MySQL's word for an expression default.
     let generated = extra.replace("DEFAULT_GENERATED", "").contains("GENERATED")
@@ -110,7 +148,8 @@ fn column((name, data_type, nullable, extra, has_default): Described) -> Column 
     let filled = nullable || generated || has_default || extra.contains("DEFAULT_GENERATED");
     Column {
         name,
-        family: family(&data_type.to_ascii_lowercase()),
+        family: family(&data_type),
+        joined: JOINED.contains(&data_type.as_str()),
         nullable,
         needs_value: !filled && !extra.contains("AUTO_INCREMENT"),
         generated,

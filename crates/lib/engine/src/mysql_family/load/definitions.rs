@@ -4,18 +4,22 @@
 //! letters are lost, and under its sql_mode, where a name may be in `"` and a text end elsewhere.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use mysql_async::Conn;
 
 use super::keys::Deferred;
 use super::lock::Lock;
 use super::names::{literal, qualified};
-use super::tables::{Table, Tables};
-use super::{Access, columns, objects, session};
+use super::tables::{Learned, Slot, Table, Tables};
+use super::{Access, columns, objects, proof, session};
 use crate::Error;
 use crate::mysql_family::ask::Ask as _;
+
+/// `ER_LOCK_DEADLOCK`: of two statements that change tables with a foreign key between them, one goes on.
+const DEADLOCK: u16 = 1213;
+const TRIES: u32 = 20;
 
 /// See the module.
 #[derive(Debug)]
@@ -23,6 +27,7 @@ pub(super) struct Definitions {
     pub(super) conn: Conn,
     lock: Lock,
     schema: String,
+    mariadb: bool,
     tables: Arc<Tables>,
 }
 
@@ -32,6 +37,7 @@ impl Definitions {
         mut conn: Conn,
         lock: Lock,
         schema: String,
+        mariadb: bool,
         tables: Arc<Tables>,
     ) -> Result<Self, Error> {
         session::plain(&mut conn).await?;
@@ -39,6 +45,7 @@ impl Definitions {
             conn,
             lock,
             schema,
+            mariadb,
             tables,
         })
     }
@@ -70,41 +77,62 @@ impl Definitions {
         Ok(self.conn.query_first(sql).await?)
     }
 
-    /// Reads a table's shape; `defer` takes its foreign keys off and notes the keys that can wait.
+    /// Reads a table's shape; see [`Self::fill`].
     pub(super) async fn learn(&mut self, name: &str, defer: bool) -> Result<(), Error> {
+        let slot = self.tables.expect(name);
+        self.fill(&slot, name, defer).await;
+        self.tables.get(name).await.map(drop)
+    }
+
+    /// Reads a table's shape for those who wait for it; `defer` takes its foreign keys off and notes the keys that can
+    /// wait.
+    pub(super) async fn fill(&mut self, slot: &Slot, name: &str, defer: bool) {
+        let learned = match self.look(name, defer).await {
+            Ok(Some(table)) => Learned::Table(Arc::new(table)),
+            Ok(None) => Learned::Other,
+            Err(error) => Learned::Failed(Mutex::new(Some(error))),
+        };
+        // Each slot is filled once.
+        let _ = slot.set(learned);
+    }
+
+    async fn look(&mut self, name: &str, defer: bool) -> Result<Option<Table>, Error> {
         let kind = self.kind(name).await?;
-        // A sequence, or a view that stands in for one that comes later: nothing to defer or to fill.
         let Some((engine, kind)) = kind.filter(|(_, kind)| kind != "VIEW" && kind != "SEQUENCE")
         else {
-            return Ok(());
+            return Ok(None);
         };
+        let definition = self.definition(name).await?;
         let deferred = if defer {
-            self.defer(name).await?
+            self.defer(name, &definition).await?
         } else {
             Deferred::default()
         };
+        let array_key = !self.mariadb
+            && definition.contains(" array)")
+            && proof::has_array_key(&mut self.conn, &self.schema, name).await?;
         let transactional = engine.is_some_and(|engine| engine.eq_ignore_ascii_case("InnoDB"));
-        self.tables.set(
-            name,
-            Table {
-                columns: columns::read(&mut self.conn, &self.schema, name).await?,
-                deferred: std::sync::Mutex::new(deferred),
-                insert_only: AtomicBool::new(!transactional || kind != "BASE TABLE"),
-                versioned: kind == "SYSTEM VERSIONED",
-            },
-        );
-        Ok(())
+        Ok(Some(Table {
+            columns: columns::read(&mut self.conn, &self.schema, name).await?,
+            deferred: Mutex::new(deferred),
+            insert_only: AtomicBool::new(!transactional || kind != "BASE TABLE"),
+            versioned: kind == "SYSTEM VERSIONED",
+            array_key,
+        }))
     }
 
-    /// What of a new table can wait; where it has foreign keys, that is taken off at once.
-    async fn defer(&mut self, name: &str) -> Result<Deferred, Error> {
+    async fn definition(&mut self, name: &str) -> Result<String, Error> {
         let table = qualified(&self.schema, name);
         let definition: Option<(String, String)> = self
             .conn
             .query_first(format!("SHOW CREATE TABLE {table}"))
             .await?;
-        let text = definition.map(|(_, text)| text).unwrap_or_default();
-        let mut deferred = Deferred::from_definition(&text);
+        Ok(definition.map(|(_, text)| text).unwrap_or_default())
+    }
+
+    /// What of a new table can wait; where it has foreign keys, that is taken off at once.
+    async fn defer(&mut self, name: &str, definition: &str) -> Result<Deferred, Error> {
+        let mut deferred = Deferred::from_definition(definition);
         let drops = deferred.drop_foreign();
         if !drops.is_empty() {
             self.alter(name, &drops).await?;
@@ -115,7 +143,7 @@ impl Definitions {
 
     /// Takes off the keys that can wait.
     pub(super) async fn set_keys_aside(&mut self, name: &str) -> Result<(), Error> {
-        let Some(table) = self.tables.get(name) else {
+        let Some(table) = self.tables.get(name).await? else {
             return Ok(());
         };
         let drops = table.deferred().drop_keys();
@@ -129,7 +157,7 @@ impl Definitions {
 
     /// Puts back the keys that wait on a table; from here on none of them waits.
     pub(super) async fn restore_keys(&mut self, name: &str) -> Result<(), Error> {
-        let Some(table) = self.tables.get(name) else {
+        let Some(table) = self.tables.get(name).await? else {
             return Ok(());
         };
         let waits = !table.deferred().adds().is_empty();
@@ -147,9 +175,14 @@ impl Definitions {
         release: &BTreeSet<String>,
     ) -> Result<(), Error> {
         let staged = self.tables().await?;
-        for (name, table) in self.tables.all() {
-            let foreign = table.take_foreign_keys();
-            if foreign.is_empty() || !staged.contains(&name) {
+        for name in self.tables.names() {
+            if !staged.contains(&name) {
+                continue;
+            }
+            let known = self.tables.get(&name).await?;
+            let foreign = known.map(|table| table.take_foreign_keys());
+            let foreign = foreign.unwrap_or_default();
+            if foreign.is_empty() {
                 continue;
             }
             let adds: Vec<String> = foreign
@@ -198,9 +231,20 @@ async fn alter(
     name: &str,
     clauses: &str,
 ) -> Result<(), Error> {
-    lock.held(conn).await?;
-    let table = qualified(schema, name);
-    Ok(conn
-        .query_drop(format!("ALTER TABLE {table} {clauses}"))
-        .await?)
+    let sql = format!("ALTER TABLE {} {clauses}", qualified(schema, name));
+    let mut tries = 0;
+    loop {
+        lock.held(conn).await?;
+        tries += 1;
+        match conn.query_drop(&sql).await.map_err(Error::from) {
+            Err(error) if error.number() == Some(DEADLOCK) && tries < TRIES => {
+                tracing::debug!(
+                    name,
+                    tries,
+                    "two tables tied by a foreign key change at once"
+                );
+            }
+            outcome => return outcome,
+        }
+    }
 }

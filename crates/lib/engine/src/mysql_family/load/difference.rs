@@ -16,6 +16,7 @@ use std::time::UNIX_EPOCH;
 use mysql_async::Conn;
 
 use super::ledger::{self, Content, Entry};
+use super::marks::Booking;
 use super::names::{LEDGER, Marker, Names, qualified};
 use super::target::MysqlTarget;
 use super::{marks, proof, seen, spared, triggers};
@@ -216,6 +217,7 @@ async fn keep_marks(
 ) -> Result<(), Error> {
     let mut layers = marks::of(conn, names, &before.release).await?;
     let known = marks::of(conn, names, &next.release).await?;
+    let mut bookings = Vec::new();
     // Content that was live before has its marks.
     for table in changed
         .iter()
@@ -224,22 +226,16 @@ async fn keep_marks(
         let layers = layers.remove(table.name);
         let layers = layers
             .ok_or_else(|| Error::Refused(format!("{} has no marks any more", table.name)))?;
-        marks::keep(
-            conn,
-            names,
-            generation,
-            table.name,
-            0,
-            &table.difference.patch,
-        )
-        .await?;
+        let patch = &table.difference.patch;
+        marks::keep(conn, names, generation, table.name, 0, patch).await?;
         let record = next.release.tables.get(table.name);
-        let digest = record
-            .map(|record| record.digest.clone())
-            .unwrap_or_default();
-        marks::book(conn, names, table.name, &digest, layers, generation).await?;
+        bookings.push(Booking {
+            table: table.name,
+            digest: record.map_or("", |record| &record.digest),
+            layers,
+        });
     }
-    Ok(())
+    marks::book(conn, names, bookings, generation).await
 }
 
 async fn settle_in(conn: &mut Conn) -> Result<(), Error> {

@@ -1,5 +1,8 @@
 //! One loader at a time: a user lock of the control session, gone with that session.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
 use mysql_async::Conn;
 
 use super::names::{Names, literal};
@@ -9,12 +12,18 @@ use crate::mysql_family::ask::Ask as _;
 /// Seconds for the connection of a loader that has just ended to be gone.
 const LOCK_WAIT: u8 = 2;
 
+/// So long an answer of the server counts. Another loader's first rows take longer: it looks at what is live, and drops
+/// the stage of before.
+const FRESH: Duration = Duration::from_millis(20);
+
 /// The lock, as the other sessions of its loader see it.
 #[derive(Debug, Clone)]
 pub(super) struct Lock {
     name: String,
     /// The control session's id on the server.
     holder: u64,
+    /// When one of its loader's sessions last saw it.
+    seen: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Lock {
@@ -31,7 +40,11 @@ impl Lock {
             ))
             .await?;
         match answer {
-            Some((Some(1), _, holder)) => Ok(Self { name, holder }),
+            Some((Some(1), _, holder)) => Ok(Self {
+                name,
+                holder,
+                seen: Arc::default(),
+            }),
             answer => {
                 let holder = answer.and_then(|(_, holder, _)| holder).unwrap_or(0);
                 Err(Error::Locked(format!(
@@ -72,12 +85,22 @@ impl Lock {
     /// # Errors
     /// `Locked` when the control session is gone.
     pub(super) async fn held(&self, conn: &mut Conn) -> Result<(), Error> {
+        let asked = Instant::now();
+        let seen = *self.seen();
+        if seen.is_some_and(|seen| asked.duration_since(seen) < FRESH) {
+            return Ok(());
+        }
         if self.is_held(conn).await? {
+            *self.seen() = Some(asked);
             return Ok(());
         }
         Err(Error::Locked(format!(
             "the server ended the session that holds the loader's lock (connection {}): load again",
             self.holder
         )))
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

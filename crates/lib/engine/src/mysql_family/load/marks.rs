@@ -27,6 +27,9 @@ const LAYERS: usize = 8;
 /// Chunks that are read at once and wait for whoever compares.
 const AHEAD: usize = 4;
 
+/// Contents that one statement books: some 100 bytes each.
+const BOOKED_AT_ONCE: usize = 200;
+
 /// Makes the books where they are not there yet.
 pub(super) async fn prepare(conn: &mut Conn, names: &Names) -> Result<(), Error> {
     conn.query_drop(format!(
@@ -68,28 +71,43 @@ pub(super) async fn keep(
     Ok(conn.exec_drop(insert, (id, table, seq, body)).await?)
 }
 
-/// Books the marks of a table's content: the layers that it had, and the one that was kept last.
+/// Content whose marks are booked: its table, its digest, the layers that it had.
+pub(super) struct Booking<'a> {
+    pub(super) table: &'a str,
+    pub(super) digest: &'a str,
+    pub(super) layers: Vec<Layer>,
+}
+
+/// Books marks of contents: the layers that each had, and `newest`, which was kept last.
 pub(super) async fn book(
     conn: &mut Conn,
     names: &Names,
-    table: &str,
-    digest: &str,
-    mut layers: Vec<Layer>,
+    bookings: Vec<Booking<'_>>,
     newest: u64,
 ) -> Result<(), Error> {
     let count = format!(
-        "SELECT COUNT(*) FROM {} WHERE id = ? AND tbl = ?",
+        "SELECT tbl, COUNT(*) FROM {} WHERE id = {newest} GROUP BY tbl",
         names.marks()
     );
-    let chunks: Option<u32> = conn.exec_first(count, (newest, table)).await?;
-    layers.push((newest, chunks.unwrap_or(0)));
-    let replace = format!(
-        "REPLACE INTO {} (tbl, digest, layers) VALUES (?, ?, ?)",
-        names.marked()
-    );
-    Ok(conn
-        .exec_drop(replace, (table, digest, json(&layers)?))
-        .await?)
+    let counts: Vec<(String, u32)> = conn.query(count).await?;
+    let chunks: BTreeMap<String, u32> = counts.into_iter().collect();
+    let mut rows = Vec::with_capacity(bookings.len());
+    for mut booking in bookings {
+        let of_newest = chunks.get(booking.table).copied().unwrap_or_default();
+        booking.layers.push((newest, of_newest));
+        let (table, digest) = (literal(booking.table), literal(booking.digest));
+        let layers = literal(&json(&booking.layers)?);
+        rows.push(format!("({table}, {digest}, {layers})"));
+    }
+    for some in rows.chunks(BOOKED_AT_ONCE) {
+        let replace = format!(
+            "REPLACE INTO {} (tbl, digest, layers) VALUES {}",
+            names.marked(),
+            some.join(", ")
+        );
+        conn.query_drop(replace).await?;
+    }
+    Ok(())
 }
 
 /// The layers of all contents that have marks: table and digest to numbers.

@@ -14,6 +14,7 @@ mod definitions;
 mod difference;
 mod displaced;
 mod follow_up;
+mod gauge;
 mod history;
 mod insert;
 mod journal;
@@ -21,6 +22,7 @@ mod keys;
 mod ledger;
 mod likeness;
 mod lock;
+mod made;
 mod marks;
 mod names;
 mod names_taken;
@@ -57,7 +59,7 @@ use pilotfish_sql::{Dialect, Flavour, MySql};
 use super::Family;
 use super::ask::Ask as _;
 use super::connect::{SessionSetup, connect};
-use crate::load::{History, Load, Status, SwapMode, Target, TargetOptions};
+use crate::load::{Gauge, History, Load, Status, SwapMode, Target, TargetOptions};
 use crate::{Error, Settings};
 use names::Names;
 
@@ -167,6 +169,10 @@ impl Load for Family {
         let status = status(&mut conn).await?;
         conn.disconnect().await?;
         Ok(status)
+    }
+
+    async fn gauge(&self) -> Result<Box<dyn Gauge>, Error> {
+        Ok(Box::new(gauge::FamilyGauge::open(self.clone()).await?))
     }
 
     fn marks(&self) -> bool {

@@ -15,6 +15,27 @@ const CHECKSUM: &str = "checksum ";
 /// Before the lengths, behind the checksum.
 const LENGTHS: &str = " lengths ";
 
+/// What decides how a table is proven.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Manner {
+    /// Its columns whose values vary in length.
+    pub(super) joined: Vec<String>,
+    /// It has a multi-valued index (MySQL).
+    pub(super) array_key: bool,
+}
+
+impl Manner {
+    async fn of(conn: &mut Conn, schema: &str, table: &str, mariadb: bool) -> Result<Self, Error> {
+        let array_key = !mariadb && has_array_key(conn, schema, table).await?;
+        let columns = columns::read(conn, schema, table).await?;
+        let joined = columns.into_iter().filter(|column| column.joined);
+        Ok(Self {
+            joined: joined.map(|column| column.name).collect(),
+            array_key,
+        })
+    }
+}
+
 /// The proof of a table as it is now; `None` where the server cannot tell.
 pub(super) async fn of(
     conn: &mut Conn,
@@ -22,7 +43,18 @@ pub(super) async fn of(
     table: &str,
     mariadb: bool,
 ) -> Result<Option<String>, Error> {
-    if !mariadb && has_array_key(conn, schema, table).await? {
+    let manner = Manner::of(conn, schema, table, mariadb).await?;
+    of_known(conn, schema, table, &manner).await
+}
+
+/// The same of a table whose definition is known.
+pub(super) async fn of_known(
+    conn: &mut Conn,
+    schema: &str,
+    table: &str,
+    manner: &Manner,
+) -> Result<Option<String>, Error> {
+    if manner.array_key {
         return hash(conn, schema, table).await.map(Some);
     }
     let row: Option<(String, Option<u64>)> = conn
@@ -31,7 +63,7 @@ pub(super) async fn of(
     let Some(checksum) = row.and_then(|(_, checksum)| checksum) else {
         return refuse_locked(conn, schema, table).await.map(|()| None);
     };
-    let lengths = lengths(conn, schema, table).await?;
+    let lengths = lengths(conn, schema, table, &manner.joined).await?;
     Ok(Some(format!("{CHECKSUM}{checksum}{lengths}")))
 }
 
@@ -73,18 +105,12 @@ fn parts(proof: &str) -> Option<(u32, Option<u128>)> {
 
 /// CHECKSUM TABLE joins values of varying length (`mysql_checksum_table` in both servers): it does not see text that
 /// moves from the end of one column to the beginning of the next. Their lengths tell, in tables with more than one.
-async fn lengths(conn: &mut Conn, schema: &str, table: &str) -> Result<String, Error> {
-    const JOINED: &str = "'varchar', 'varbinary', 'tinytext', 'text', 'mediumtext', 'longtext', 'tinyblob', 'blob', \
-        'mediumblob', 'longblob', 'json', 'bit', 'vector', 'geometry', 'point', 'linestring', 'polygon', 'multipoint', \
-        'multilinestring', 'multipolygon', 'geometrycollection', 'geomcollection'";
-    let columns: Vec<String> = conn
-        .query(format!(
-            "SELECT column_name FROM information_schema.columns WHERE table_schema = {} AND table_name = {} \
-             AND data_type IN ({JOINED}) ORDER BY ordinal_position",
-            literal(schema),
-            literal(table)
-        ))
-        .await?;
+async fn lengths(
+    conn: &mut Conn,
+    schema: &str,
+    table: &str,
+    columns: &[String],
+) -> Result<String, Error> {
     if columns.len() < 2 {
         return Ok(String::new());
     }
@@ -117,7 +143,11 @@ async fn refuse_locked(conn: &mut Conn, schema: &str, table: &str) -> Result<(),
 
 /// MySQL 9.7: CHECKSUM TABLE gives another number each time for a table with a multi-valued index
 /// (measured); functional keys of other kinds are well.
-async fn has_array_key(conn: &mut Conn, schema: &str, table: &str) -> Result<bool, Error> {
+pub(super) async fn has_array_key(
+    conn: &mut Conn,
+    schema: &str,
+    table: &str,
+) -> Result<bool, Error> {
     let found: Option<u8> = conn
         .query_first(format!(
             "SELECT 1 FROM information_schema.statistics WHERE table_schema = {} AND table_name = {} \

@@ -49,7 +49,12 @@ pub(super) async fn snapshot(conn: &mut Conn, flavour: Flavour) -> Result<Sessio
 
 /// Gives a session the carried variables.
 pub(super) async fn apply(conn: &mut Conn, state: &SessionState) -> Result<(), Error> {
-    let mut settings = Vec::new();
+    apply_with(conn, state, &[]).await
+}
+
+/// The same and others, in one question.
+async fn apply_with(conn: &mut Conn, state: &SessionState, others: &[&str]) -> Result<(), Error> {
+    let mut settings: Vec<String> = others.iter().map(|setting| (*setting).to_owned()).collect();
     for (name, value) in &state.0 {
         match name.as_str() {
             // Setting the charset resets the collation: it comes first in name order.
@@ -82,22 +87,23 @@ pub(super) async fn plain(conn: &mut Conn) -> Result<(), Error> {
 pub(super) struct Carried(Option<Arc<SessionState>>);
 
 impl Carried {
-    /// Applies `state` unless it is in force; says whether anything changed.
+    /// Applies `state` and `others` unless it is in force.
     pub(super) async fn ensure(
         &mut self,
         conn: &mut Conn,
         state: &Arc<SessionState>,
-    ) -> Result<bool, Error> {
+        others: &[&str],
+    ) -> Result<(), Error> {
         if self
             .0
             .as_ref()
             .is_some_and(|held| Arc::ptr_eq(held, state) || held == state)
         {
-            return Ok(false);
+            return Ok(());
         }
-        apply(conn, state).await?;
+        apply_with(conn, state, others).await?;
         self.0 = Some(Arc::clone(state));
-        Ok(true)
+        Ok(())
     }
 
     /// Brings the connection back to [`plain`].

@@ -7,10 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use mysql_async::Conn;
 use pilotfish_sql::mysql::{self, Mode, TokenKind, quote};
+use tokio::sync::Mutex;
 
 use super::definitions::Definitions;
 use super::insert;
 use super::lock::Lock;
+use super::made::Made;
 use super::names::qualified;
 use super::session::{self, Carried};
 use super::tables::Tables;
@@ -28,8 +30,9 @@ pub(super) struct MysqlStage {
     /// The dump's own session, in the stage.
     conn: Conn,
     schema: String,
-    definitions: Definitions,
+    definitions: Arc<Mutex<Definitions>>,
     tables: Arc<Tables>,
+    made: Made,
     /// Session settings, until a statement may have changed them.
     session: Option<Arc<SessionState>>,
     local_infile: bool,
@@ -64,6 +67,7 @@ impl MysqlStage {
             session_in(&access, &schema).await?,
             lock.clone(),
             schema.clone(),
+            access.flavour.mariadb,
             Arc::clone(&tables),
         )
         .await?;
@@ -72,8 +76,9 @@ impl MysqlStage {
             lock,
             conn,
             schema,
-            definitions,
+            definitions: Arc::new(Mutex::new(definitions)),
             tables,
+            made: Made::default(),
             session: None,
             local_infile,
             packet,
@@ -104,13 +109,43 @@ impl MysqlStage {
         Ok(self.conn.query_drop(staged).await?)
     }
 
+    /// Learns what a new table is like while the dump goes on: its next table takes the server longer to make.
+    async fn learn_behind(&self, name: &str) {
+        let slot = self.tables.expect(name);
+        // In the dump's order: one after the other, and before whatever the stage asks next.
+        let mut definitions = Arc::clone(&self.definitions).lock_owned().await;
+        let name = name.to_owned();
+        tokio::spawn(async move { definitions.fill(&slot, &name, true).await });
+    }
+
+    /// Notes what the statement makes, unless there is nothing for it to do.
+    async fn drops_nothing(&mut self, staged: &[u8]) -> Result<bool, Error> {
+        if self.access.options.swap == SwapMode::None {
+            return Ok(false);
+        }
+        // No name is needed to tell these apart, so that any way of quoting them does.
+        let words = Mode::new(self.access.flavour);
+        self.made.statement(staged, words);
+        if objects::first_word(staged, words) != "DROP" {
+            return Ok(false);
+        }
+        let mode = self.mode().await?;
+        if self.made.drops_nothing(staged, mode) {
+            return Ok(true);
+        }
+        // What goes is learned first.
+        drop(self.definitions.lock().await);
+        Ok(false)
+    }
+
     /// See [`reach::refuse_foreign`].
     async fn refuse_foreign(&mut self, staged: &[u8]) -> Result<(), Error> {
         if !staged.contains(&b'.') {
             return Ok(());
         }
         let mode = self.mode().await?;
-        reach::refuse_foreign(&mut self.definitions.conn, &self.schema, staged, mode).await
+        let conn = &mut self.definitions.lock().await.conn;
+        reach::refuse_foreign(conn, &self.schema, staged, mode).await
     }
 }
 
@@ -124,6 +159,9 @@ impl Stage for MysqlStage {
 
     async fn execute(&mut self, sql: &[u8]) -> Result<(), Error> {
         let staged = self.staged(sql).await?;
+        if self.drops_nothing(&staged).await? {
+            return Ok(());
+        }
         self.refuse_foreign(&staged).await?;
         self.run(&staged).await
     }
@@ -138,12 +176,12 @@ impl Stage for MysqlStage {
         }
         reach::refuse_unfollowed(sql, mode)?;
         reach::refuse_later(sql, mode)?;
+        self.made.statement(sql, mode);
         let staged = self.staged(sql).await?;
         self.refuse_foreign(&staged).await?;
-        let known = self.tables.all().into_iter().map(|(name, _)| name);
-        let reached = reach::reached(&staged, mode, known);
+        let reached = reach::reached(&staged, mode, self.tables.names().into_iter());
         for name in &reached {
-            self.definitions.restore_keys(name).await?;
+            self.definitions.lock().await.restore_keys(name).await?;
         }
         self.run(&staged).await?;
         Ok(reached)
@@ -159,20 +197,20 @@ impl Stage for MysqlStage {
     }
 
     async fn create_table(&mut self, name: &str, sql: &[u8]) -> Result<(), Error> {
-        let there = self.definitions.exists(name).await?;
         let mode = self.mode().await?;
-        let replaces = mysql::tokens(sql, mode)
+        let is_conditional = mysql::tokens(sql, mode)
             .filter(|token| token.kind != TokenKind::Comment)
-            .nth(1)
-            .is_some_and(|second| second.is("OR"));
+            .nth(2)
+            .is_some_and(|third| third.is("IF"));
+        let there = is_conditional && self.definitions.lock().await.exists(name).await?;
         if self.access.options.swap == SwapMode::None {
             self.lock.held(&mut self.conn).await?;
             // Killed from here on, the next run must know whose table this is.
             ledger::claim(&mut self.conn, &self.access.names, name).await?;
         }
-        let sql = self.staged(sql).await?;
+        let staged = self.staged(sql).await?;
         self.lock.held(&mut self.conn).await?;
-        let made = self.conn.query_drop(sql).await.map_err(Error::from);
+        let made = self.conn.query_drop(staged).await.map_err(Error::from);
         made.map_err(|error| match self.access.options.swap {
             SwapMode::None => error.because(
                 TABLE_EXISTS,
@@ -181,33 +219,39 @@ impl Stage for MysqlStage {
             ),
             _ => error,
         })?;
-        // CREATE TABLE IF NOT EXISTS on a table that is there: its keys may wait already.
-        if there && !replaces && self.tables.get(name).is_some() {
+        self.made.table(name);
+        // Its keys may wait already.
+        if there && self.tables.get(name).await?.is_some() {
             return Ok(());
         }
-        self.definitions.learn(name, true).await
+        // A foreign key goes at once: its statement holds the parent, too, which the next one may want.
+        if mysql::tokens(sql, mode).any(|token| token.is("REFERENCES")) {
+            return self.definitions.lock().await.learn(name, true).await;
+        }
+        self.learn_behind(name).await;
+        Ok(())
     }
 
     async fn stand_in(&mut self, name: &str) -> Result<(), Error> {
         let live = qualified(&self.access.names.live, name);
         let staged = qualified(&self.schema, name);
-        self.lock.held(&mut self.definitions.conn).await?;
+        let mut definitions = self.definitions.lock().await;
+        self.lock.held(&mut definitions.conn).await?;
         let like = format!("CREATE TABLE {staged} LIKE {live}");
-        self.definitions.conn.query_drop(like).await?;
-        self.definitions.learn(name, false).await
+        definitions.conn.query_drop(like).await?;
+        self.made.table(name);
+        definitions.learn(name, false).await
     }
 
     async fn set_keys_aside(&mut self, name: &str) -> Result<(), Error> {
-        self.definitions.set_keys_aside(name).await
+        self.definitions.lock().await.set_keys_aside(name).await
     }
 
     async fn alter_table(&mut self, name: &str, sql: &[u8]) -> Result<(), Error> {
-        self.definitions.restore_keys(name).await?;
-        let foreign = self
-            .tables
-            .get(name)
-            .map(|table| table.take_foreign_keys())
-            .unwrap_or_default();
+        self.definitions.lock().await.restore_keys(name).await?;
+        let known = self.tables.get(name).await?;
+        let foreign = known.map(|table| table.take_foreign_keys());
+        let foreign = foreign.unwrap_or_default();
         let staged = self.staged(sql).await?;
         let altered = self.run(&staged).await;
         altered.map_err(|error| {
@@ -219,8 +263,8 @@ impl Stage for MysqlStage {
                 "a load makes foreign keys once all rows are in: leave out of CREATE TABLE what the dump drops again",
             )
         })?;
-        self.definitions.learn(name, false).await?;
-        if let Some(table) = self.tables.get(name) {
+        self.definitions.lock().await.learn(name, false).await?;
+        if let Some(table) = self.tables.get(name).await? {
             table.give_foreign_keys(foreign);
         }
         Ok(())
@@ -260,13 +304,12 @@ impl Stage for MysqlStage {
     }
 
     async fn tables(&mut self) -> Result<BTreeSet<String>, Error> {
-        self.definitions.tables().await
+        self.definitions.lock().await.tables().await
     }
 
     async fn foreign_keys(&mut self, release: &BTreeSet<String>) -> Result<(), Error> {
-        self.definitions
-            .add_foreign_keys(&self.access, release)
-            .await
+        let mut definitions = self.definitions.lock().await;
+        definitions.add_foreign_keys(&self.access, release).await
     }
 
     async fn orphans(&mut self) -> Result<Option<String>, Error> {

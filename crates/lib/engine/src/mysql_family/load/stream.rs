@@ -7,7 +7,7 @@ use mysql_async::Conn;
 use pilotfish_sql::mysql::quote;
 
 use super::columns::{Column, Family};
-use super::convert;
+use super::convert::{self, Binary};
 use super::lock::Lock;
 use super::names::qualified;
 use super::tables::Table;
@@ -45,7 +45,8 @@ impl Stream {
             return None;
         }
         let columns = target_columns(batch, table)?;
-        let pieces = match convert::rows(&batch.tuples, &columns, &charset) {
+        let binary = Binary::cheaper(&batch.tuples, &columns);
+        let pieces = match convert::rows(&batch.tuples, &columns, &charset, binary) {
             Ok(pieces) => pieces,
             Err(reason) => {
                 tracing::debug!(table = batch.table, %reason, "rows go by INSERT");
@@ -57,7 +58,7 @@ impl Stream {
             return None;
         }
         Some(Self {
-            statement: load_statement(&qualified(schema, &batch.table), &charset, &columns),
+            statement: load_statement(&qualified(schema, &batch.table), &charset, &columns, binary),
             pieces,
             rows: batch.rows,
         })
@@ -150,20 +151,26 @@ fn target_columns<'a>(batch: &RowBatch, table: &'a Table) -> Option<Vec<&'a Colu
     (!missing && !columns.iter().any(|column| column.generated)).then_some(columns)
 }
 
-fn load_statement(table: &str, charset: &str, columns: &[&Column]) -> String {
+fn load_statement(table: &str, charset: &str, columns: &[&Column], binary: Binary) -> String {
     let mut fields = Vec::new();
     let mut sets = Vec::new();
     for (index, column) in columns.iter().enumerate() {
-        if column.family == Family::Binary {
-            fields.push(format!("@pilotfish_{index}"));
-            sets.push(format!(
-                "{} = UNHEX(@pilotfish_{index})",
-                quote(&column.name)
-            ));
-        } else {
-            fields.push(quote(&column.name));
-        }
+        let field = format!("@pilotfish_{index}");
+        let value = match binary {
+            Binary::Hex if column.family == Family::Binary => format!("UNHEX({field})"),
+            Binary::Raw if column.family.is_text() => format!("CONVERT({field} USING {charset})"),
+            _ => {
+                fields.push(quote(&column.name));
+                continue;
+            }
+        };
+        sets.push(format!("{} = {value}", quote(&column.name)));
+        fields.push(field);
     }
+    let charset = match binary {
+        Binary::Hex => charset,
+        Binary::Raw => "binary",
+    };
     let set = if sets.is_empty() {
         String::new()
     } else {

@@ -1,11 +1,15 @@
 //! What a load knows of the tables on its stage.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::SetOnce;
+
 use super::columns::Column;
 use super::keys::Deferred;
+use super::proof::Manner;
+use crate::Error;
 
 /// What is known of one staged table.
 #[derive(Debug, Default)]
@@ -16,9 +20,20 @@ pub(super) struct Table {
     pub(super) insert_only: AtomicBool,
     /// MariaDB keeps old versions of its rows in the table itself.
     pub(super) versioned: bool,
+    /// It has a multi-valued index (MySQL).
+    pub(super) array_key: bool,
 }
 
 impl Table {
+    /// How its rows are proven.
+    pub(super) fn manner(&self) -> Manner {
+        let joined = self.columns.iter().filter(|column| column.joined);
+        Manner {
+            joined: joined.map(|column| column.name.clone()).collect(),
+            array_key: self.array_key,
+        }
+    }
+
     /// Takes the keys that wait; the second caller gets none.
     pub(super) fn take_keys(&self) -> Vec<String> {
         let mut deferred = self.deferred();
@@ -43,34 +58,56 @@ impl Table {
     }
 }
 
+/// What was learned of a name, once the server was asked.
+#[derive(Debug)]
+pub(super) enum Learned {
+    Table(Arc<Table>),
+    /// A sequence, or a view that stands in for one that comes later.
+    Other,
+    /// Whoever needs the table gets to know why.
+    Failed(Mutex<Option<Error>>),
+}
+
+pub(super) type Slot = Arc<SetOnce<Learned>>;
+
 /// All staged tables, shared by the stage and its workers.
+///
+/// What a table is like is learned while the dump goes on: whoever needs it waits.
 #[derive(Debug, Default)]
-pub(super) struct Tables(Mutex<HashMap<String, Arc<Table>>>);
+pub(super) struct Tables(Mutex<BTreeMap<String, Slot>>);
 
 impl Tables {
-    pub(super) fn get(&self, name: &str) -> Option<Arc<Table>> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(name)
-            .cloned()
+    /// A table is there; what it is like comes.
+    pub(super) fn expect(&self, name: &str) -> Slot {
+        let slot = Slot::default();
+        self.map().insert(name.to_owned(), Arc::clone(&slot));
+        slot
     }
 
-    pub(super) fn set(&self, name: &str, table: Table) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name.to_owned(), Arc::new(table));
+    /// What is known of a table; `None` for what is none.
+    ///
+    /// # Errors
+    /// Why it could not be learned.
+    pub(super) async fn get(&self, name: &str) -> Result<Option<Arc<Table>>, Error> {
+        let slot = self.map().get(name).cloned();
+        let Some(slot) = slot else { return Ok(None) };
+        match slot.wait().await {
+            Learned::Table(table) => Ok(Some(Arc::clone(table))),
+            Learned::Other => Ok(None),
+            Learned::Failed(error) => {
+                let error = error.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let again = || Error::Protocol(format!("what {name} is like was not learned"));
+                Err(error.unwrap_or_else(again))
+            }
+        }
     }
 
-    /// Names and tables, in name order.
-    pub(super) fn all(&self) -> Vec<(String, Arc<Table>)> {
-        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<_> = map
-            .iter()
-            .map(|(name, table)| (name.clone(), Arc::clone(table)))
-            .collect();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        all
+    /// All names, in order.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.map().keys().cloned().collect()
+    }
+
+    fn map(&self) -> MutexGuard<'_, BTreeMap<String, Slot>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,6 +9,7 @@ use pilotfish_sql::mysql::quote;
 use super::difference::{self, Undo};
 use super::ledger::{self, Content};
 use super::lock::Lock;
+use super::marks::Booking;
 use super::names::{Marker, literal};
 use super::names_taken::objects_of;
 use super::patience::Limit;
@@ -116,20 +117,15 @@ impl MysqlTarget {
     async fn book_marks(&mut self, plan: &SwapPlan) -> Result<(), Error> {
         let names = self.access.names.clone();
         self.conn.query_drop("START TRANSACTION").await?;
-        for table in &plan.marked {
-            let digest = plan.release.tables.get(table).map(|record| &record.digest);
-            if let Some(digest) = digest {
-                marks::book(
-                    &mut self.conn,
-                    &names,
-                    table,
-                    digest,
-                    Vec::new(),
-                    self.marks,
-                )
-                .await?;
-            }
-        }
+        let marked = plan.marked.iter().filter_map(|table| {
+            let record = plan.release.tables.get(table)?;
+            Some(Booking {
+                table,
+                digest: &record.digest,
+                layers: Vec::new(),
+            })
+        });
+        marks::book(&mut self.conn, &names, marked.collect(), self.marks).await?;
         Ok(self.conn.query_drop("COMMIT").await?)
     }
 

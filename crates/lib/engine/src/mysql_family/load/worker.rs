@@ -14,7 +14,7 @@ use super::session::Carried;
 use super::stream::Stream;
 use super::tables::{Table, Tables};
 use super::{definitions, insert, marks, objects, proof, reach};
-use crate::load::{Completed, Loaded, RowBatch, SessionState, Worker};
+use crate::load::{Completed, Loaded, MarkChunk, RowBatch, SessionState, Worker};
 use crate::mysql_family::ask::Ask as _;
 use crate::{Code, Error};
 
@@ -44,7 +44,7 @@ impl Worker for MysqlWorker {
     }
 
     async fn load(&mut self, batch: &RowBatch) -> Result<Loaded, Error> {
-        let table = self.table(&batch.table)?;
+        let table = self.table(&batch.table).await?;
         self.refuse_foreign(batch).await?;
         self.enter(&batch.session).await?;
         let begun = Instant::now();
@@ -68,15 +68,18 @@ impl Worker for MysqlWorker {
         insert::send(&mut self.conn, &self.lock, &self.schema, batch, self.packet).await
     }
 
-    async fn keep_marks(&mut self, table: &str, seq: u32, body: &[u8]) -> Result<(), Error> {
+    async fn keep_marks(&mut self, marks: &[MarkChunk]) -> Result<(), Error> {
         self.lock.held(&mut self.conn).await?;
         self.carried.put_down(&mut self.conn).await?;
-        marks::keep(&mut self.conn, &self.names, self.marks, table, seq, body).await?;
+        let (conn, names) = (&mut self.conn, &self.names);
+        for MarkChunk { table, seq, body } in marks {
+            marks::keep(conn, names, self.marks, table, *seq, body).await?;
+        }
         Ok(self.conn.query_drop("COMMIT").await?)
     }
 
     async fn restore_keys(&mut self, table: &str) -> Result<(), Error> {
-        let known = self.table(table)?;
+        let known = self.table(table).await?;
         self.carried.put_down(&mut self.conn).await?;
         definitions::restore_keys(&mut self.conn, &self.lock, &self.schema, table, &known).await
     }
@@ -85,7 +88,8 @@ impl Worker for MysqlWorker {
         // Its session is plain from here on.
         self.restore_keys(table).await?;
         let name = qualified(&self.schema, table);
-        let all = if self.table(table)?.versioned {
+        let known = self.table(table).await?;
+        let all = if known.versioned {
             " FOR SYSTEM_TIME ALL"
         } else {
             ""
@@ -95,7 +99,7 @@ impl Worker for MysqlWorker {
             .conn
             .query_first(format!("SELECT COUNT(*) FROM {name}{all}"))
             .await?;
-        let proof = proof::of(&mut self.conn, &self.schema, table, self.flavour.mariadb).await?;
+        let proof = proof::of_known(&mut self.conn, &self.schema, table, &known.manner()).await?;
         // An open read would hold the table against the RENAME.
         self.conn.query_drop("COMMIT").await?;
         Ok(Completed {
@@ -107,8 +111,8 @@ impl Worker for MysqlWorker {
 }
 
 impl MysqlWorker {
-    fn table(&self, name: &str) -> Result<Arc<Table>, Error> {
-        self.tables.get(name).ok_or_else(|| Error::Sql {
+    async fn table(&self, name: &str) -> Result<Arc<Table>, Error> {
+        self.tables.get(name).await?.ok_or_else(|| Error::Sql {
             code: Code::numbered(1146, "42S02"),
             message: format!(
                 "the dump has rows for {name} but does not create it, or not in the same character set; a load follows \
@@ -129,13 +133,9 @@ impl MysqlWorker {
     }
 
     async fn enter(&mut self, session: &Arc<SessionState>) -> Result<(), Error> {
-        if self.carried.ensure(&mut self.conn, session).await? {
-            // unique_checks=0 would start InnoDB's bulk mode on MariaDB: it locks the whole table, and an
-            // error in it undoes rows of earlier batches (load-rules 1).
-            self.conn
-                .query_drop("SET SESSION foreign_key_checks=0, SESSION unique_checks=1, SESSION autocommit=0")
-                .await?;
-        }
-        Ok(())
+        // unique_checks=0 would start InnoDB's bulk mode on MariaDB: it locks the whole table, and an error in it undoes
+        // rows of earlier batches (load-rules 1).
+        const OWN: [&str; 3] = ["foreign_key_checks=0", "unique_checks=1", "autocommit=0"];
+        self.carried.ensure(&mut self.conn, session, &OWN).await
     }
 }

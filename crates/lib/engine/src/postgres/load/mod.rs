@@ -14,6 +14,7 @@ mod edges;
 mod exchange;
 mod extensions;
 mod foresee;
+mod gauge;
 mod grants;
 mod history;
 mod ledger;
@@ -44,7 +45,7 @@ use pilotfish_sql::Dialect;
 use self::database::Use;
 use super::connect::Session;
 use super::{Postgres, cell};
-use crate::load::{History, Load, Status, SwapMode, Target, TargetOptions};
+use crate::load::{Gauge, History, Load, Status, SwapMode, Target, TargetOptions};
 use crate::{Error, LiveRelease, Settings};
 
 /// What our own statements are written for, whatever the server's or the account's defaults; and a load may take
@@ -151,6 +152,10 @@ impl Load for Postgres {
 
     async fn status(&self) -> Result<Vec<Status>, Error> {
         status::all(self).await
+    }
+
+    async fn gauge(&self) -> Result<Box<dyn Gauge>, Error> {
+        Ok(Box::new(gauge::PostgresGauge::open(self.clone()).await?))
     }
 
     fn history(&self) -> &dyn History {
