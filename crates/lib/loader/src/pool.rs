@@ -177,15 +177,21 @@ async fn serve(
     loop {
         let job = queue.lock().await.recv().await;
         let Some(job) = job else { return };
-        if let Some(throttle) = &mut throttle
-            && let Err(refused) = throttle.pass().await
-        {
-            // Whoever does not listen any more has failed already.
-            let _ = tell.send(Err(refused));
-            return;
-        }
+        let turn = match &mut throttle {
+            Some(throttle) => throttle.pass().await.map(Some),
+            None => Ok(None),
+        };
+        let turn = match turn {
+            Ok(turn) => turn,
+            Err(refused) => {
+                // Whoever does not listen any more has failed already.
+                let _ = tell.send(Err(refused));
+                return;
+            }
+        };
         let (of_rows, begun) = (job.is_of_rows(), Instant::now());
         let outcome = work(worker.as_mut(), job).await;
+        drop(turn);
         let (took, converting) = (begun.elapsed(), worker.converting());
         if of_rows {
             progress.spent("converting", converting);

@@ -410,11 +410,7 @@ impl<'a> Opened<'a> {
             .ok_or_else(|| Failure::new(Kind::Bug, "the dump is read twice"))?;
         let threads = self.options.threads;
         let limits = self.options.throttle.clone().zip(self.gauge.take());
-        let watching = limits.map(|(limits, gauge)| {
-            // Its own question runs, too.
-            let own = threads as u64 + 1;
-            Throttle::watch(limits, gauge, own, self.progress)
-        });
+        let watching = limits.map(|(limits, gauge)| Throttle::watch(limits, gauge, self.progress));
         let throttle = watching.as_ref().map(|(throttle, _)| throttle);
         let mut pipeline =
             Pipeline::open(stage, router, threads, throttle, self.progress, self.cancel).await?;

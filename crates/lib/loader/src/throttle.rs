@@ -1,6 +1,8 @@
 //! Holds a load back while its server has enough to do, or its replicas cannot follow.
 
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use pilotfish_engine::load::{Gauge, Strain};
@@ -125,7 +127,21 @@ impl Limits {
 pub(crate) struct Throttle {
     limits: Limits,
     closed: watch::Receiver<Option<String>>,
+    own: Own,
     progress: Progress,
+}
+
+/// Sessions of the load that the server works for.
+type Own = Arc<AtomicU64>;
+
+/// One of them, as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Turn(Own);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Looks at the server until it is dropped.
@@ -139,18 +155,20 @@ impl Drop for Watching {
 }
 
 impl Throttle {
-    /// Begins to look at a server that `own` sessions of this load are in.
+    /// Begins to look at a server.
     pub(crate) fn watch(
         limits: Limits,
         gauge: Box<dyn Gauge>,
-        own: u64,
         progress: &Progress,
     ) -> (Self, Watching) {
         let (tell, closed) = watch::channel(Some("nobody has looked at it yet".to_owned()));
-        let watching = tokio::spawn(look(limits.clone(), gauge, own, tell));
+        // The look itself is one.
+        let own = Own::new(AtomicU64::new(1));
+        let watching = tokio::spawn(look(limits.clone(), gauge, Arc::clone(&own), tell));
         let throttle = Self {
             limits,
             closed,
+            own,
             progress: progress.clone(),
         };
         (throttle, Watching(watching))
@@ -160,13 +178,14 @@ impl Throttle {
     ///
     /// # Errors
     /// `Busy` where that takes longer than the limits allow.
-    pub(crate) async fn pass(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn pass(&mut self) -> Result<Turn, Failure> {
         let begun = Instant::now();
         let open = self.closed.wait_for(Option::is_none);
         let passed = tokio::time::timeout(self.limits.wait, open).await.is_ok();
         self.progress.spent("waiting", begun.elapsed());
         if passed {
-            return Ok(());
+            self.own.fetch_add(1, Ordering::Relaxed);
+            return Ok(Turn(Arc::clone(&self.own)));
         }
         let why = self.closed.borrow().clone().unwrap_or_default();
         Err(Failure::new(
@@ -190,13 +209,13 @@ impl Throttle {
 async fn look(
     limits: Limits,
     mut gauge: Box<dyn Gauge>,
-    own: u64,
+    own: Own,
     tell: watch::Sender<Option<String>>,
 ) {
     let mut since: Option<Instant> = None;
     loop {
         let closed = match gauge.read().await {
-            Ok(strain) => limits.exceeded(&strain, own),
+            Ok(strain) => limits.exceeded(&strain, own.load(Ordering::Relaxed)),
             // Nobody is hurried on whose state is unknown; the connections of the load find out what it is.
             Err(error) => Some(format!("it does not tell how it is: {error}")),
         };

@@ -27,6 +27,7 @@ mod refusals;
 mod round_trip;
 mod signals;
 mod sizes;
+mod throttle;
 mod volumes;
 mod way_back;
 
