@@ -20,6 +20,7 @@ mod peers;
 mod pod;
 mod reload;
 mod shapes;
+mod throttle;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use pilotfish_harness::ServerKind;
@@ -70,6 +71,15 @@ enum Name {
         /// Runs of each, alternating
         #[arg(long, default_value_t = 2)]
         rounds: usize,
+    },
+    /// What readers wait while a release is loaded, with `--throttle` and without
+    Throttle {
+        /// The server
+        #[arg(long, default_value = "mariadb")]
+        engine: Engine,
+        /// TPC-H scale factor: 1 is 1 GB
+        #[arg(long, default_value = "0.3")]
+        scale: String,
     },
     /// The framer and the row converter on one core, without a server
     Frame {
@@ -145,6 +155,10 @@ fn main() {
             megabytes,
             rounds,
         } => shapes::run(engine, megabytes, rounds),
+        Name::Throttle { engine, scale } => {
+            let (kind, name) = engine.family().expect("mariadb or mysql");
+            throttle::run(kind, name, &scale);
+        }
         Name::Frame { scale } => frame::run(&scale),
         Name::Pod { scale, rounds } => pod::run(&scale, rounds),
         Name::Large { gigabytes } => large::run(gigabytes),

@@ -14,7 +14,7 @@ use crate::load::redo_log;
 const SETTINGS: [&str; 2] = ["--innodb-buffer-pool-size=2G", "--local-infile=ON"];
 
 /// One row in a hundred of the two large tables, spread at random.
-const ONE_PERCENT: &str = "UPDATE orders SET o_shippriority = o_shippriority + 1 WHERE CRC32(o_orderkey) % 100 = 0; \
+pub(crate) const ONE_PERCENT: &str = "UPDATE orders SET o_shippriority = o_shippriority + 1 WHERE CRC32(o_orderkey) % 100 = 0; \
     UPDATE lineitem SET l_quantity = l_quantity + 1 WHERE CRC32(CONCAT(l_orderkey, '/', l_linenumber)) % 100 = 0;";
 const SMALL_TABLE: &str =
     "UPDATE region SET r_comment = CONCAT('new ', LEFT(r_comment, 100)) WHERE r_regionkey = 2;";

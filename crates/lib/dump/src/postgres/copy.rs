@@ -87,16 +87,21 @@ impl Script {
     /// What is left of the line that ends in `;`: psql sends the lines behind it as rows.
     pub(crate) fn end_copy_line(&mut self, shared: &Shared) -> Result<(), Error> {
         let data = self.window.data();
-        let length = match memchr(b'\n', data) {
-            Some(length) => length + 1,
-            None if self.window.ended() => data.len(),
-            None => return self.fill_within("a line", shared),
+        let is_blank = |byte: &&u8| byte.is_ascii_whitespace() && **byte != b'\n';
+        let blanks = data.iter().take_while(is_blank).count();
+        let length = match data.get(blanks) {
+            Some(b'\n') => blanks + 1,
+            Some(_) => {
+                return Err(self
+                    .window
+                    .refused(blanks, "more on the line of a COPY, after its `;`"));
+            }
+            None if self.window.ended() => blanks,
+            None => {
+                self.window.consume(blanks);
+                return self.fill_within("a line", shared);
+            }
         };
-        if !data[..length].trim_ascii().is_empty() {
-            return Err(self
-                .window
-                .refused(0, "more on the line of a COPY, after its `;`"));
-        }
         self.window.consume(length);
         self.lines_follow = false;
         Ok(())
