@@ -317,6 +317,15 @@ pub trait Target: Send + Sync {
         release: &BTreeSet<String>,
         staged: &[(String, String)],
     ) -> Result<BTreeSet<String>, Error>;
+    /// Lets an empty server work without waiting for its disk, until [`Self::tighten`] or [`Self::recover`].
+    async fn loosen(&mut self) -> Result<Loosened, Error> {
+        let why = "this kind of server has nothing that can be loosened while it runs";
+        Ok(Loosened::No(why.to_owned()))
+    }
+    /// Puts back what was loosened; everything is on the disk then.
+    async fn tighten(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
     /// Makes an empty stage; an old one is dropped.
     async fn stage(&mut self) -> Result<Box<dyn Stage>, Error>;
     /// The tables of the live release whose rows are marked, so that a small change of them can be found.
@@ -425,6 +434,15 @@ pub struct SwapPlan {
 /// Session settings of the dump that every worker must share: variable to value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionState(pub BTreeMap<String, String>);
+
+/// Whether a server was loosened for its first load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Loosened {
+    /// It was.
+    Yes,
+    /// Why not.
+    No(String),
+}
 
 /// Marks of some rows of a table.
 #[derive(Debug, Clone)]

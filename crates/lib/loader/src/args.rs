@@ -112,6 +112,9 @@ pub struct LoadArgs {
         default_missing_value = "on"
     )]
     throttle: Option<Throttling>,
+    /// EMPTY servers only: no redo log, no flush at commits until the swap
+    #[arg(long, hide_short_help = true, env = "PILOTFISH_FIRST_LOAD")]
+    first_load: bool,
     /// Load changed tables whole, also where few rows differ
     #[arg(long, hide_short_help = true, env = "PILOTFISH_WHOLE")]
     whole: bool,
@@ -197,6 +200,7 @@ impl LoadArgs {
             no_trailer: self.no_trailer,
             swap_timeout: self.swap_timeout,
             throttle,
+            first_load: self.first_load,
             dry_run: false,
         })
     }

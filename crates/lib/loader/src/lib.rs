@@ -11,10 +11,12 @@
 mod ahead;
 mod args;
 mod checks;
+mod clearing;
 mod commands;
 mod database;
 mod difference;
 mod feed;
+mod first_load;
 mod history;
 mod identity;
 mod items;

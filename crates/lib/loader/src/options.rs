@@ -57,6 +57,8 @@ pub struct Options {
     pub swap_timeout: Duration,
     /// What the server may be put to while rows go in.
     pub throttle: Option<Limits>,
+    /// An empty server need not wait for its disk while rows go in.
+    pub first_load: bool,
     /// Say what would be done, change nothing.
     pub dry_run: bool,
 }

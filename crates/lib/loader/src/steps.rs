@@ -1,7 +1,7 @@
 //! The six steps of a load.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pilotfish_dump::{Source, Summary};
 use pilotfish_engine::load::{Gauge, Release, Stage, SwapPlan, Target, TargetOptions};
@@ -26,11 +26,6 @@ const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 
 pub(crate) const FINISHING: &str =
     "make the views, triggers and routines of the new release, whose rows are live already";
-
-/// Longest clearing after a failure: a slow server must not keep the failure from being told.
-const CLEARING: Duration = Duration::from_secs(60);
-/// The same in a process that shall end.
-const CLEARING_AT_THE_END: Duration = Duration::from_secs(5);
 
 /// Loads a dump and makes it live.
 ///
@@ -117,6 +112,8 @@ pub(crate) struct Opened<'a> {
     gauge: Option<Box<dyn Gauge>>,
     /// A stage was made and nothing swapped.
     pub(crate) staged: bool,
+    /// The server does not wait for its disk.
+    pub(crate) loosened: bool,
 }
 
 impl<'a> Opened<'a> {
@@ -193,32 +190,8 @@ impl<'a> Opened<'a> {
             notes,
             gauge,
             staged: false,
+            loosened: false,
         })
-    }
-
-    /// Rows that nobody will see take no room until the next run. As long as the server answers; what
-    /// stays is dropped by the next run.
-    async fn clear_stage(&mut self, interrupted: bool) {
-        if !self.staged {
-            return;
-        }
-        let patience = if interrupted {
-            CLEARING_AT_THE_END
-        } else {
-            CLEARING
-        };
-        let target = &mut self.target;
-        let clearing = async {
-            if interrupted {
-                target.refresh().await?;
-            }
-            target.recover().await
-        };
-        match tokio::time::timeout(patience, clearing).await {
-            Ok(Ok(_)) => tracing::info!("dropped the stage of the failed load"),
-            Ok(Err(error)) => tracing::warn!(%error, "the stage stays until the next load"),
-            Err(_) => tracing::warn!("the stage stays until the next load: the server is slow"),
-        }
     }
 
     async fn run(&mut self) -> Result<Report, Failure> {
@@ -268,6 +241,9 @@ impl<'a> Opened<'a> {
         surveyed: Option<&Summary>,
     ) -> Result<Report, Failure> {
         self.staged = self.options.swap.is_aside();
+        if self.options.first_load {
+            self.loosen().await?;
+        }
         let mut stage = self.target.stage().await.context("make a stage")?;
         let whole = self.target.stages_whole();
         let (staged, summary) = match (&planned, surveyed) {
@@ -496,6 +472,7 @@ impl<'a> Opened<'a> {
         if self.cancel.is_cancelled() {
             return Err(self.stopped());
         }
+        self.tighten().await?;
         let swapped = self.target.swap(stage, plan).await;
         swapped
             .context("swap the new release in")

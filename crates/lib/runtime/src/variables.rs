@@ -4,7 +4,7 @@
 //! tool: what another tool knows is no misspelling. `tests/tidy` holds the list to the flags.
 
 /// One line per variable, in the order of the alphabet.
-pub(crate) const FAMILY: [&str; 91] = [
+pub(crate) const FAMILY: [&str; 92] = [
     "PILOTFISH_ADOPT",
     "PILOTFISH_ALLOW_NON_TRANSACTIONAL",
     "PILOTFISH_ALLOW_ORPHANS",
@@ -27,6 +27,7 @@ pub(crate) const FAMILY: [&str; 91] = [
     "PILOTFISH_FAIL_FAST",
     "PILOTFISH_FALLBACK",
     "PILOTFISH_FETCH_URL",
+    "PILOTFISH_FIRST_LOAD",
     "PILOTFISH_GRACE",
     "PILOTFISH_HEADER",
     "PILOTFISH_HOST",

@@ -11,6 +11,7 @@ mod commands;
 mod crash;
 mod damage;
 mod difference;
+mod first_load;
 mod followers;
 mod grammar;
 mod grants;

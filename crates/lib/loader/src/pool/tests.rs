@@ -65,7 +65,7 @@ async fn a_panic_is_a_bug_and_no_hang() {
 
 #[tokio::test]
 async fn a_panic_while_nothing_is_sent_is_noticed() {
-    let mut pool = Pool::of(vec![Box::new(Hopeless::Panics)], &Progress::new());
+    let mut pool = Pool::of(vec![Box::new(Hopeless::Panics)], None, &Progress::new());
     pool.send(Job::RestoreKeys("t".to_owned()), |_| {})
         .await
         .unwrap();

@@ -22,6 +22,7 @@ mod keys;
 mod ledger;
 mod likeness;
 mod lock;
+mod loosened;
 mod made;
 mod marks;
 mod names;

@@ -16,12 +16,12 @@ use super::patience::Limit;
 use super::stage::MysqlStage;
 use super::unproven::Note;
 use super::{
-    Access, assertion, journal, marks, objects, proof, rejected, seen, spared, swap, ties,
-    unproven, way_back,
+    Access, assertion, journal, loosened, marks, objects, proof, rejected, seen, spared, swap,
+    ties, unproven, way_back,
 };
 use crate::Error;
 use crate::load::{
-    DifferencePlan, Drift, MarkBook, Previous, Release, Stage, SwapMode, SwapPlan, Target,
+    DifferencePlan, Drift, Loosened, MarkBook, Previous, Release, Stage, SwapMode, SwapPlan, Target,
 };
 use crate::mysql_family::ask::Ask as _;
 
@@ -162,6 +162,13 @@ impl Target for MysqlTarget {
 
     async fn recover(&mut self) -> Result<Vec<String>, Error> {
         let mut did = Vec::new();
+        match loosened::restore(&mut self.conn).await {
+            Ok(restored) => did.extend(restored),
+            Err(Error::Denied(why)) => did.push(format!(
+                "a first load loosened the server, and this account may not put it back: {why}; load with the one that did"
+            )),
+            Err(error) => return Err(error),
+        }
         let names = self.access.names.clone();
         let note = unproven::left(self).await?;
         let unlogged = note.as_ref().is_some_and(|note| note.unlogged);
@@ -387,6 +394,14 @@ impl Target for MysqlTarget {
         // Its session may hold locks on staged tables.
         drop(stage);
         difference::apply(self, plan).await
+    }
+
+    async fn loosen(&mut self) -> Result<Loosened, Error> {
+        loosened::loosen(self).await
+    }
+
+    async fn tighten(&mut self) -> Result<(), Error> {
+        loosened::restore(&mut self.conn).await.map(drop)
     }
 
     async fn swap(&mut self, stage: Box<dyn Stage>, plan: &SwapPlan) -> Result<(), Error> {
