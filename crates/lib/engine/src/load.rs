@@ -8,6 +8,7 @@
 mod difference;
 mod object;
 mod rows;
+mod seen;
 mod strain;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,7 @@ use difference::unmarked;
 pub use difference::{DifferencePlan, MarkBook, TableDifference};
 pub use object::{Object, ObjectKind};
 pub use rows::{Completed, Loaded, RowBatch};
+pub(crate) use seen::Seen;
 pub use strain::{Gauge, Strain};
 
 /// Loading into one kind of server.
@@ -41,8 +43,9 @@ pub trait Load: Send + Sync {
     /// Every database with a ledger, in name order; reads only.
     async fn status(&self) -> Result<Vec<Status>, Error>;
 
-    /// What tells how hard the server works.
-    async fn gauge(&self) -> Result<Box<dyn Gauge>, Error>;
+    /// What tells how hard the server works, and how far these replicas are behind, by host and port; PostgreSQL knows
+    /// its standbys itself.
+    async fn gauge(&self, replicas: &[(String, u16)]) -> Result<Box<dyn Gauge>, Error>;
 
     /// Whether the rows of a stage can be kept with their marks; see [`Worker::keep_marks`].
     fn marks(&self) -> bool {

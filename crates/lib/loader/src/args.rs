@@ -102,7 +102,7 @@ pub struct LoadArgs {
         default_value = "keep"
     )]
     owner: Owner,
-    /// Spare the server: wait while it is busy or its replicas lag
+    /// Spare the server: one connection, rests, waits while it is busy
     #[arg(
         long,
         env = "PILOTFISH_THROTTLE",

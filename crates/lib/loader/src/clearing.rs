@@ -29,7 +29,11 @@ impl Opened<'_> {
             target.recover().await
         };
         match tokio::time::timeout(patience, clearing).await {
-            Ok(Ok(_)) => tracing::info!("dropped the stage of the failed load"),
+            Ok(Ok(did)) => {
+                for note in did {
+                    tracing::info!(note, "cleared");
+                }
+            }
             Ok(Err(error)) => {
                 tracing::warn!(%error, loosened = self.loosened, "the stage stays until the next load");
             }

@@ -172,7 +172,10 @@ impl<'a> Opened<'a> {
             ));
         }
         let gauge = match &options.throttle {
-            Some(_) => Some(load.gauge().await.context("look at the server")?),
+            Some(limits) => {
+                let gauge = load.gauge(&limits.replicas).await;
+                Some(gauge.context("look at the server")?)
+            }
             None => None,
         };
         progress.expect(feed.total, None);

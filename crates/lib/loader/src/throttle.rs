@@ -15,6 +15,8 @@ use crate::Progress;
 
 /// Between two looks at the server.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Longest look.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest rest after one job: behind a statement of minutes the looks at the server tell whether to wait.
 const LONGEST_REST: Duration = Duration::from_secs(5);
 
@@ -29,6 +31,8 @@ pub struct Limits {
     pub history: Option<u64>,
     /// Bytes of the write-ahead log that wait for replicas.
     pub wal: Option<u64>,
+    /// Replicas to ask for their lag, by host and port; PostgreSQL knows its standbys itself.
+    pub replicas: Vec<(String, u16)>,
     /// How long a connection rests after its work, in times of that.
     pub nice: f64,
     /// Longest wait for the server, at one go.
@@ -42,6 +46,7 @@ impl Default for Limits {
             running: Some(25),
             history: Some(1_000_000),
             wal: Some(8 << 30),
+            replicas: Vec::new(),
             nice: 1.0,
             wait: Duration::from_secs(1800),
         }
@@ -79,16 +84,30 @@ impl FromStr for Throttling {
                 "history" => limits.history = Some(number()?),
                 "wal" if none => limits.wal = None,
                 "wal" => limits.wal = Some(parse_bytes(value)?),
+                "replica" => limits.replicas.push(replica(value)?),
                 "nice" => limits.nice = nice(value)?,
                 "wait" => limits.wait = parse_duration(value)?,
                 _ => {
                     return Err(format!(
-                        "`{limit}`: write limits such as lag=5s,running=25,history=1000000,wal=8GiB,nice=1,wait=30m, or nothing"
+                        "`{limit}`: write limits such as lag=5s,replica=HOST:PORT,running=25,history=1000000,wal=8GiB,nice=1,wait=30m, or nothing"
                     ));
                 }
             }
         }
         Ok(Self(Some(limits)))
+    }
+}
+
+fn replica(text: &str) -> Result<(String, u16), String> {
+    const DEFAULT_PORT: u16 = 3306;
+    let help = || "replica: write HOST or HOST:PORT".to_owned();
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().map_err(|_| help())?),
+        None => (text, DEFAULT_PORT),
+    };
+    match host {
+        "" => Err(help()),
+        host => Ok((host.to_owned(), port)),
     }
 }
 
@@ -111,14 +130,22 @@ impl Limits {
                 most.as_secs_f64()
             ));
         }
+        if let (Some(most), Some((slot, bytes))) = (self.wal, &strain.wal)
+            && *bytes > most
+        {
+            return Some(format!(
+                "{} MiB of the log wait for the replication slot {slot}, more than {} MiB",
+                bytes >> 20,
+                most >> 20
+            ));
+        }
         let above = |what: &str, most: Option<u64>, seen: Option<u64>| {
             let (most, seen) = (most?, seen?);
             (seen > most).then(|| format!("{seen} {what}, more than {most}"))
         };
         let others = strain.running.map(|running| running.saturating_sub(own));
-        above("sessions of others run statements", self.running, others)
+        above("other sessions run statements", self.running, others)
             .or_else(|| above("old rows wait for purge", self.history, strain.history))
-            .or_else(|| above("bytes of the log wait for replicas", self.wal, strain.wal))
     }
 }
 
@@ -214,10 +241,11 @@ async fn look(
 ) {
     let mut since: Option<Instant> = None;
     loop {
-        let closed = match gauge.read().await {
-            Ok(strain) => limits.exceeded(&strain, own.load(Ordering::Relaxed)),
+        let closed = match tokio::time::timeout(PATIENCE, gauge.read()).await {
+            Ok(Ok(strain)) => limits.exceeded(&strain, own.load(Ordering::Relaxed)),
             // Nobody is hurried on whose state is unknown; the connections of the load find out what it is.
-            Err(error) => Some(format!("it does not tell how it is: {error}")),
+            Ok(Err(error)) => Some(format!("it does not tell how it is: {error}")),
+            Err(_) => Some(format!("it did not tell how it is for {PATIENCE:?}")),
         };
         for sentence in gauge.blind() {
             tracing::warn!(sentence, "--throttle does not see everything");
@@ -258,6 +286,9 @@ mod tests {
         assert_eq!(limits.lag, Some(Duration::from_millis(250)));
         assert_eq!((limits.running, limits.wal), (None, Some(2 << 30)));
         assert_eq!(limits.history, Limits::default().history);
+        let replicas = read("replica=db-1,replica=10.0.0.2:3307").unwrap().unwrap();
+        let named = [("db-1".to_owned(), 3306), ("10.0.0.2".to_owned(), 3307)];
+        assert_eq!(replicas.replicas, named);
         assert!((limits.nice - 0.5).abs() < f64::EPSILON);
         for wrong in [
             "lag",
@@ -265,6 +296,7 @@ mod tests {
             "running=many",
             "nice=-1",
             "speed=1",
+            "replica=:1",
             "lag=1s;wal=1",
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
@@ -282,7 +314,7 @@ mod tests {
         };
         assert_eq!(limits.exceeded(&calm, 3), None);
         let busy = limits.exceeded(&calm, 2).unwrap();
-        assert!(busy.contains("26 sessions of others"), "{busy}");
+        assert!(busy.contains("26 other sessions"), "{busy}");
         let behind = Strain {
             lag: Some(("r:3306".to_owned(), Duration::from_millis(5100))),
             ..calm

@@ -11,12 +11,13 @@ use crate::Error;
 pub struct Strain {
     /// The replica that is furthest behind, and how far.
     pub lag: Option<(String, Duration)>,
-    /// Sessions in a statement, those of the load among them.
+    /// Sessions in a statement, those of the load among them; on MariaDB and MySQL as `Threads_running` counts, which
+    /// takes the dump threads of replicas and the event scheduler for such.
     pub running: Option<u64>,
     /// Old versions of rows that wait for purge: InnoDB's history list.
     pub history: Option<u64>,
-    /// Bytes of the write-ahead log that are kept for the slowest replica (PostgreSQL).
-    pub wal: Option<u64>,
+    /// The replication slot for which the most of the write-ahead log is kept, and its bytes (PostgreSQL).
+    pub wal: Option<(String, u64)>,
 }
 
 /// Looks at a server again and again, by a session of its own.

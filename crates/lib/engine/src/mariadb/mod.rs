@@ -9,9 +9,6 @@ static VARIANT: Variant = Variant {
     name: "mariadb",
     replica_status: "SHOW ALL REPLICAS STATUS",
     replica_right: "REPLICA MONITOR",
-    replicas: "SHOW SLAVE HOSTS",
-    // MariaDB 10.5.2 split it from SUPER.
-    replicas_right: "REPLICATION MASTER ADMIN",
 };
 
 struct MariaDb {

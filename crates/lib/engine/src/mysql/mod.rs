@@ -9,8 +9,6 @@ static VARIANT: Variant = Variant {
     name: "mysql",
     replica_status: "SHOW REPLICA STATUS",
     replica_right: "REPLICATION CLIENT",
-    replicas: "SHOW REPLICAS",
-    replicas_right: "REPLICATION SLAVE",
 };
 
 struct MySql {

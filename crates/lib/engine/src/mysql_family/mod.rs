@@ -28,10 +28,6 @@ pub(crate) struct Variant {
     pub(crate) replica_status: &'static str,
     /// The right that `replica_status` needs.
     pub(crate) replica_right: &'static str,
-    /// One row per replica that is connected.
-    pub(crate) replicas: &'static str,
-    /// The right that `replicas` needs.
-    pub(crate) replicas_right: &'static str,
 }
 
 /// A server of the family and how to reach it.

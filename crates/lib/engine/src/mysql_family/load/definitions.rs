@@ -90,7 +90,7 @@ impl Definitions {
         let learned = match self.look(name, defer).await {
             Ok(Some(table)) => Learned::Table(Arc::new(table)),
             Ok(None) => Learned::Other,
-            Err(error) => Learned::Failed(Mutex::new(Some(error))),
+            Err(error) => Learned::Failed(error),
         };
         // Each slot is filled once.
         let _ = slot.set(learned);
@@ -103,14 +103,15 @@ impl Definitions {
             return Ok(None);
         };
         let definition = self.definition(name).await?;
+        // Before its keys go: they come back.
+        let array_key = !self.mariadb
+            && definition.contains(" array)")
+            && proof::has_array_key(&mut self.conn, &self.schema, name).await?;
         let deferred = if defer {
             self.defer(name, &definition).await?
         } else {
             Deferred::default()
         };
-        let array_key = !self.mariadb
-            && definition.contains(" array)")
-            && proof::has_array_key(&mut self.conn, &self.schema, name).await?;
         let transactional = engine.is_some_and(|engine| engine.eq_ignore_ascii_case("InnoDB"));
         Ok(Some(Table {
             columns: columns::read(&mut self.conn, &self.schema, name).await?,

@@ -1,10 +1,14 @@
-//! How hard a server works, and how far its replicas are behind.
+//! How hard a server works, and how far replicas are behind.
+//!
+//! Only replicas that somebody named are asked: a primary knows of them what they say of themselves (`report_host`),
+//! and the account's password is not for whoever calls himself one.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mysql_async::{Conn, Row};
+use mysql_async::Conn;
+use tokio::time::{Instant, timeout};
 
 use crate::load::{Gauge, Strain};
 use crate::mysql_family::Family;
@@ -18,21 +22,50 @@ const MARIADB_HISTORY: &str = "SHOW GLOBAL STATUS LIKE 'Innodb_history_list_leng
 /// MySQL has no such status.
 const MYSQL_HISTORY: &str =
     "SELECT name, count FROM information_schema.innodb_metrics WHERE name = 'trx_rseg_history_len'";
-const DEFAULT_PORT: u16 = 3306;
+
+/// Longest look at one replica, and how long one that does not answer is left alone.
+const PATIENCE: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_secs(30);
 
 /// See the module.
 pub(super) struct FamilyGauge {
     family: Family,
     /// None after an error: the next look takes another one.
     conn: Option<Conn>,
+    replicas: Vec<Replica>,
     said: BTreeSet<String>,
     unsaid: Vec<String>,
 }
 
+/// A replica that somebody named.
+struct Replica {
+    name: String,
+    family: Family,
+    conn: Option<Conn>,
+    /// It did not answer: not before then.
+    not_before: Option<Instant>,
+}
+
 impl FamilyGauge {
-    pub(super) async fn open(family: Family) -> Result<Self, Error> {
+    pub(super) async fn open(family: Family, replicas: &[(String, u16)]) -> Result<Self, Error> {
+        let replica = |(host, port): &(String, u16)| Replica {
+            name: format!("{host}:{port}"),
+            family: Family {
+                settings: Settings {
+                    route: Route::Tcp {
+                        host: host.clone(),
+                        port: *port,
+                    },
+                    ..family.settings.clone()
+                },
+                variant: family.variant,
+            },
+            conn: None,
+            not_before: None,
+        };
         Ok(Self {
             conn: Some(family.session(None).await?),
+            replicas: replicas.iter().map(replica).collect(),
             family,
             said: BTreeSet::new(),
             unsaid: Vec::new(),
@@ -45,86 +78,78 @@ impl FamilyGauge {
         }
     }
 
-    /// A number of the server; `None` where the account may not see it.
-    async fn number(
-        &mut self,
-        conn: &mut Conn,
-        sql: &str,
-        needs: &str,
-    ) -> Result<Option<u64>, Error> {
+    async fn look(&mut self, conn: &mut Conn) -> Result<Strain, Error> {
+        let running: Option<(String, u64)> = conn.query_first(RUNNING).await?;
+        Ok(Strain {
+            running: running.map(|(_, number)| number),
+            history: self.history(conn).await?,
+            lag: self.lag().await,
+            wal: None,
+        })
+    }
+
+    /// `None` where the account may not see it.
+    async fn history(&mut self, conn: &mut Conn) -> Result<Option<u64>, Error> {
+        let sql = match self.family.variant.engine {
+            EngineName::MariaDb => MARIADB_HISTORY,
+            _ => MYSQL_HISTORY,
+        };
         let row: Result<Option<(String, u64)>, Error> =
             conn.query_first(sql).await.map_err(Error::from);
         match row {
-            Ok(row) => Ok(row.map(|(_, number)| number)),
             Err(Error::Denied(_)) => {
-                self.say(format!("the history list is not watched: grant {needs}"));
+                self.say("the history list is not watched: grant PROCESS".to_owned());
                 Ok(None)
             }
-            Err(error) => Err(error),
+            row => Ok(row?.map(|(_, number)| number)),
         }
     }
 
-    /// The replica that is furthest behind. A primary knows where its replicas are by their `report_host`.
-    async fn lag(&mut self, conn: &mut Conn) -> Result<Option<(String, Duration)>, Error> {
-        let variant = self.family.variant;
-        let listed: Result<Vec<Row>, Error> =
-            conn.query(variant.replicas).await.map_err(Error::from);
-        let listed = match listed {
-            Err(Error::Denied(_)) => {
-                let right = variant.replicas_right;
-                self.say(format!("the lag of replicas is not watched: grant {right}"));
-                return Ok(None);
-            }
-            listed => listed?,
-        };
+    /// The replica that is furthest behind.
+    async fn lag(&mut self) -> Option<(String, Duration)> {
         let mut worst = None;
-        for row in listed {
-            let host: Option<String> = row.get_opt("Host").and_then(Result::ok);
-            let port: Option<u16> = row.get_opt("Port").and_then(Result::ok);
-            let Some(host) = host.filter(|host| !host.is_empty()) else {
-                self.say("a replica does not say where it is, so its lag is not watched: start it with report_host".to_owned());
-                continue;
-            };
-            let port = port.filter(|port| *port > 0).unwrap_or(DEFAULT_PORT);
-            let replica = format!("{host}:{port}");
-            if let Some(lag) = self.lag_of(host, port, &replica).await {
-                worst = worst.max(Some((lag, replica)));
+        let mut blind = Vec::new();
+        for replica in &mut self.replicas {
+            match replica.lag().await {
+                Ok(Some(lag)) => worst = worst.max(Some((lag, replica.name.clone()))),
+                Ok(None) => {}
+                Err(why) => {
+                    blind.push(format!("the lag of {} is not watched: {why}", replica.name))
+                }
             }
         }
-        Ok(worst.map(|(lag, replica)| (replica, lag)))
+        for sentence in blind {
+            self.say(sentence);
+        }
+        worst.map(|(lag, name)| (name, lag))
+    }
+}
+
+impl Replica {
+    /// How far it is behind; `None` while it is left alone.
+    async fn lag(&mut self) -> Result<Option<Duration>, String> {
+        if self.not_before.is_some_and(|then| Instant::now() < then) {
+            return Ok(None);
+        }
+        let asked = timeout(PATIENCE, self.ask()).await;
+        let why = match asked {
+            Ok(Ok(Some(seconds))) => return Ok(Some(Duration::from_secs(seconds))),
+            Ok(Ok(None)) => "it does not replicate".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {PATIENCE:?}"),
+        };
+        self.not_before = Some(Instant::now() + PAUSE);
+        Err(why)
     }
 
-    async fn lag_of(&mut self, host: String, port: u16, replica: &str) -> Option<Duration> {
-        let family = Family {
-            settings: Settings {
-                route: Route::Tcp { host, port },
-                ..self.family.settings.clone()
-            },
-            variant: self.family.variant,
+    async fn ask(&mut self) -> Result<Option<u64>, Error> {
+        let mut conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => self.family.session(None).await?,
         };
-        let asked = async {
-            let mut conn = family.session(None).await?;
-            let state = family.replica(&mut conn).await;
-            conn.disconnect().await?;
-            state
-        };
-        match asked.await {
-            Ok(state) => {
-                let lag = state.and_then(|state| state.lag_seconds);
-                if lag.is_none() {
-                    self.say(format!(
-                        "replica {replica} does not replicate: its lag is not watched"
-                    ));
-                }
-                lag.map(Duration::from_secs)
-            }
-            Err(error) => {
-                self.say(format!(
-                    "the lag of replica {replica} is not watched: {error}"
-                ));
-                None
-            }
-        }
+        let state = self.family.replica(&mut conn).await?;
+        self.conn = Some(conn);
+        Ok(state.and_then(|state| state.lag_seconds))
     }
 }
 
@@ -135,16 +160,7 @@ impl Gauge for FamilyGauge {
             Some(conn) => conn,
             None => self.family.session(None).await?,
         };
-        let history = match self.family.variant.engine {
-            EngineName::MariaDb => MARIADB_HISTORY,
-            _ => MYSQL_HISTORY,
-        };
-        let strain = Strain {
-            running: self.number(&mut conn, RUNNING, "").await?,
-            history: self.number(&mut conn, history, "PROCESS").await?,
-            lag: self.lag(&mut conn).await?,
-            wal: None,
-        };
+        let strain = self.look(&mut conn).await?;
         self.conn = Some(conn);
         Ok(strain)
     }

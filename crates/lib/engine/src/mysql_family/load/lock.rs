@@ -1,20 +1,15 @@
 //! One loader at a time: a user lock of the control session, gone with that session.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-
 use mysql_async::Conn;
+use tokio::time::Instant;
 
 use super::names::{Names, literal};
 use crate::Error;
+use crate::load::Seen;
 use crate::mysql_family::ask::Ask as _;
 
 /// Seconds for the connection of a loader that has just ended to be gone.
 const LOCK_WAIT: u8 = 2;
-
-/// So long an answer of the server counts. Another loader's first rows take longer: it looks at what is live, and drops
-/// the stage of before.
-const FRESH: Duration = Duration::from_millis(20);
 
 /// The lock, as the other sessions of its loader see it.
 #[derive(Debug, Clone)]
@@ -23,7 +18,7 @@ pub(super) struct Lock {
     /// The control session's id on the server.
     holder: u64,
     /// When one of its loader's sessions last saw it.
-    seen: Arc<Mutex<Option<Instant>>>,
+    seen: Seen,
 }
 
 impl Lock {
@@ -43,7 +38,7 @@ impl Lock {
             Some((Some(1), _, holder)) => Ok(Self {
                 name,
                 holder,
-                seen: Arc::default(),
+                seen: Seen::default(),
             }),
             answer => {
                 let holder = answer.and_then(|(_, holder, _)| holder).unwrap_or(0);
@@ -85,22 +80,17 @@ impl Lock {
     /// # Errors
     /// `Locked` when the control session is gone.
     pub(super) async fn held(&self, conn: &mut Conn) -> Result<(), Error> {
-        let asked = Instant::now();
-        let seen = *self.seen();
-        if seen.is_some_and(|seen| asked.duration_since(seen) < FRESH) {
+        if self.seen.is_fresh() {
             return Ok(());
         }
+        let asked = Instant::now();
         if self.is_held(conn).await? {
-            *self.seen() = Some(asked);
+            self.seen.note(asked);
             return Ok(());
         }
         Err(Error::Locked(format!(
             "the server ended the session that holds the loader's lock (connection {}): load again",
             self.holder
         )))
-    }
-
-    fn seen(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -172,8 +172,10 @@ impl Load for Family {
         Ok(status)
     }
 
-    async fn gauge(&self) -> Result<Box<dyn Gauge>, Error> {
-        Ok(Box::new(gauge::FamilyGauge::open(self.clone()).await?))
+    async fn gauge(&self, replicas: &[(String, u16)]) -> Result<Box<dyn Gauge>, Error> {
+        Ok(Box::new(
+            gauge::FamilyGauge::open(self.clone(), replicas).await?,
+        ))
     }
 
     fn marks(&self) -> bool {

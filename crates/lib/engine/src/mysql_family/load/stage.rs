@@ -253,6 +253,8 @@ impl Stage for MysqlStage {
         let foreign = known.map(|table| table.take_foreign_keys());
         let foreign = foreign.unwrap_or_default();
         let staged = self.staged(sql).await?;
+        // It may give the table another name.
+        self.made.statement(&staged, Mode::new(self.access.flavour));
         let altered = self.run(&staged).await;
         altered.map_err(|error| {
             if foreign.is_empty() {

@@ -64,8 +64,8 @@ pub(super) enum Learned {
     Table(Arc<Table>),
     /// A sequence, or a view that stands in for one that comes later.
     Other,
-    /// Whoever needs the table gets to know why.
-    Failed(Mutex<Option<Error>>),
+    /// Everybody who needs the table gets to know why.
+    Failed(Error),
 }
 
 pub(super) type Slot = Arc<SetOnce<Learned>>;
@@ -94,11 +94,7 @@ impl Tables {
         match slot.wait().await {
             Learned::Table(table) => Ok(Some(Arc::clone(table))),
             Learned::Other => Ok(None),
-            Learned::Failed(error) => {
-                let error = error.lock().unwrap_or_else(PoisonError::into_inner).take();
-                let again = || Error::Protocol(format!("what {name} is like was not learned"));
-                Err(error.unwrap_or_else(again))
-            }
+            Learned::Failed(error) => Err(again(error)),
         }
     }
 
@@ -109,5 +105,23 @@ impl Tables {
 
     fn map(&self) -> MutexGuard<'_, BTreeMap<String, Slot>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The same failure for one more who asks.
+fn again(error: &Error) -> Error {
+    match error {
+        Error::Sql { code, message } => Error::Sql {
+            code: code.clone(),
+            message: message.clone(),
+        },
+        Error::Busy { code, message } => Error::Busy {
+            code: code.clone(),
+            message: message.clone(),
+        },
+        Error::Denied(why) => Error::Denied(why.clone()),
+        Error::Locked(why) => Error::Locked(why.clone()),
+        Error::Unreachable(why) => Error::Unreachable(why.clone()),
+        other => Error::Protocol(other.to_string()),
     }
 }

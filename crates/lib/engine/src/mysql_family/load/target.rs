@@ -161,14 +161,8 @@ impl Target for MysqlTarget {
     }
 
     async fn recover(&mut self) -> Result<Vec<String>, Error> {
-        let mut did = Vec::new();
-        match loosened::restore(&mut self.conn).await {
-            Ok(restored) => did.extend(restored),
-            Err(Error::Denied(why)) => did.push(format!(
-                "a first load loosened the server, and this account may not put it back: {why}; load with the one that did"
-            )),
-            Err(error) => return Err(error),
-        }
+        let mut did: Vec<String> = Vec::new();
+        did.extend(loosened::recover(&mut self.conn).await?);
         let names = self.access.names.clone();
         let note = unproven::left(self).await?;
         let unlogged = note.as_ref().is_some_and(|note| note.unlogged);
@@ -401,7 +395,7 @@ impl Target for MysqlTarget {
     }
 
     async fn tighten(&mut self) -> Result<(), Error> {
-        loosened::restore(&mut self.conn).await.map(drop)
+        loosened::tighten(&mut self.conn).await
     }
 
     async fn swap(&mut self, stage: Box<dyn Stage>, plan: &SwapPlan) -> Result<(), Error> {

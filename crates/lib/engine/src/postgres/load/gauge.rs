@@ -10,15 +10,15 @@ use crate::postgres::connect::Session;
 use crate::postgres::{Postgres, cell};
 
 /// What a session runs others see with the rights of `pg_monitor` only.
-const SEES: &str = "SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'MEMBER')";
+const SEES: &str = "SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')";
 const RUNNING: &str = "SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity WHERE state = 'active' \
     AND backend_type = 'client backend'";
 /// The lag of a standby that has nothing to replay is NULL (monitoring.sgml, `replay_lag`).
 const LAG: &str = "SELECT coalesce(nullif(application_name, ''), client_addr::text, pid::text), \
     (extract(epoch FROM replay_lag) * 1000)::int8 FROM pg_catalog.pg_stat_replication \
     WHERE replay_lag IS NOT NULL ORDER BY replay_lag DESC LIMIT 1";
-const WAL: &str = "SELECT coalesce(max(pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn)), 0)::int8 \
-    FROM pg_catalog.pg_replication_slots";
+const WAL: &str = "SELECT slot_name::text, pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn)::int8 \
+    FROM pg_catalog.pg_replication_slots WHERE restart_lsn IS NOT NULL ORDER BY 2 DESC LIMIT 1";
 
 /// See the module.
 pub(super) struct PostgresGauge {
@@ -40,10 +40,11 @@ impl PostgresGauge {
     }
 
     async fn look(&mut self, session: &Session) -> Result<Strain, Error> {
-        let mut strain = Strain {
-            wal: Some(number(session, WAL).await?),
-            ..Strain::default()
-        };
+        let mut strain = Strain::default();
+        if let Some(row) = session.query_opt(WAL, &[]).await? {
+            let (slot, bytes): (String, i64) = (cell(&row, 0)?, cell(&row, 1)?);
+            strain.wal = Some((slot, bytes.unsigned_abs()));
+        }
         if !cell::<bool>(&session.query_one(SEES, &[]).await?, 0)? {
             if !std::mem::replace(&mut self.said, true) {
                 let blind = "neither the lag of standbys nor what sessions run is watched: GRANT pg_monitor";
@@ -51,18 +52,14 @@ impl PostgresGauge {
             }
             return Ok(strain);
         }
-        strain.running = Some(number(session, RUNNING).await?);
+        let running: i64 = cell(&session.query_one(RUNNING, &[]).await?, 0)?;
+        strain.running = Some(running.unsigned_abs());
         if let Some(row) = session.query_opt(LAG, &[]).await? {
             let (standby, lag): (String, i64) = (cell(&row, 0)?, cell(&row, 1)?);
             strain.lag = Some((standby, Duration::from_millis(lag.unsigned_abs())));
         }
         Ok(strain)
     }
-}
-
-async fn number(session: &Session, sql: &str) -> Result<u64, Error> {
-    let number: i64 = cell(&session.query_one(sql, &[]).await?, 0)?;
-    Ok(number.unsigned_abs())
 }
 
 #[async_trait]

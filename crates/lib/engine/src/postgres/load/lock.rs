@@ -1,12 +1,12 @@
 //! One loader at a time in a database: an advisory lock of the control session, gone with that session.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_postgres::GenericClient;
 
 use crate::Error;
+use crate::load::Seen;
 use crate::postgres::cell;
 
 /// The lock's first number, `pilo`; the second is the name of the database, since a lock may be taken from another one
@@ -16,10 +16,6 @@ const KEY: i32 = 0x7069_6c6f;
 /// For the session of a loader that has just ended to be gone.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(50);
-/// So long an answer of the server counts. Another loader's first rows take longer: it looks at what is live, and drops
-/// the stage of before.
-const FRESH: Duration = Duration::from_millis(20);
-
 const TRY: &str = "SELECT pg_try_advisory_lock($1, hashtext($2)), pg_backend_pid()";
 const LET_GO: &str = "SELECT pg_advisory_unlock($1, hashtext($2))";
 
@@ -34,7 +30,7 @@ pub(super) struct Lock {
     /// The control session's process on the server.
     holder: i32,
     /// When one of its loader's sessions last saw it.
-    seen: Arc<Mutex<Option<Instant>>>,
+    seen: Seen,
 }
 
 impl Lock {
@@ -73,7 +69,7 @@ impl Lock {
                 return Ok(Self {
                     database: database.to_owned(),
                     holder: own,
-                    seen: Arc::default(),
+                    seen: Seen::default(),
                 });
             }
             if granted {
@@ -117,23 +113,18 @@ impl Lock {
     /// # Errors
     /// `Locked` when the control session is gone.
     pub(super) async fn held(&self, client: &impl GenericClient) -> Result<(), Error> {
-        let asked = Instant::now();
-        let seen = *self.seen();
-        if seen.is_some_and(|seen| asked.duration_since(seen) < FRESH) {
+        if self.seen.is_fresh() {
             return Ok(());
         }
+        let asked = Instant::now();
         if self.is_held(client).await? {
-            *self.seen() = Some(asked);
+            self.seen.note(asked);
             return Ok(());
         }
         Err(Error::Locked(format!(
             "the server ended the session that holds the loader's lock (process {}): load again",
             self.holder
         )))
-    }
-
-    fn seen(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

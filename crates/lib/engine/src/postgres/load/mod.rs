@@ -154,7 +154,7 @@ impl Load for Postgres {
         status::all(self).await
     }
 
-    async fn gauge(&self) -> Result<Box<dyn Gauge>, Error> {
+    async fn gauge(&self, _: &[(String, u16)]) -> Result<Box<dyn Gauge>, Error> {
         Ok(Box::new(gauge::PostgresGauge::open(self.clone()).await?))
     }
 

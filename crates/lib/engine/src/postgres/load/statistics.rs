@@ -21,7 +21,8 @@ const LEAST_TARGET: i64 = 10;
 pub(super) const ABOUT: &str = "SELECT c.relkind = 'f', c.relkind = 'r' AND NOT c.relispartition, \
     ARRAY(SELECT pg_catalog.quote_ident(a.attname) FROM pg_catalog.pg_attribute a \
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), \
-    pg_catalog.current_setting('default_statistics_target')::int8, pg_catalog.current_setting('autovacuum')::bool AND \
+    pg_catalog.current_setting('default_statistics_target')::int8, pg_catalog.current_setting('autovacuum')::bool \
+    AND pg_catalog.current_setting('track_counts')::bool AND \
     coalesce((SELECT option_value::bool FROM pg_catalog.pg_options_to_table(c.reloptions) \
     WHERE option_name = 'autovacuum_enabled'), true) \
     FROM pg_catalog.pg_class c WHERE c.oid = $1::text::pg_catalog.regclass";
@@ -57,10 +58,15 @@ impl Staged {
 
     /// Takes the statistics of a table before its keys: a foreign key is checked by a query, which is planned by them.
     ///
-    /// Those of a wide table are of a smaller sample. Its columns are named then: the server keeps counting the table as
+    /// Those of a wide table with many rows are of a smaller sample. Its columns are named then: the server keeps counting the table as
     /// one that waits for ANALYZE, and takes the whole sample in the background.
-    pub(super) async fn take(&self, client: &impl GenericClient, table: &str) -> Result<(), Error> {
-        let sql = match self.smaller_target() {
+    pub(super) async fn take(
+        &self,
+        client: &impl GenericClient,
+        table: &str,
+        rows: Option<u64>,
+    ) -> Result<(), Error> {
+        let sql = match self.smaller_target(rows) {
             None => format!("ANALYZE {table}"),
             Some(target) => format!(
                 "BEGIN; SET LOCAL default_statistics_target = {target}; ANALYZE {table} ({}); COMMIT",
@@ -70,8 +76,12 @@ impl Staged {
         Ok(client.batch_execute(&sql).await?)
     }
 
-    fn smaller_target(&self) -> Option<i64> {
+    fn smaller_target(&self, rows: Option<u64>) -> Option<i64> {
         let columns = i64::try_from(self.columns.len()).ok()?;
+        let rows = rows.and_then(|rows| i64::try_from(rows).ok());
+        if rows.is_some_and(|rows| rows.saturating_mul(columns) <= CELLS) {
+            return None;
+        }
         let target = CELLS.checked_div(columns.checked_mul(ROWS)?)?;
         let target = target.max(LEAST_TARGET);
         (self.is_refined && target < self.target).then_some(target)

@@ -117,7 +117,8 @@ impl Worker for PostgresWorker {
             return Ok(Completed::default());
         }
         if about.is_plain {
-            about.take(&*self.session, &staged).await?;
+            let rows = self.shared.counted(table);
+            about.take(&*self.session, &staged, rows).await?;
             self.shared.analyzed(table);
         }
         let rows = match self.shared.counted(table) {
