@@ -446,3 +446,31 @@ fn a_limit_for_statements_of_others_stops_no_load() {
         let _ = done.run().success();
     }
 }
+
+/// Its keys are set aside with the foreign key, and MySQL gives another checksum each time once they are back.
+#[test]
+fn a_multi_valued_key_beside_a_foreign_key_is_proven() {
+    let world = World::new();
+    let server = Server::start(ServerKind::MySql97, &world, &[]);
+    let release = |name: &str, number: u32| {
+        let text = format!(
+            "CREATE TABLE `p` (`id` int NOT NULL, PRIMARY KEY (`id`));\n\
+             INSERT INTO `p` VALUES (1),(2);\n\
+             CREATE TABLE `c` (`id` int NOT NULL, `p` int, `many` json, `no` int, PRIMARY KEY (`id`), \
+             KEY `m` ((cast(`many` as unsigned array))), KEY `p` (`p`), CONSTRAINT `f` FOREIGN KEY (`p`) REFERENCES `p` (`id`));\n\
+             INSERT INTO `c` VALUES (1,1,'[1, 2, 3]',{number}),(2,2,'[4]',{number});\n\
+             -- Dump completed on 1\n"
+        );
+        world.write(name, text)
+    };
+    for number in 1..=3 {
+        let dump = release(&format!("{number}.sql"), number);
+        let _ = load(&server).arg(&dump).arg("--into=app").run().success();
+        assert_eq!(
+            server.sql("SELECT DISTINCT no FROM app.c"),
+            format!("{number}\n")
+        );
+        // It knows of no write any more, so that the next load looks at the rows.
+        server.restart();
+    }
+}
