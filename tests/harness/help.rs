@@ -27,7 +27,7 @@ pub fn help_on_a_screen(tool: impl Fn() -> Tool) -> (String, String) {
     assert!(flags(&all).len() > flags(&help).len(), "{all}");
     for text in [&help, &all] {
         for flag in flags(text) {
-            let name = flag.split([' ', '\n']).next().unwrap_or_default();
+            let name = flag.split([' ', '\n', '[']).next().unwrap_or_default();
             let variable = name.replace('-', "_").to_uppercase();
             // clap breaks long lines between any two words.
             let words = flag.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -102,9 +102,10 @@ pub struct LoadArgs {
         default_value = "keep"
     )]
     owner: Owner,
-    /// Spare the server: one connection, rests, waits while it is busy
+    /// Spare the server: rest, and wait while it is busy
     #[arg(
         long,
+        hide_short_help = true,
         env = "PILOTFISH_THROTTLE",
         value_name = "LIMITS",
         num_args = 0..=1,

@@ -14,13 +14,13 @@ impl Opened<'_> {
         match loosened.context("prepare the server for its first load")? {
             Loosened::Yes => {
                 tracing::warn!(
-                    "nothing waits for the disk until the rows are in: the server must not crash meanwhile"
+                    "nothing waits for the disk until the rows are in: MySQL needs a new data directory, accounts and all, if it crashes meanwhile"
                 );
             }
             Loosened::No(why) => {
                 self.loosened = false;
                 let note = format!("--first-load changes nothing: {why}");
-                tracing::warn!(note, "as always");
+                tracing::warn!(note, "loads as always");
                 self.notes.push(note);
             }
         }

@@ -121,6 +121,9 @@ fn nice(text: &str) -> Result<f64, String> {
 impl Limits {
     /// Why a server in this state is to be left alone; `own` sessions of it are the load's.
     fn exceeded(&self, strain: &Strain, own: u64) -> Option<String> {
+        if self.lag.is_some() && strain.unknown_lag.is_some() {
+            return strain.unknown_lag.clone();
+        }
         if let (Some(most), Some((replica, lag))) = (self.lag, &strain.lag)
             && *lag > most
         {
@@ -310,6 +313,7 @@ mod tests {
             lag: Some(("r:3306".to_owned(), Duration::from_secs(5))),
             running: Some(28),
             history: Some(10),
+            unknown_lag: None,
             wal: None,
         };
         assert_eq!(limits.exceeded(&calm, 3), None);

@@ -80,6 +80,8 @@ fn a_load_waits_while_others_run_statements() {
         let given_up = throttled("--throttle=running=1,wait=1s").run();
         let _ = given_up.fails_with(75, "other sessions run statements, more than 1");
         assert_eq!(release_no(&server), "1");
+        let unknown = throttled("--throttle=running=off,replica=127.0.0.1:1,wait=1s").run();
+        let _ = unknown.fails_with(75, "the lag of 127.0.0.1:1 is not known");
         let waiting = throttled("--throttle=running=1").spawn();
         waits_until(waiting, "other sessions run statements", || {
             assert_eq!(release_no(&server), "1");
@@ -110,6 +112,16 @@ fn a_load_of_postgres_waits_while_others_run_statements() {
         (server.sql("app", query).trim() == "3").then_some(())
     };
     eventually("three busy sessions", PATIENCE, running);
+    let named = pilotfish_harness::tool!("load")
+        .args([
+            "--url",
+            &server.url(),
+            "--into=app",
+            "--throttle=replica=db-1",
+        ])
+        .arg(&path)
+        .run();
+    let _ = named.fails_with(78, "replica= is for MariaDB and MySQL");
     let waiting = pilotfish_harness::tool!("load")
         .args(["--url", &server.url(), "--into=app", "--output=json"])
         .arg("--throttle=running=1")

@@ -11,6 +11,8 @@ use crate::Error;
 pub struct Strain {
     /// The replica that is furthest behind, and how far.
     pub lag: Option<(String, Duration)>,
+    /// Why the lag of a replica that somebody named is not known.
+    pub unknown_lag: Option<String>,
     /// Sessions in a statement, those of the load among them; on MariaDB and MySQL as `Threads_running` counts, which
     /// takes the dump threads of replicas and the event scheduler for such.
     pub running: Option<u64>,

@@ -25,7 +25,7 @@ const MYSQL_HISTORY: &str =
 
 /// Longest look at one replica, and how long one that does not answer is left alone.
 const PATIENCE: Duration = Duration::from_secs(2);
-const PAUSE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub(super) struct FamilyGauge {
@@ -42,8 +42,8 @@ struct Replica {
     name: String,
     family: Family,
     conn: Option<Conn>,
-    /// It did not answer: not before then.
-    not_before: Option<Instant>,
+    /// Until when it is left alone, since it did not answer, and why.
+    silent: Option<(Instant, String)>,
 }
 
 impl FamilyGauge {
@@ -61,7 +61,7 @@ impl FamilyGauge {
                 variant: family.variant,
             },
             conn: None,
-            not_before: None,
+            silent: None,
         };
         Ok(Self {
             conn: Some(family.session(None).await?),
@@ -80,10 +80,12 @@ impl FamilyGauge {
 
     async fn look(&mut self, conn: &mut Conn) -> Result<Strain, Error> {
         let running: Option<(String, u64)> = conn.query_first(RUNNING).await?;
+        let (lag, unknown_lag) = self.lag().await;
         Ok(Strain {
             running: running.map(|(_, number)| number),
             history: self.history(conn).await?,
-            lag: self.lag().await,
+            lag,
+            unknown_lag,
             wal: None,
         })
     }
@@ -105,40 +107,40 @@ impl FamilyGauge {
         }
     }
 
-    /// The replica that is furthest behind.
-    async fn lag(&mut self) -> Option<(String, Duration)> {
-        let mut worst = None;
-        let mut blind = Vec::new();
+    /// The replica that is furthest behind, and why another one's lag is not known.
+    async fn lag(&mut self) -> (Option<(String, Duration)>, Option<String>) {
+        let (mut worst, mut unknown) = (None, None);
         for replica in &mut self.replicas {
             match replica.lag().await {
-                Ok(Some(lag)) => worst = worst.max(Some((lag, replica.name.clone()))),
-                Ok(None) => {}
+                Ok(lag) => worst = worst.max(Some((lag, replica.name.clone()))),
                 Err(why) => {
-                    blind.push(format!("the lag of {} is not watched: {why}", replica.name))
+                    unknown = Some(format!("the lag of {} is not known: {why}", replica.name))
                 }
             }
         }
-        for sentence in blind {
-            self.say(sentence);
-        }
-        worst.map(|(lag, name)| (name, lag))
+        (worst.map(|(lag, name)| (name, lag)), unknown)
     }
 }
 
 impl Replica {
-    /// How far it is behind; `None` while it is left alone.
-    async fn lag(&mut self) -> Result<Option<Duration>, String> {
-        if self.not_before.is_some_and(|then| Instant::now() < then) {
-            return Ok(None);
+    /// How far it is behind, or why nobody knows.
+    async fn lag(&mut self) -> Result<Duration, String> {
+        if let Some((until, why)) = &self.silent
+            && Instant::now() < *until
+        {
+            return Err(why.clone());
         }
         let asked = timeout(PATIENCE, self.ask()).await;
         let why = match asked {
-            Ok(Ok(Some(seconds))) => return Ok(Some(Duration::from_secs(seconds))),
+            Ok(Ok(Some(seconds))) => {
+                self.silent = None;
+                return Ok(Duration::from_secs(seconds));
+            }
             Ok(Ok(None)) => "it does not replicate".to_owned(),
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no answer within {PATIENCE:?}"),
         };
-        self.not_before = Some(Instant::now() + PAUSE);
+        self.silent = Some((Instant::now() + PAUSE, why.clone()));
         Err(why)
     }
 

@@ -21,6 +21,10 @@ const FLUSH: &str = "innodb_flush_log_at_trx_commit";
 const REDO_LOG: &str = "redo log";
 const SINCE: u32 = 8_00_21;
 
+/// What a person does about it.
+const CURE: &str = "as an administrator: ALTER INSTANCE ENABLE INNODB REDO_LOG (MySQL); SET GLOBAL \
+    innodb_flush_log_at_trx_commit=1; DROP TABLE pilotfish.loosened";
+
 const LOCK: &str = "pilotfish.loosened";
 /// Seconds for the session of a load that has just ended to be gone.
 const LOCK_WAIT: u8 = 2;
@@ -146,10 +150,21 @@ pub(super) async fn recover(conn: &mut Conn) -> Result<Option<String>, Error> {
             "put back what a first load loosened: {names}"
         ))),
         Err(Error::Denied(why)) => Err(Error::Denied(format!(
-            "put back what a killed first load loosened: {why}; load once with the account that began it"
+            "put back what a killed first load loosened: {why}; load once with the account that began it, or {CURE}"
         ))),
         Err(error) => Err(error),
     }
+}
+
+/// Warns of a server that a killed load left loosened; those who only look put nothing back.
+pub(super) async fn warn(conn: &mut Conn) -> Result<(), Error> {
+    if is_noted(conn).await? {
+        tracing::warn!(
+            cure = CURE,
+            "a first load is under way or was killed: nothing waits for the disk until the next load puts it back"
+        );
+    }
+    Ok(())
 }
 
 async fn is_noted(conn: &mut Conn) -> Result<bool, Error> {

@@ -167,6 +167,7 @@ impl Load for Family {
 
     async fn status(&self) -> Result<Vec<Status>, Error> {
         let mut conn = self.session(None).await?;
+        loosened::warn(&mut conn).await?;
         let status = status(&mut conn).await?;
         conn.disconnect().await?;
         Ok(status)

@@ -46,6 +46,8 @@ pub(super) struct MysqlTarget {
     marks: u64,
     /// When the oldest transaction began that was open right before a swap.
     horizon: Option<String>,
+    /// This load has the server loosened.
+    loosened: bool,
 }
 
 impl MysqlTarget {
@@ -67,7 +69,19 @@ impl MysqlTarget {
             lock,
             marks: 0,
             horizon: None,
+            loosened: false,
         })
+    }
+
+    /// Another load may have begun to loosen the server since this one began, or was killed over it. One that begins
+    /// now finds the tables of this one and leaves it.
+    async fn refuse_loosened(&mut self) -> Result<(), Error> {
+        if !self.loosened
+            && let Some(note) = loosened::recover(&mut self.conn).await?
+        {
+            tracing::info!(note, "recovered");
+        }
+        Ok(())
     }
 
     /// The marker of the live release, whole.
@@ -344,6 +358,7 @@ impl Target for MysqlTarget {
     }
 
     async fn stage(&mut self) -> Result<Box<dyn Stage>, Error> {
+        self.refuse_loosened().await?;
         let names = self.access.names.clone();
         let Some(lock) = self.lock.clone() else {
             return Err(Error::Config("a plan has no stage".to_owned()));
@@ -387,15 +402,20 @@ impl Target for MysqlTarget {
     async fn apply(&mut self, stage: Box<dyn Stage>, plan: &DifferencePlan) -> Result<(), Error> {
         // Its session may hold locks on staged tables.
         drop(stage);
+        self.refuse_loosened().await?;
         difference::apply(self, plan).await
     }
 
     async fn loosen(&mut self) -> Result<Loosened, Error> {
-        loosened::loosen(self).await
+        let loosened = loosened::loosen(self).await?;
+        self.loosened = loosened == Loosened::Yes;
+        Ok(loosened)
     }
 
     async fn tighten(&mut self) -> Result<(), Error> {
-        loosened::tighten(&mut self.conn).await
+        loosened::tighten(&mut self.conn).await?;
+        self.loosened = false;
+        Ok(())
     }
 
     async fn swap(&mut self, stage: Box<dyn Stage>, plan: &SwapPlan) -> Result<(), Error> {

@@ -154,7 +154,12 @@ impl Load for Postgres {
         status::all(self).await
     }
 
-    async fn gauge(&self, _: &[(String, u16)]) -> Result<Box<dyn Gauge>, Error> {
+    async fn gauge(&self, replicas: &[(String, u16)]) -> Result<Box<dyn Gauge>, Error> {
+        if !replicas.is_empty() {
+            return Err(Error::Config(
+                "replica= is for MariaDB and MySQL: PostgreSQL tells how far its standbys are behind".to_owned(),
+            ));
+        }
         Ok(Box::new(gauge::PostgresGauge::open(self.clone()).await?))
     }
 
