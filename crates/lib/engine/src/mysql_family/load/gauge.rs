@@ -114,7 +114,7 @@ impl FamilyGauge {
             match replica.lag().await {
                 Ok(lag) => worst = worst.max(Some((lag, replica.name.clone()))),
                 Err(why) => {
-                    unknown = Some(format!("the lag of {} is not known: {why}", replica.name))
+                    unknown = Some(format!("the lag of {} is not known: {why}", replica.name));
                 }
             }
         }
