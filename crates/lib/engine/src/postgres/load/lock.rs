@@ -16,6 +16,7 @@ const KEY: i32 = 0x7069_6c6f;
 /// For the session of a loader that has just ended to be gone.
 const PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(50);
+
 const TRY: &str = "SELECT pg_try_advisory_lock($1, hashtext($2)), pg_backend_pid()";
 const LET_GO: &str = "SELECT pg_advisory_unlock($1, hashtext($2))";
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pilotfish_sql::postgres::{Mode, quote, tokens};
-
 use tokio_postgres::types::Type;
 
 use super::extensions::Extensions;
