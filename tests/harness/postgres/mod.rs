@@ -240,7 +240,10 @@ fn as_somebody(command: &Command) -> Command {
     let (program, args) = (command.get_program(), command.get_args());
     let mut outer = if rustix::process::geteuid().is_root() {
         let mut outer = Command::new("unshare");
-        outer.args(["--user", "--map-user=1000", "--map-group=1000", "--"]);
+        outer.args(["--user", "--map-user=1000", "--map-group=1000"]);
+        // Its System V segment outlives a kill, and the kernel has 4096 for all; this way it goes
+        // with the last of the server's processes.
+        outer.args(["--ipc", "--"]);
         outer.arg(program);
         outer
     } else {

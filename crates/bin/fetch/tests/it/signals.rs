@@ -30,9 +30,9 @@ fn terminated_at_random_points(tool: fn() -> Tool, end: fn(&Running), every: &[&
     };
     server.put("/dump.sql.zst", &packed(&old));
     run(&[]).wait().success();
-    // Some of the rounds would be over before the signal comes.
+    // Most of the rounds are still at work when the signal comes, some are over.
     proxy.set(Fault::Slow {
-        bytes_per_second: 400_000,
+        bytes_per_second: 200_000,
     });
     let mut interrupted = 0;
     for round in 0..10 {
