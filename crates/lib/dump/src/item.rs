@@ -173,6 +173,8 @@ pub enum Class {
     Account,
     /// Only comments that this flavour does not run.
     Empty,
+    /// `SELECT setval(..)` of one sequence with plain values (PostgreSQL): in the dump's order, as a definition.
+    SequenceValue,
     /// A definition, or a property of one, that nothing else here tells: in the dump's order, on its session.
     Definition,
     /// May run on any connection once the rows of these tables are in.

@@ -38,4 +38,4 @@ pub use marks::{Chunks, Difference, KnownRows, Marks};
 pub use reader::{Options, Reader};
 pub use sniff::looks_like_a_dump;
 pub use stored::{Source, archive, identify, is_damaged, is_read, read_of};
-pub use summary::{Roles, Summary, TableDigest, Trailer};
+pub use summary::{Roles, Summary, TableDigest, Trailer, has_value, is_value};

@@ -1,11 +1,13 @@
 //! Marks of rows: a row's key and eight bytes of its hash, by which the next dump finds out which rows changed.
 //!
-//! Only tables whose primary key is made of integers have them, as long as their rows come in the order of that key:
-//! the marks of two dumps are then compared by one walk over both, whatever their size.
+//! Only tables whose primary key is made of integers have them, as long as most of their rows come in the order of that
+//! key: the marks of two dumps are then compared by one walk over both, whatever their size.
 
 mod code;
 mod compare;
 mod known;
+mod order;
+mod places;
 
 use std::collections::BTreeMap;
 
@@ -14,8 +16,10 @@ use bytes::Bytes;
 pub(crate) use compare::Comparer;
 pub use known::{Chunks, KnownRows};
 
-use crate::mysql::table::KeyPlaces;
+pub(crate) use places::KeyPlaces;
+
 use code::Encoder;
+use order::{Marked, Order};
 
 /// Most columns of a key that is marked.
 pub(crate) const WIDTH: usize = 4;
@@ -31,7 +35,9 @@ pub(crate) type Key = [i64; WIDTH];
 pub struct Marks {
     /// The table, as in [`crate::Summary::tables`].
     pub table: String,
-    /// Number of the chunk within its table, from 0.
+    /// 0 for rows in the order of their keys, 1 for those that came behind their place.
+    pub layer: u8,
+    /// Number of the chunk within its table and layer, from 0.
     pub seq: u32,
     /// The marks; only this crate reads them.
     pub body: Bytes,
@@ -153,23 +159,40 @@ impl Marking {
 /// Marks the rows of table after table.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
+    /// Rows that come behind their place are marked, too.
+    lenient: bool,
     ready: Vec<Marks>,
-    current: Option<Marked>,
+    current: Option<Recorded>,
     /// Tables that are over, with the number of their rows where all of them are marked.
     over: BTreeMap<String, Option<u64>>,
 }
 
 #[derive(Debug)]
-struct Marked {
+struct Recorded {
     table: String,
-    seq: u32,
-    last: Option<Key>,
-    chunk: Encoder,
+    /// `None`: not all of them can be marked.
+    order: Option<Order>,
+    chunks: Chunked,
     rows: u64,
-    whole: bool,
+}
+
+/// Marks of one layer as they are cut.
+#[derive(Debug)]
+struct Chunked {
+    layer: u8,
+    seq: u32,
+    chunk: Encoder,
 }
 
 impl Recorder {
+    /// For rows that come in any order, nearly that of their keys.
+    pub(crate) fn lenient() -> Self {
+        Self {
+            lenient: true,
+            ..Self::default()
+        }
+    }
+
     fn row(&mut self, table: &str, places: &KeyPlaces, key: Option<Key>, mark: u64) {
         if self
             .current
@@ -181,18 +204,18 @@ impl Recorder {
         let Some(current) = &mut self.current else {
             return;
         };
-        if !current.whole {
-            return;
-        }
-        let Some(key) = key.filter(|key| current.last.is_none_or(|last| last < *key)) else {
-            current.whole = false;
+        let Some(order) = &mut current.order else {
             return;
         };
-        current.last = Some(key);
-        current.rows += 1;
-        current.chunk.push(&key, mark);
-        if current.chunk.rows() == CHUNK_ROWS {
-            self.ready.extend(current.cut());
+        let taken = key.map(|key| order.push((key, mark)));
+        match taken {
+            Some(Ok(next)) if self.lenient || order.is_strict() => {
+                current.rows += 1;
+                if let Some(row) = next {
+                    current.chunks.push(&row, &current.table, &mut self.ready);
+                }
+            }
+            _ => current.order = None,
         }
     }
 
@@ -200,38 +223,69 @@ impl Recorder {
         self.end();
         // Rows of a table that was over: their place among the others is not known.
         let whole = width > 0 && !self.over.contains_key(table);
-        self.current = Some(Marked {
+        self.current = Some(Recorded {
             table: table.to_owned(),
-            seq: 0,
-            last: None,
-            chunk: Encoder::new(width),
+            order: whole.then(Order::default),
+            chunks: Chunked::new(width, 0),
             rows: 0,
-            whole,
         });
     }
 
-    /// The rows of the table are over: its last chunk is ready.
+    /// The rows of the table are over: its last chunks are ready.
     fn end(&mut self) {
-        let Some(mut current) = self.current.take() else {
+        let Some(current) = self.current.take() else {
             return;
         };
-        if current.whole {
-            self.ready.extend(current.cut());
-        }
-        let rows = Some(current.rows).filter(|_| current.whole);
-        self.over.insert(current.table, rows);
+        let Recorded {
+            table,
+            order,
+            mut chunks,
+            rows,
+        } = current;
+        let marked = order.map(|order| {
+            let (rest, late) = order.finish();
+            for row in rest {
+                chunks.push(&row, &table, &mut self.ready);
+            }
+            let mut aside = Chunked::new(chunks.chunk.width(), 1);
+            chunks.cut(&table, &mut self.ready);
+            for row in late {
+                aside.push(&row, &table, &mut self.ready);
+            }
+            aside.cut(&table, &mut self.ready);
+            rows
+        });
+        self.over.insert(table, marked);
     }
 }
 
-impl Marked {
-    fn cut(&mut self) -> Option<Marks> {
+impl Chunked {
+    const fn new(width: usize, layer: u8) -> Self {
+        Self {
+            layer,
+            seq: 0,
+            chunk: Encoder::new(width),
+        }
+    }
+
+    fn push(&mut self, (key, mark): &Marked, table: &str, ready: &mut Vec<Marks>) {
+        self.chunk.push(key, *mark);
+        if self.chunk.rows() == CHUNK_ROWS {
+            self.cut(table, ready);
+        }
+    }
+
+    fn cut(&mut self, table: &str, ready: &mut Vec<Marks>) {
         let body = self.chunk.take();
-        let seq = self.seq;
-        self.seq += 1;
-        (!body.is_empty()).then(|| Marks {
-            table: self.table.clone(),
-            seq,
+        if body.is_empty() {
+            return;
+        }
+        ready.push(Marks {
+            table: table.to_owned(),
+            layer: self.layer,
+            seq: self.seq,
             body,
-        })
+        });
+        self.seq += 1;
     }
 }

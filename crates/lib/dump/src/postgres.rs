@@ -24,8 +24,9 @@ use pilotfish_sql::postgres::{Mode, TokenKind, tokens};
 
 use crate::beginning::Stranger;
 use crate::grammar::{Contents, Grammar, Step};
+use crate::marks::{Comparer, Marking, Recorder};
 use crate::window::Window;
-use crate::{Error, Item, Options, Roles, beginning};
+use crate::{Error, Item, Options, Roles, TableDigest, beginning};
 use digests::{Digests, Finished};
 use script::{Script, Shared};
 use sections::Sections;
@@ -39,6 +40,10 @@ pub(crate) struct Dump {
 impl Dump {
     pub(crate) fn new(options: Options) -> Self {
         let sections = Sections::new(options.database.clone());
+        let marking = match options.marks && !options.skim {
+            true => Marking::Record(Recorder::lenient()),
+            false => Marking::Off,
+        };
         Self {
             shared: Shared {
                 options,
@@ -48,6 +53,7 @@ impl Dump {
                 roles: Roles::default(),
                 large_objects: false,
                 statistics: false,
+                marking,
             },
             script: None,
         }
@@ -70,6 +76,10 @@ impl Grammar for Dump {
         }
     }
 
+    fn compare(&mut self, comparer: Comparer) {
+        self.shared.marking = Marking::Compare(comparer);
+    }
+
     fn ready(&mut self) -> &mut VecDeque<Item> {
         &mut self.shared.ready
     }
@@ -84,6 +94,8 @@ impl Grammar for Dump {
 
     fn finish(self: Box<Self>) -> Contents {
         let Shared {
+            options,
+            marking,
             digests,
             sections,
             roles,
@@ -93,10 +105,22 @@ impl Grammar for Dump {
         } = self.shared;
         let opaque = digests.is_opaque();
         let Finished {
-            tables,
+            mut tables,
             objects,
             unmade,
         } = digests.finish();
+        // Rows were marked by the keys that the dump was said to have.
+        let as_said = |name: &str, table: &TableDigest| {
+            !opaque && options.keys.get(name).is_some_and(|key| *key == table.key)
+        };
+        for (name, table) in &mut tables {
+            table.marked = as_said(name, table) && marking.has_all(name, table.rows);
+        }
+        let rows = |name: &str| {
+            let table = tables.get(name).filter(|table| as_said(name, table));
+            table.map(|table| table.rows)
+        };
+        let differences = marking.differences(rows);
         let mut left_out = sections.left_out();
         left_out.extend(
             statistics.then(|| "the planner's statistics, which ANALYZE makes anew".to_owned()),
@@ -109,7 +133,7 @@ impl Grammar for Dump {
             roles,
             large_objects,
             unmade,
-            ..Contents::default()
+            differences,
         }
     }
 }

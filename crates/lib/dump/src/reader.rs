@@ -1,6 +1,6 @@
 //! The reader of a whole dump: file after file, item after item.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,6 +37,9 @@ pub struct Options {
     pub default_charset: String,
     /// Rows are handed out with their marks, where their table and its order let them have some.
     pub marks: bool,
+    /// The columns of primary keys by table, for marks and comparisons of dumps that name them behind their rows
+    /// (PostgreSQL).
+    pub keys: BTreeMap<String, Vec<String>>,
 }
 
 impl Options {
@@ -51,6 +54,7 @@ impl Options {
             skim: false,
             default_charset: "utf8mb4".to_owned(),
             marks: false,
+            keys: BTreeMap::new(),
         }
     }
 }

@@ -36,6 +36,21 @@ pub struct Summary {
     pub files: Vec<(String, String)>,
 }
 
+/// Begins the keys of [`Summary::objects`] that say where a sequence goes on: `value of sequence s`.
+pub(crate) const VALUE_OF: &str = "value of ";
+
+/// Whether a key of [`Summary::objects`] says where a sequence goes on, and defines nothing.
+#[must_use]
+pub fn is_value(object: &str) -> bool {
+    object.starts_with(VALUE_OF)
+}
+
+/// Whether objects say where this one goes on apart from what it is.
+#[must_use]
+pub fn has_value(objects: &BTreeMap<String, String>, sequence: &str) -> bool {
+    objects.contains_key(&format!("{VALUE_OF}{sequence}"))
+}
+
 /// Roles of a server that a dump names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Roles {

@@ -331,9 +331,10 @@ pub trait Target: Send + Sync {
     }
     /// Makes an empty stage; an old one is dropped.
     async fn stage(&mut self) -> Result<Box<dyn Stage>, Error>;
-    /// The tables of the live release whose rows are marked, so that a small change of them can be found.
-    async fn marked(&mut self, _live: &Release) -> Result<BTreeSet<String>, Error> {
-        Ok(BTreeSet::new())
+    /// The tables of the live release whose rows are marked, so that a small change of them can be found; the columns of
+    /// their keys, where the dump does not say them before its rows.
+    async fn marked(&mut self, _live: &Release) -> Result<BTreeMap<String, Vec<String>>, Error> {
+        Ok(BTreeMap::new())
     }
     /// Those marks.
     async fn mark_book(&mut self, _live: &Release) -> Result<Box<dyn MarkBook>, Error> {
@@ -416,8 +417,8 @@ pub struct SwapPlan {
     pub release: Release,
     /// Staged tables that go live.
     pub swap: BTreeSet<String>,
-    /// Those of them all of whose rows are marked.
-    pub marked: BTreeSet<String>,
+    /// Those of them all of whose rows are marked, with the columns of their keys.
+    pub marked: BTreeMap<String, Vec<String>>,
     /// Live tables that go away.
     pub retire: BTreeSet<String>,
     /// Live tables that stay, with the `AUTO_INCREMENT` counter that they shall have.
@@ -452,7 +453,9 @@ pub enum Loosened {
 pub struct MarkChunk {
     /// The table.
     pub table: String,
-    /// Number of the chunk within its table, from 0.
+    /// Rows whose places the chunks of another layer have passed are in one of their own.
+    pub layer: u8,
+    /// Number of the chunk within its table and layer, from 0.
     pub seq: u32,
     /// The marks; only the dump's reader understands them.
     pub body: bytes::Bytes,

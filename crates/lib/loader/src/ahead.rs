@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use pilotfish_dump::{Source, Summary};
 use pilotfish_engine::load::Release;
 use pilotfish_failure::{Context as _, Failure, Kind};
+use pilotfish_sql::Dialect;
 
 use crate::difference::Fresh;
-use crate::feed::survey;
+use crate::feed::{Feed, survey};
 use crate::steps::Opened;
 use crate::{Owner, Phase, checks, plan};
 
@@ -46,6 +47,9 @@ impl Opened<'_> {
             Some(live) => self.comparison(live).await?,
             None => None,
         };
+        if let Some(comparison) = &comparison {
+            dump_options.keys = comparison.marked.clone();
+        }
         let (summary, fresh) = survey(
             &self.pinned.source,
             dump_options,
@@ -58,6 +62,7 @@ impl Opened<'_> {
         if needed {
             checks::identity(&self.pinned, &summary, self.options)?;
         }
+        self.read_with_keys(&summary).await?;
         self.refuse_accounts(&summary).await?;
         if let Some(table) = summary
             .unmade
@@ -77,6 +82,22 @@ impl Opened<'_> {
             return Ok(None);
         }
         Ok(Some(Surveyed { summary, fresh }))
+    }
+
+    /// A dump that names its keys behind its rows is read by those that the survey saw there: else its rows had no marks.
+    async fn read_with_keys(&mut self, summary: &Summary) -> Result<(), Failure> {
+        let behind = matches!(self.dump_options.dialect, Dialect::Postgres { .. });
+        if !behind || !self.dump_options.marks || self.options.dry_run {
+            return Ok(());
+        }
+        let keys = summary.tables.iter();
+        let keys = keys.map(|(name, table)| (name.clone(), table.key.clone()));
+        let options = pilotfish_dump::Options {
+            keys: keys.collect(),
+            ..self.dump_options.clone()
+        };
+        self.feed = Some(Feed::open(&self.pinned.source, options).await?);
+        Ok(())
     }
 
     /// Whether a first load may fail by what the dump names, so that it is looked at before hours of staging: by who

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use pilotfish_dump::{Chunks, Class, Item, KnownRows, Summary};
+use pilotfish_dump::{Chunks, Class, Item, KnownRows, Statement, Summary, has_value, is_value};
 use pilotfish_engine::load::{DifferencePlan, MarkBook, Release, TableDifference, TableRecord};
 use pilotfish_failure::{Context as _, Failure, Kind};
 use tokio::runtime::Handle;
@@ -32,8 +32,8 @@ pub(crate) struct Comparison {
     pub(crate) known: Box<dyn KnownRows>,
     /// Most rows that may differ.
     pub(crate) limit: u64,
-    /// The tables whose rows are marked.
-    pub(crate) marked: BTreeSet<String>,
+    /// The tables whose rows are marked, with the columns of their keys.
+    pub(crate) marked: BTreeMap<String, Vec<String>>,
 }
 
 /// Rows that are not live yet, between the statements that set their sessions.
@@ -45,6 +45,8 @@ pub(crate) struct Fresh {
     bytes: usize,
     /// Tables whose rows were too many.
     left: BTreeSet<String>,
+    /// Statements that say where sequences go on.
+    sequence_values: Vec<Statement>,
 }
 
 impl Fresh {
@@ -73,6 +75,9 @@ impl Fresh {
             }
             Item::Statement(statement) if statement.class == Class::Session => {
                 self.items.push(item);
+            }
+            Item::Statement(statement) if statement.class == Class::SequenceValue => {
+                self.sequence_values.push(statement.clone());
             }
             _ => {}
         }
@@ -167,7 +172,7 @@ impl Opened<'_> {
         };
         refuse_rejected(rejected, &self.digest(summary))?;
         self.judge(live, plan, summary, whole::rows_of(summary))?;
-        let plan = self.draw_difference(live, &changed, summary);
+        let plan = self.draw_difference(live, &changed, summary, &fresh);
         match self.exchange(&plan, fresh).await {
             Ok(()) => {}
             Err(failure) if matches!(failure.kind(), Kind::Cancelled | Kind::Unreachable) => {
@@ -247,6 +252,7 @@ impl Opened<'_> {
         live: &Release,
         changed: &BTreeSet<String>,
         summary: &Summary,
+        fresh: &Fresh,
     ) -> DifferencePlan {
         let mut plan = DifferencePlan {
             release: Release {
@@ -254,11 +260,16 @@ impl Opened<'_> {
                 contents: self.contents(summary),
                 bytes: self.total,
                 tables: live.tables.clone(),
-                objects: live.objects.clone(),
+                objects: summary.objects.clone(),
                 ..Release::default()
             },
             tables: BTreeMap::new(),
             counters: BTreeMap::new(),
+            sequence_values: fresh
+                .sequence_values
+                .iter()
+                .map(|it| it.text.clone())
+                .collect(),
             allow_orphans: self.options.allow_orphans,
         };
         for (name, record) in &mut plan.release.tables {
@@ -363,18 +374,26 @@ fn told_apart(
     summary: &Summary,
     changed: &BTreeSet<String>,
 ) -> Option<&'static str> {
-    let sequences = summary
-        .objects
-        .keys()
-        .any(|key| key.starts_with("sequence "));
+    let mut kinds = summary.objects.keys();
+    let sequences = kinds
+        .clone()
+        .any(|key| key.starts_with("sequence ") && !has_value(&summary.objects, key));
+    let computed = kinds.any(|key| key.starts_with("materialized view "));
+    let defined = |objects: &BTreeMap<String, String>| {
+        let mut objects = objects.clone();
+        objects.retain(|key, _| !is_value(key));
+        objects
+    };
     let same_tables = live.tables.keys().eq(summary.tables.keys());
     if summary.opaque {
         Some("rows come from more than what they say")
     } else if sequences || !same_tables || !plan.retire.is_empty() || !plan.kept.is_empty() {
         Some("tables come or go, or there are sequences")
-    } else if changed.is_empty() {
+    } else if changed.is_empty() && live.objects == summary.objects {
         Some("no row differs")
-    } else if live.objects != summary.objects {
+    } else if computed {
+        Some("materialized views are computed from its rows")
+    } else if defined(&live.objects) != defined(&summary.objects) {
         Some("views, triggers or routines differ")
     } else {
         None

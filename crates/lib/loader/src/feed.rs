@@ -150,7 +150,7 @@ pub(crate) async fn survey(
                 marked,
             } = comparison;
             reader.compare(known, limit);
-            Fresh::of(marked)
+            Fresh::of(marked.into_keys().collect())
         });
         while let Some(item) = reader.next()? {
             match &item {

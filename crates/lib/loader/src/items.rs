@@ -168,7 +168,7 @@ impl Router {
             )
             .with_hint("dump without --system=users and without the mysql database")),
             Class::Other { changes } => Ok(Action::Barrier(changes.clone())),
-            Class::Definition => Ok(Action::Define),
+            Class::Definition | Class::SequenceValue => Ok(Action::Define),
             Class::LargeObject => Ok(Action::Barrier(BTreeSet::new())),
             Class::Key { tables, shared } => Ok(Action::Key {
                 tables: self.own_names(tables, at)?.into_iter().collect(),

@@ -154,8 +154,18 @@ impl<'a> Pipeline<'a> {
     }
 
     async fn mark(&mut self, marks: Marks) -> Result<(), Failure> {
-        let Marks { table, seq, body } = marks;
-        self.marks.push(MarkChunk { table, seq, body });
+        let Marks {
+            table,
+            layer,
+            seq,
+            body,
+        } = marks;
+        self.marks.push(MarkChunk {
+            table,
+            layer,
+            seq,
+            body,
+        });
         let bytes: usize = self.marks.iter().map(|marks| marks.body.len()).sum();
         if bytes < MARKS_AT_ONCE && self.marks.len() < CHUNKS_AT_ONCE {
             return Ok(());

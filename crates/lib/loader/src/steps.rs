@@ -98,7 +98,7 @@ fn named_rights(failure: Failure) -> Failure {
 /// A load whose dump, server and database are known.
 pub(crate) struct Opened<'a> {
     pub(crate) target: Box<dyn Target>,
-    feed: Option<Feed>,
+    pub(crate) feed: Option<Feed>,
     pub(crate) pinned: Pinned,
     pub(crate) dump_options: pilotfish_dump::Options,
     dump_database: Option<String>,
@@ -130,7 +130,9 @@ impl<'a> Opened<'a> {
         let mut dump_options = pilotfish_dump::Options::new(dialect);
         dump_options.chunk_bytes = CHUNK_BYTES;
         // Marks that replicas do not have would stop them once they are swept.
-        dump_options.marks = load.marks() && options.swap.is_aside() && !options.no_binlog;
+        // A database of its own has a ledger of its own.
+        let shares = options.swap.is_aside() && options.swap != SwapMode::Database;
+        dump_options.marks = load.marks() && shares && !options.no_binlog;
         dump_options.database = options
             .into
             .clone()

@@ -28,11 +28,12 @@ pub(crate) fn draw(
         .filter(|name| whole || plan.load.contains(*name))
         .cloned()
         .collect();
-    let marked = |name: &&String| {
-        let table = summary.tables.get(*name);
-        staged.tables.contains_key(*name) && table.is_some_and(|table| table.marked)
-    };
-    let marked = plan.load.iter().filter(marked).cloned().collect();
+    let marked = plan.load.iter().filter_map(|name| {
+        let table = summary.tables.get(name).filter(|table| table.marked)?;
+        let is_staged = staged.tables.contains_key(name);
+        is_staged.then(|| (name.clone(), table.key.clone()))
+    });
+    let marked = marked.collect();
     let objects = objects(plan, staged, summary, options)?;
     // A stage that is the whole release has them all; else they follow the swap.
     let digests = if whole {

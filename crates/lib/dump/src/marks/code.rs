@@ -23,6 +23,10 @@ impl Encoder {
         }
     }
 
+    pub(super) const fn width(&self) -> usize {
+        self.width
+    }
+
     pub(super) const fn rows(&self) -> u64 {
         self.rows
     }

@@ -1,11 +1,18 @@
 //! The rows of a dump against the marks of those that are stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::code::Encoder;
+use super::code::{Damaged, Encoder};
 use super::known::{Known, KnownRows};
-use super::{Difference, Key};
-use crate::mysql::table::KeyPlaces;
+use super::order::Marked;
+use super::{Difference, Key, KeyPlaces};
+
+/// Stored rows that are looked through for the one that came. What lies behind them came too early, unless as many rows
+/// say that those between are gone.
+const AHEAD: usize = 4096;
+
+/// Most stored rows that wait for the dump to come to them: some 60 bytes each.
+const MOST_PASSED: usize = 500_000;
 
 /// Finds what differs, table after table.
 pub(crate) struct Comparer {
@@ -20,15 +27,26 @@ pub(crate) struct Comparer {
 /// A walk over a table's rows and over its marks.
 struct Walk {
     table: String,
-    known: Known,
-    /// The first stored row that the dump has not come to.
-    stored: Option<(Key, u64)>,
-    last: Option<Key>,
+    width: usize,
+    stored: Stored,
+    /// Stored rows that the walk has passed and the dump has not come to yet.
+    passed: BTreeMap<Key, u64>,
+    /// Rows that came long before the walk is there: they are taken for changed ones.
+    early: BTreeSet<Key>,
+    /// Rows that came early since the walk last went on.
+    stalled: usize,
     rows: u64,
-    difference: Difference,
-    patch: Encoder,
+    come: Vec<Marked>,
+    gone: Vec<Key>,
     /// Rows of it that may still differ.
     room: u64,
+}
+
+/// The stored rows in their order, the next ones in memory.
+struct Stored {
+    known: Known,
+    next: VecDeque<Marked>,
+    ended: bool,
 }
 
 impl Comparer {
@@ -43,6 +61,7 @@ impl Comparer {
     }
 
     /// A row of the dump; whether it is stored already.
+    #[inline]
     pub(crate) fn row(
         &mut self,
         table: &str,
@@ -76,18 +95,21 @@ impl Comparer {
 
     fn begin(&mut self, table: &str, places: &KeyPlaces) -> Option<Walk> {
         let width = Some(places.width()).filter(|width| *width > 0)?;
-        let mut known = Known::new(width, self.known.layers(table)?);
+        let known = Known::new(width, self.known.layers(table)?);
         Some(Walk {
             table: table.to_owned(),
-            stored: known.next().ok()?,
-            known,
-            last: None,
-            rows: 0,
-            difference: Difference {
-                width,
-                ..Difference::default()
+            width,
+            stored: Stored {
+                known,
+                next: VecDeque::new(),
+                ended: false,
             },
-            patch: Encoder::new(width),
+            passed: BTreeMap::new(),
+            early: BTreeSet::new(),
+            stalled: 0,
+            rows: 0,
+            come: Vec::new(),
+            gone: Vec::new(),
             room: self.room,
         })
     }
@@ -135,51 +157,152 @@ impl Comparer {
     }
 }
 
+impl Stored {
+    #[inline]
+    fn first(&mut self) -> Result<Option<Marked>, Damaged> {
+        if self.next.is_empty() {
+            self.fill(1)?;
+        }
+        Ok(self.next.front().copied())
+    }
+
+    /// Has so many of the next rows in memory, or all that are left.
+    fn fill(&mut self, rows: usize) -> Result<(), Damaged> {
+        while self.next.len() < rows && !self.ended {
+            match self.known.next()? {
+                Some(row) => self.next.push_back(row),
+                None => self.ended = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a row of this key is among the next ones, or would be.
+    fn is_near(&mut self, key: &Key) -> Result<bool, Damaged> {
+        self.fill(AHEAD)?;
+        Ok(self.ended || self.next.back().is_some_and(|last| *key <= last.0))
+    }
+}
+
 impl Walk {
     /// Whether a row is stored; `None` where that cannot be said.
+    #[inline]
     fn row(&mut self, key: Key, mark: u64) -> Option<bool> {
-        if self.last.is_some_and(|last| last >= key) {
-            return None;
-        }
-        self.last = Some(key);
         self.rows += 1;
-        while let Some((stored, _)) = self.stored.filter(|(stored, _)| *stored < key) {
-            self.goes(&stored)?;
-        }
-        if let Some((_, known)) = self.stored.filter(|(stored, _)| *stored == key) {
-            self.stored = self.known.next().ok()?;
-            if known == mark {
-                return Some(true);
+        match self.stored.first().ok()? {
+            Some((first, stored)) if first == key => {
+                self.stored.next.pop_front();
+                self.stalled = 0;
+                self.meet(key, stored, mark)
             }
-            self.note_gone(&key)?;
+            Some((first, _)) if first < key => self.ahead(key, mark),
+            _ => self.behind(key, mark),
         }
+    }
+
+    /// A row and what is stored under its key.
+    fn meet(&mut self, key: Key, stored: u64, mark: u64) -> Option<bool> {
+        if stored == mark {
+            return Some(true);
+        }
+        self.goes(key)?;
+        self.comes(key, mark)
+    }
+
+    /// A row that the walk has not come to: those before it are gone, or it is early.
+    fn ahead(&mut self, key: Key, mark: u64) -> Option<bool> {
+        if !self.stored.is_near(&key).ok()? {
+            self.stalled += 1;
+            if self.stalled <= AHEAD {
+                self.early.insert(key);
+                return self.comes(key, mark);
+            }
+        }
+        self.stalled = 0;
+        while let Some((first, stored)) = self.stored.first().ok()?.filter(|row| row.0 < key) {
+            self.stored.next.pop_front();
+            self.pass(first, stored)?;
+        }
+        match self.stored.first().ok()? {
+            Some((first, stored)) if first == key => {
+                self.stored.next.pop_front();
+                self.meet(key, stored, mark)
+            }
+            _ => self.comes(key, mark),
+        }
+    }
+
+    /// A row that the walk has passed, or a new one.
+    fn behind(&mut self, key: Key, mark: u64) -> Option<bool> {
+        match self.passed.remove(&key) {
+            Some(stored) => self.meet(key, stored, mark),
+            None => self.comes(key, mark),
+        }
+    }
+
+    fn pass(&mut self, key: Key, stored: u64) -> Option<()> {
+        if self.early.remove(&key) {
+            return self.goes(key);
+        }
+        self.passed.insert(key, stored);
+        (self.passed.len() <= MOST_PASSED).then_some(())
+    }
+
+    fn goes(&mut self, key: Key) -> Option<()> {
         self.room = self.room.checked_sub(1)?;
-        self.difference.come += 1;
-        self.patch.push(&key, mark);
+        self.gone.push(key);
+        Some(())
+    }
+
+    fn comes(&mut self, key: Key, mark: u64) -> Option<bool> {
+        self.room = self.room.checked_sub(1)?;
+        self.come.push((key, mark));
         Some(false)
     }
 
-    /// The first stored row is in the dump no more.
-    fn goes(&mut self, key: &Key) -> Option<()> {
-        self.note_gone(key)?;
-        self.patch.push(key, 0);
-        self.stored = self.known.next().ok()?;
-        Some(())
-    }
-
-    fn note_gone(&mut self, key: &Key) -> Option<()> {
-        self.room = self.room.checked_sub(1)?;
-        self.difference
-            .gone
-            .extend_from_slice(&key[..self.difference.width]);
-        Some(())
-    }
-
     fn finish(mut self) -> Option<Difference> {
-        while let Some((key, _)) = self.stored {
-            self.goes(&key)?;
+        while let Some((key, _)) = self.stored.first().ok()? {
+            self.stored.next.pop_front();
+            self.goes(key)?;
         }
-        self.difference.patch = self.patch.take();
-        Some(self.difference)
+        for key in std::mem::take(&mut self.passed).into_keys() {
+            self.goes(key)?;
+        }
+        let Self {
+            width,
+            mut gone,
+            mut come,
+            ..
+        } = self;
+        gone.sort_unstable();
+        come.sort_unstable();
+        Some(Difference {
+            patch: patch(width, &gone, &come),
+            gone: gone.iter().flat_map(|key| &key[..width]).copied().collect(),
+            width,
+            come: come.len() as u64,
+        })
     }
 }
+
+/// The marks of what comes, and zero for what goes and does not come again.
+fn patch(width: usize, gone: &[Key], come: &[Marked]) -> bytes::Bytes {
+    let mut patch = Encoder::new(width);
+    let mut come = come.iter().peekable();
+    for key in gone {
+        while let Some((before, mark)) = come.next_if(|row| row.0 < *key) {
+            patch.push(before, *mark);
+        }
+        match come.next_if(|row| row.0 == *key) {
+            Some((_, mark)) => patch.push(key, *mark),
+            None => patch.push(key, 0),
+        }
+    }
+    for (key, mark) in come {
+        patch.push(key, *mark);
+    }
+    patch.take()
+}
+
+#[cfg(test)]
+mod tests;

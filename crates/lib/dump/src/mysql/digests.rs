@@ -6,7 +6,8 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::TableDigest;
 use crate::digest::{chain, hex};
-use crate::mysql::table::{Draws, KeyPlaces, Layout, Numbering};
+use crate::marks::KeyPlaces;
+use crate::mysql::table::{Draws, Layout, Numbering};
 use crate::mysql::walk::Chunk;
 
 /// Everything hashed so far.

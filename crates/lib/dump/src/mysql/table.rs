@@ -2,7 +2,7 @@
 
 use pilotfish_sql::mysql::{Name, Token, TokenKind};
 
-use crate::marks::WIDTH;
+use crate::marks::KeyPlaces;
 use crate::mysql::phrase::{Phrase, at_commas};
 
 /// The columns of a table as an INSERT without a column list sees them.
@@ -21,32 +21,6 @@ pub(crate) struct Layout {
     pub(crate) counter: Option<u64>,
     /// The columns of its primary key.
     primary: Vec<String>,
-}
-
-/// Where the columns of a primary key are in each tuple of an INSERT.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct KeyPlaces {
-    places: [usize; WIDTH],
-    width: usize,
-}
-
-impl KeyPlaces {
-    /// Number of columns; 0 where there is no key that can be read.
-    pub(crate) const fn width(&self) -> usize {
-        self.width
-    }
-
-    /// The place behind the last of them.
-    pub(crate) fn behind(&self) -> usize {
-        let places = self.places[..self.width].iter();
-        places.max().map_or(0, |last| last + 1)
-    }
-
-    /// Which column of the key is at this place.
-    #[inline]
-    pub(crate) fn column_at(&self, place: usize) -> Option<usize> {
-        self.places[..self.width].iter().position(|at| *at == place)
-    }
 }
 
 /// How an INSERT meets the AUTO_INCREMENT column.
@@ -195,18 +169,10 @@ impl Layout {
 
     /// Where an INSERT with these columns has the primary key.
     pub(crate) fn key_places(&self, columns: Option<&[String]>) -> KeyPlaces {
-        let (mut key, width) = (KeyPlaces::default(), self.primary.len());
-        if self.changed || width > WIDTH {
-            return key;
+        if self.changed {
+            return KeyPlaces::default();
         }
-        for (at, name) in key.places.iter_mut().zip(&self.primary) {
-            match self.place(name, columns) {
-                Some(place) => *at = place,
-                None => return KeyPlaces::default(),
-            }
-        }
-        key.width = width;
-        key
+        KeyPlaces::of(&self.primary, |name| self.place(name, columns))
     }
 
     fn place(&self, name: &str, columns: Option<&[String]>) -> Option<usize> {
@@ -389,17 +355,17 @@ mod tests {
     fn keys_that_can_be_read() {
         let places = |text: &str, columns: Option<&[String]>| {
             let key = layout(text).key_places(columns);
-            (key.width(), key.places)
+            (key.width(), key.places().to_vec())
         };
         let two =
             "CREATE TABLE t (v text, a int, b int, PRIMARY KEY (`b`,a) USING BTREE, KEY (v(3)))";
-        assert_eq!(places(two, None), (2, [2, 1, 0, 0]));
+        assert_eq!(places(two, None), (2, vec![2, 1]));
         let listed = ["a".to_owned(), "b".to_owned()];
-        assert_eq!(places(two, Some(&listed)), (2, [1, 0, 0, 0]));
+        assert_eq!(places(two, Some(&listed)), (2, vec![1, 0]));
         assert_eq!(places(two, Some(&listed[..1])).0, 0);
         assert_eq!(
             places("CREATE TABLE t (v int, id int PRIMARY KEY)", None),
-            (1, [1, 0, 0, 0])
+            (1, vec![1])
         );
         for none in [
             "CREATE TABLE t (a int)",

@@ -5,12 +5,12 @@ use pilotfish_sql::mysql::{
 };
 
 use crate::digest;
-use crate::marks::{Key, Marking, WIDTH};
+use crate::marks::{Key, KeyPlaces, Marking, WIDTH};
 use crate::mysql::computed::is_computed;
 use crate::mysql::frame::{LOOKAHEAD, View, is_blank};
 use crate::mysql::phrase::running;
 use crate::mysql::session::refuse_looking_back;
-use crate::mysql::table::{Draws, KeyPlaces, Numbering};
+use crate::mysql::table::{Draws, Numbering};
 use crate::mysql::whereabouts::refuse_in_value;
 use crate::{RowOrder, Verb};
 

@@ -1,7 +1,7 @@
 //! What a statement is good for.
 
 use pilotfish_sql::mysql::Name;
-use pilotfish_sql::postgres::Token;
+use pilotfish_sql::postgres::{Token, TokenKind};
 
 use super::phrase::{Phrase, at_commas, outside};
 use super::session::Session;
@@ -86,8 +86,50 @@ fn called(phrase: &Phrase<'_>) -> Class {
         // With --if-exists the removal asks the catalog first.
         _ if is_large => Class::LargeObject,
         "set_config" if whole => Class::Session,
+        "setval" if whole && is_plain(phrase.rest()) => Class::SequenceValue,
         "setval" if whole => Class::Definition,
         _ => other(),
+    }
+}
+
+/// `('app.s', 5, true)`: values that ask nobody.
+fn is_plain(arguments: &[Token<'_>]) -> bool {
+    let is_value = |token: &Token<'_>| {
+        token.string().is_some()
+            || token.kind == TokenKind::Number
+            || token.is("TRUE")
+            || token.is("FALSE")
+            || token.is_punctuation(b'-')
+    };
+    arguments.iter().all(|token| {
+        is_value(token)
+            || [b'(', b',', b')']
+                .iter()
+                .any(|mark| token.is_punctuation(*mark))
+    })
+}
+
+/// The columns of `ALTER TABLE t ADD CONSTRAINT k PRIMARY KEY (a, b)`, and its table's key.
+pub(crate) fn primary_key(
+    tokens: &[Token<'_>],
+    session: &Session,
+) -> Option<(String, Vec<String>)> {
+    let mut phrase = Phrase::new(tokens);
+    phrase.words("ALTER TABLE").then_some(())?;
+    phrase.if_exists();
+    phrase.word("ONLY");
+    let table = session.table(&phrase.name()?).name;
+    phrase.words("ADD CONSTRAINT").then_some(())?;
+    phrase.identifier()?;
+    phrase.words("PRIMARY KEY").then_some(())?;
+    phrase.punctuation(b'(').then_some(())?;
+    let mut columns = Vec::new();
+    loop {
+        columns.push(phrase.identifier()?);
+        if phrase.punctuation(b')') {
+            return Some((table, columns));
+        }
+        phrase.punctuation(b',').then_some(())?;
     }
 }
 

@@ -10,6 +10,7 @@ use super::phrase::{Phrase, Qualified};
 use super::rows::{Chunk, ROW_LIMIT};
 use super::script::{Script, Shared};
 use crate::error::excerpt;
+use crate::marks::{Key, KeyPlaces, WIDTH};
 use crate::{Error, InsertHead, Position, RowOrder, Verb, digest};
 
 /// A COPY whose lines are being read.
@@ -19,6 +20,8 @@ pub(crate) struct Copying {
     pub(crate) at: Position,
     head: Arc<InsertHead>,
     seed: u64,
+    /// Where each line has its table's key; what is marked.
+    places: KeyPlaces,
     /// Whether its database is the one that is read.
     reads: bool,
     /// Whether lines end in CR LF; the first one says it for all.
@@ -63,8 +66,16 @@ impl Script {
             names.unwrap_or_default().as_bytes(),
             b"copy",
         ]);
+        let table = self.session.table(&head.table);
+        let places = match shared.marking.is_on() {
+            true => places(
+                shared.options.keys.get(&table.name),
+                head.columns.as_deref(),
+            ),
+            false => KeyPlaces::default(),
+        };
         let head = InsertHead {
-            table: self.session.table(&head.table),
+            table,
             columns: head.columns,
             verb: Verb::Copy,
             text: text.slice(..head.length),
@@ -76,6 +87,7 @@ impl Script {
             at,
             head: Arc::new(head),
             seed,
+            places,
             reads,
             crlf: None,
             passed: false,
@@ -176,7 +188,7 @@ impl Script {
             if copying.chunk.count == 0 {
                 copying.chunk.at = self.window.position(done);
             }
-            copying.chunk.line(row, copying.seed);
+            copying.take(row, shared);
             done += length + 1;
         };
         self.window.consume(done);
@@ -229,18 +241,82 @@ enum Stop {
 }
 
 impl Copying {
+    /// Takes a line.
+    #[inline]
+    fn take(&mut self, row: &[u8], shared: &mut Shared) {
+        let hash = digest::row(row, self.seed, None);
+        let is_stored = self.reads && shared.marking.is_on() && {
+            let key = key(row, &self.places);
+            let table = &self.head.table.name;
+            shared.marking.row(table, &self.places, key, hash)
+        };
+        self.chunk.line(row, hash, is_stored);
+    }
+
     /// `ended`: no more of its lines come.
     fn pass(&mut self, shared: &mut Shared, ended: bool) {
         let next = Chunk::new(self.at.clone());
         let chunk = std::mem::replace(&mut self.chunk, next);
         if self.reads && chunk.count > 0 {
             shared.count(&self.head.table, &chunk);
+            shared.pass_marks();
+            if !chunk.has_fresh() {
+                return;
+            }
             let whole = ended && !self.passed;
             self.passed = true;
             let rows = chunk.rows(Arc::clone(&self.head), RowOrder::Free, whole);
             shared.ready.push_back(rows);
         }
     }
+}
+
+/// Where lines with these columns have the key, if that is known.
+fn places(key: Option<&Vec<String>>, columns: Option<&[String]>) -> KeyPlaces {
+    let (Some(key), Some(columns)) = (key, columns) else {
+        return KeyPlaces::default();
+    };
+    KeyPlaces::of(key, |name| columns.iter().position(|column| column == name))
+}
+
+/// The key of a line, where it is made of integers.
+#[inline]
+fn key(row: &[u8], places: &KeyPlaces) -> Option<Key> {
+    let mut key = [0; WIDTH];
+    let mut rest = row;
+    for place in 0..places.behind() {
+        let end = memchr(b'\t', rest);
+        if let Some(column) = places.column_at(place) {
+            *key.get_mut(column)? = integer(&rest[..end.unwrap_or(rest.len())])?;
+        }
+        rest = end.map_or(&[][..], |end| &rest[end + 1..]);
+    }
+    Some(key)
+}
+
+/// A number as the server writes it.
+#[inline]
+fn integer(text: &[u8]) -> Option<i64> {
+    let (digits, negative) = match text {
+        [b'-', digits @ ..] => (digits, true),
+        digits => (digits, false),
+    };
+    if digits.is_empty() {
+        return None;
+    }
+    let mut number = 0_i64;
+    for digit in digits {
+        let digit = i64::from(digit.wrapping_sub(b'0'));
+        if digit > 9 {
+            return None;
+        }
+        let more = number.checked_mul(10)?;
+        number = match negative {
+            true => more.checked_sub(digit)?,
+            false => more.checked_add(digit)?,
+        };
+    }
+    Some(number)
 }
 
 const MIXED: &str = "line ends of two kinds in the rows of a COPY, which servers refuse";

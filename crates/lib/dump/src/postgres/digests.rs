@@ -32,6 +32,7 @@ struct Table {
     count: u64,
     bytes: u64,
     references: BTreeSet<String>,
+    key: Vec<String>,
 }
 
 /// A statement's text but for its comments and blanks.
@@ -55,6 +56,13 @@ impl Digests {
     pub(crate) fn refer(&mut self, table: &str, to: &str) {
         if let Some(table) = self.tables.get_mut(table) {
             table.references.insert(to.to_owned());
+        }
+    }
+
+    /// The primary key of a table.
+    pub(crate) fn key(&mut self, table: &str, columns: Vec<String>) {
+        if let Some(table) = self.tables.get_mut(table) {
+            table.key = columns;
         }
     }
 
@@ -105,7 +113,7 @@ impl Digests {
             let digest = TableDigest {
                 definition: hex(table.definition),
                 marked: false,
-                key: Vec::new(),
+                key: table.key,
                 digest: hex(xxh3_128(&text)),
                 rows: table.count,
                 bytes: table.bytes,

@@ -4,6 +4,7 @@ use pilotfish_sql::postgres::{Token, quote};
 
 use super::phrase::Phrase;
 use super::session::Session;
+use crate::summary::VALUE_OF;
 
 /// Kinds of objects with a schema, or none where the database has only one of a name.
 const KINDS: [&str; 33] = [
@@ -76,7 +77,7 @@ fn told(tokens: &[Token<'_>], session: &Session) -> Option<String> {
         return Some("comment".to_owned());
     }
     if phrase.word("SELECT") {
-        return sequence(tokens, session);
+        return sequence(tokens, session).map(|sequence| format!("{VALUE_OF}{sequence}"));
     }
     phrase.any(&["CREATE", "ALTER", "DROP", "REFRESH"])?;
     while phrase.any(&BETWEEN).is_some() {}
@@ -197,7 +198,7 @@ mod tests {
             ("REFRESH MATERIALIZED VIEW app.m", "materialized view app.m"),
             (
                 "SELECT pg_catalog.setval('app.s', 5, true)",
-                "sequence app.s",
+                "value of sequence app.s",
             ),
             (
                 "CREATE EXTENSION IF NOT EXISTS e WITH SCHEMA app",

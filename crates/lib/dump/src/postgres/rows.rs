@@ -19,7 +19,12 @@ pub(crate) const ROW_LIMIT: usize = 1024 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct Chunk {
     text: Vec<u8>,
+    /// Rows in it.
+    fresh: u64,
+    /// All rows: those that are stored already are left out of it.
     pub(crate) count: u64,
+    /// Their bytes.
+    bytes: usize,
     sum: u128,
     /// Where the first one begins.
     pub(crate) at: Position,
@@ -31,7 +36,9 @@ impl Chunk {
     pub(crate) const fn new(at: Position) -> Self {
         Self {
             text: Vec::new(),
+            fresh: 0,
             count: 0,
+            bytes: 0,
             sum: 0,
             at,
             ordered: None,
@@ -43,39 +50,52 @@ impl Chunk {
         self.count > 0 && (self.text.len() >= limit || self.text.len() + more > limit + limit / 4)
     }
 
-    /// A line of a COPY.
-    pub(crate) fn line(&mut self, row: &[u8], seed: u64) {
-        self.count(row, seed);
+    /// A line of a COPY, by its hash.
+    #[inline]
+    pub(crate) fn line(&mut self, row: &[u8], hash: u128, is_stored: bool) {
+        self.count += 1;
+        self.bytes += row.len() + 1;
+        self.sum = self.sum.wrapping_add(hash);
+        if is_stored {
+            return;
+        }
+        self.fresh += 1;
         self.text.extend_from_slice(row);
         self.text.push(b'\n');
     }
 
     /// A row in parentheses.
     fn row(&mut self, row: &[u8], seed: u64) {
-        self.count(row, seed);
-        if !self.text.is_empty() {
+        let comma = usize::from(!self.text.is_empty());
+        if comma > 0 {
             self.text.push(b',');
         }
         self.text.extend_from_slice(row);
-    }
-
-    fn count(&mut self, row: &[u8], seed: u64) {
+        self.fresh += 1;
         self.count += 1;
+        self.bytes += row.len() + comma;
         self.sum = self.sum.wrapping_add(digest::row(row, seed, None));
     }
 
     fn append(&mut self, other: &Self) {
         self.text.push(b',');
         self.text.extend_from_slice(&other.text);
+        self.fresh += other.fresh;
         self.count += other.count;
+        self.bytes += other.bytes + 1;
         self.sum = self.sum.wrapping_add(other.sum);
+    }
+
+    /// Whether any of its rows is to be stored.
+    pub(crate) const fn has_fresh(&self) -> bool {
+        self.fresh > 0
     }
 
     pub(crate) fn rows(self, head: Arc<InsertHead>, order: RowOrder, whole: bool) -> Item {
         Item::Rows(Rows {
             head,
             tuples: Bytes::from(self.text),
-            count: self.count,
+            count: self.fresh,
             position: self.at,
             order,
             lone: false,
@@ -87,9 +107,9 @@ impl Chunk {
 impl Shared {
     pub(crate) fn count(&mut self, table: &Name, chunk: &Chunk) {
         let Chunk {
-            text, count, sum, ..
+            count, bytes, sum, ..
         } = chunk;
-        self.digests.rows(&table.name, *sum, *count, text.len());
+        self.digests.rows(&table.name, *sum, *count, *bytes);
     }
 }
 
@@ -354,6 +374,10 @@ impl Script {
             return;
         }
         shared.count(&known.head.table, &chunk);
+        if shared.marking.is_on() {
+            // Only lines of a COPY are marked.
+            shared.marking.forget(&known.head.table.name);
+        }
         let limit = shared.options.chunk_bytes;
         match &mut self.gathered {
             Some(gathered)

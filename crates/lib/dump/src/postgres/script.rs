@@ -7,7 +7,7 @@ use bytes::Bytes;
 use memchr::memchr;
 use pilotfish_sql::postgres::{Token, tokens};
 
-use super::classify::{classify, existing};
+use super::classify::{classify, existing, primary_key};
 use super::command::{Command, command};
 use super::copy::Copying;
 use super::digests::{Digests, canonical};
@@ -23,6 +23,7 @@ use super::{begins, roles};
 use crate::beginning::UTF8_MARK;
 use crate::error::excerpt;
 use crate::grammar::Step;
+use crate::marks::Marking;
 use crate::window::Window;
 use crate::{Class, Error, Existing, Item, Options, Position, Roles, Statement};
 
@@ -39,6 +40,15 @@ pub(crate) struct Shared {
     pub(crate) large_objects: bool,
     /// The planner's statistics were left out.
     pub(crate) statistics: bool,
+    pub(crate) marking: Marking,
+}
+
+impl Shared {
+    /// Hands out the marks that are ready.
+    pub(crate) fn pass_marks(&mut self) {
+        self.ready
+            .extend(self.marking.take_ready().into_iter().map(Item::Marks));
+    }
 }
 
 /// One file being read.
@@ -355,9 +365,14 @@ impl Script {
             Class::DropTable { names } => {
                 names.iter().for_each(|name| digests.drop_table(&name.name));
             }
-            Class::Definition => digests.object(object(tokens, &self.session), &session, &text),
+            Class::Definition | Class::SequenceValue => {
+                digests.object(object(tokens, &self.session), &session, &text);
+            }
             Class::Key { tables, .. } => {
                 digests.object(object(tokens, &self.session), &session, &text);
+                if let Some((table, columns)) = primary_key(tokens, &self.session) {
+                    digests.key(&table, columns);
+                }
                 if let [table, others @ ..] = tables.as_slice() {
                     others
                         .iter()
@@ -382,6 +397,8 @@ impl Script {
         let proven = self.proof.finish().map_err(here)?;
         let found = shared.sections.finish();
         found.map_err(|what| self.window.refused(0, &what))?;
+        shared.marking.end_file();
+        shared.pass_marks();
         Ok(Step::Over { proven })
     }
 

@@ -295,7 +295,7 @@ impl Draft {
 pub(super) fn plan(number: u8, tables: BTreeMap<String, TableRecord>) -> SwapPlan {
     SwapPlan {
         swap: tables.keys().cloned().collect(),
-        marked: BTreeSet::new(),
+        marked: BTreeMap::new(),
         release: Release {
             digest: digest(number),
             contents: contents(number),

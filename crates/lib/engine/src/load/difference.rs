@@ -33,6 +33,8 @@ pub struct DifferencePlan {
     pub tables: BTreeMap<String, TableDifference>,
     /// Live tables with the `AUTO_INCREMENT` counter that they shall have.
     pub counters: BTreeMap<String, u64>,
+    /// Statements of the dump by which sequences go on elsewhere.
+    pub sequence_values: Vec<Bytes>,
     /// Rows whose parents are not there may go live.
     pub allow_orphans: bool,
 }

@@ -4,6 +4,7 @@ mod archives;
 mod by_hand;
 mod crash;
 mod damage;
+mod difference;
 mod foresight;
 mod locks;
 mod neighbours;

@@ -88,7 +88,7 @@ fn definitions() {
         "ALTER DEFAULT PRIVILEGES FOR ROLE o GRANT SELECT ON TABLES TO u",
         "COMMENT ON TABLE t IS 'x'",
         "SECURITY LABEL FOR p ON TABLE t IS 'x'",
-        "SELECT pg_catalog.setval('app.s', 5, true)",
+        "SELECT pg_catalog.setval('app.s', f())",
         "REFRESH MATERIALIZED VIEW app.m",
         "DROP VIEW IF EXISTS v",
     ] {
@@ -106,6 +106,11 @@ fn everything_else() {
             "Session",
         ),
         ("SELECT set_config('a', 'b', f) FROM t", "other"),
+        (
+            "SELECT pg_catalog.setval('app.s', 5, true)",
+            "SequenceValue",
+        ),
+        ("SELECT setval('s', -5)", "SequenceValue"),
         ("SELECT app.setval('s', 1)", "other"),
         ("SELECT setval('s', max(a)) FROM t", "other"),
         ("SELECT pg_catalog.lo_create('16400')", "LargeObject"),
@@ -161,5 +166,23 @@ fn what_is_there_already() {
     ] {
         let tokens: Vec<_> = tokens(text.as_bytes(), Mode::default()).collect();
         assert_eq!(existing(&tokens), expected, "{text}");
+    }
+}
+
+#[test]
+fn primary_keys() {
+    let of = |text: &str| {
+        let tokens: Vec<_> = tokens(text.as_bytes(), Mode::default()).collect();
+        primary_key(&tokens, &Session::default())
+    };
+    let found = of("ALTER TABLE ONLY app.t ADD CONSTRAINT k PRIMARY KEY (a, \"B\") INCLUDE (c)");
+    let key = vec!["a".to_owned(), "B".to_owned()];
+    assert_eq!(found, Some(("app.t".to_owned(), key)));
+    for none in [
+        "ALTER TABLE ONLY app.t ADD CONSTRAINT k UNIQUE (a)",
+        "ALTER TABLE app.t ADD CONSTRAINT k PRIMARY KEY USING INDEX i",
+        "ALTER INDEX app.t ATTACH PARTITION k",
+    ] {
+        assert_eq!(of(none), None, "{none}");
     }
 }

@@ -1,6 +1,6 @@
 //! One locked live database: what is in it, what a killed run left, what else points into it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use mysql_async::Conn;
@@ -131,7 +131,7 @@ impl MysqlTarget {
     async fn book_marks(&mut self, plan: &SwapPlan) -> Result<(), Error> {
         let names = self.access.names.clone();
         self.conn.query_drop("START TRANSACTION").await?;
-        let marked = plan.marked.iter().filter_map(|table| {
+        let marked = plan.marked.keys().filter_map(|table| {
             let record = plan.release.tables.get(table)?;
             Some(Booking {
                 table,
@@ -376,11 +376,12 @@ impl Target for MysqlTarget {
         Ok(Box::new(stage))
     }
 
-    async fn marked(&mut self, live: &Release) -> Result<BTreeSet<String>, Error> {
+    async fn marked(&mut self, live: &Release) -> Result<BTreeMap<String, Vec<String>>, Error> {
         let names = self.access.names.clone();
-        Ok(marks::of(&mut self.conn, &names, live)
-            .await?
+        let marked = marks::of(&mut self.conn, &names, live).await?;
+        Ok(marked
             .into_keys()
+            .map(|table| (table, Vec::new()))
             .collect())
     }
 

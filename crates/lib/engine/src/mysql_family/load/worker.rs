@@ -72,7 +72,10 @@ impl Worker for MysqlWorker {
         self.lock.held(&mut self.conn).await?;
         self.carried.put_down(&mut self.conn).await?;
         let (conn, names) = (&mut self.conn, &self.names);
-        for MarkChunk { table, seq, body } in marks {
+        for MarkChunk {
+            table, seq, body, ..
+        } in marks
+        {
             marks::keep(conn, names, self.marks, table, *seq, body).await?;
         }
         Ok(self.conn.query_drop("COMMIT").await?)

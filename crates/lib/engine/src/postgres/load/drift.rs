@@ -7,7 +7,8 @@
 use std::collections::BTreeSet;
 
 use pilotfish_sql::postgres::key;
-use tokio_postgres::GenericClient;
+use serde::{Deserialize, Serialize};
+use tokio_postgres::{GenericClient, Transaction};
 
 use super::ledger::Content;
 use super::schemas::{parts, qualified, refuse_foreign};
@@ -20,6 +21,29 @@ use crate::postgres::cell;
 const COMPARABLE: u64 = 1 << 31;
 /// Numbers of transactions in a row have 32 bits.
 const WRAP: u64 = 1 << 32;
+
+/// When a table's rows became live.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Moment {
+    /// The transaction that made them so, as the server counts them over all wraps.
+    pub(super) by: u64,
+    /// Those that were at work: whoever was may write under an older number.
+    pub(super) beside: Vec<u64>,
+}
+
+impl Moment {
+    /// That of this transaction.
+    pub(super) async fn of(transaction: &Transaction<'_>) -> Result<Self, Error> {
+        const NUMBERS: &str = "SELECT pg_catalog.pg_current_xact_id()::text, ARRAY(SELECT xip::text \
+            FROM pg_catalog.pg_snapshot_xip(pg_catalog.pg_current_snapshot()) AS xip)";
+        let row = transaction.query_one(NUMBERS, &[]).await?;
+        let beside: Vec<String> = cell(&row, 1)?;
+        Ok(Self {
+            by: cell::<String>(&row, 0)?.parse().unwrap_or_default(),
+            beside: beside.iter().filter_map(|xid| xid.parse().ok()).collect(),
+        })
+    }
+}
 
 /// Looks at these tables.
 pub(super) async fn look(
@@ -59,7 +83,7 @@ pub(super) async fn look(
             continue;
         }
         let (schema, name) = parts(table)?;
-        let now = written(client, &qualified(&schema, &name), live).await?;
+        let now = written(client, &qualified(&schema, &name), table, live).await?;
         if let Some(how) = now.differs(record.rows) {
             drift.modified.insert(table.clone(), how);
         }
@@ -117,31 +141,32 @@ impl Written {
     }
 }
 
-/// Looks at a table, by its quoted name.
+/// Looks at a table of a release, at a place by its quoted name.
 pub(super) async fn written(
     client: &impl GenericClient,
+    place: &str,
     table: &str,
     live: &Content,
 ) -> Result<Written, Error> {
+    let (by, beside) = match live.moments.get(table) {
+        Some(moment) => (moment.by, &moment.beside),
+        None => (live.loaded_by, &live.beside),
+    };
     // Row by row the server compares 32 bits, as ages from now.
     let sql = format!(
         "SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE pg_catalog.age(xmin) < pg_catalog.age('{}'::xid) \
          OR xmin::text = ANY($1)), \
-         pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text FROM ONLY {table}",
-        live.loaded_by % WRAP
+         pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text FROM ONLY {place}",
+        by % WRAP
     );
     // Whoever was at work at the moment of the swap may write to its tables under an older number.
-    let beside: Vec<String> = live
-        .beside
-        .iter()
-        .map(|xid| (xid % WRAP).to_string())
-        .collect();
+    let beside: Vec<String> = beside.iter().map(|xid| (xid % WRAP).to_string()).collect();
     let row = client.query_one(&sql, &[&beside]).await?;
     let (rows, younger, now): (i64, i64, String) = (cell(&row, 0)?, cell(&row, 1)?, cell(&row, 2)?);
     let now: u64 = now.parse().unwrap_or_default();
     // On another server, to which the ledger was copied, the count is another one.
     let told = now
-        .checked_sub(live.loaded_by)
+        .checked_sub(by)
         .is_some_and(|passed| passed < COMPARABLE);
     Ok(Written {
         rows: u64::try_from(rows).unwrap_or_default(),

@@ -4,10 +4,14 @@
 //! ledger change at one instant.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use tokio_postgres::GenericClient;
 
+use super::difference::Undo;
+use super::drift::Moment;
+use super::marks;
 use super::names::LEDGER;
 use super::shared::AtSwap;
 use crate::Error;
@@ -75,6 +79,12 @@ pub(super) struct Content {
     /// The transactions that were at work in that moment.
     #[serde(default)]
     pub(super) beside: Vec<u64>,
+    /// The same of the tables that were changed in place since.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) moments: BTreeMap<String, Moment>,
+    /// It comes back by undoing what was changed in place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) undo: Option<Undo>,
     /// What belongs to its database, kind and name, where it came as one.
     #[serde(default)]
     pub(super) belongings: Option<BTreeSet<(String, String)>>,
@@ -108,15 +118,22 @@ impl Content {
     }
 }
 
+/// Seconds since 1970.
+pub(super) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map(|since| since.as_secs()).unwrap_or_default()
+}
+
 /// Makes the ledger where there is none.
 pub(super) async fn prepare(client: &impl GenericClient) -> Result<(), Error> {
     let there = client
-        .query_one("SELECT to_regclass('pilotfish.undo') IS NOT NULL", &[])
+        .query_one("SELECT to_regclass('pilotfish.marked') IS NOT NULL", &[])
         .await?;
     if cell(&there, 0)? {
         return Ok(());
     }
-    Ok(client.batch_execute(TABLES).await?)
+    let sql = format!("{TABLES}; {}", marks::TABLES);
+    Ok(client.batch_execute(&sql).await?)
 }
 
 /// The record of one role.

@@ -9,6 +9,7 @@ mod attached;
 mod belongings;
 mod bodies;
 mod database;
+mod difference;
 mod drift;
 mod edges;
 mod exchange;
@@ -17,8 +18,10 @@ mod foresee;
 mod gauge;
 mod grants;
 mod history;
+mod last_moment;
 mod ledger;
 mod lock;
+mod marks;
 mod moment;
 mod names;
 mod objects;
@@ -131,6 +134,10 @@ impl Load for Postgres {
         Ok(Dialect::Postgres {
             version: version.unsigned_abs(),
         })
+    }
+
+    fn marks(&self) -> bool {
+        true
     }
 
     async fn target(&self, options: TargetOptions) -> Result<Box<dyn Target>, Error> {

@@ -3,6 +3,9 @@
 /// The schema of the ledger.
 pub(super) const LEDGER: &str = "pilotfish";
 
+/// The schema of what undoes the last change in place.
+pub(super) const WAY_BACK: &str = "pilotfish_back";
+
 /// Every name that is ours begins so.
 const OWN: &str = "pilotfish_";
 

@@ -18,6 +18,8 @@ use crate::Error;
 pub(super) struct Shared {
     pub(super) access: Access,
     pub(super) lock: Lock,
+    /// The number of the marks that this load keeps.
+    pub(super) marks: i64,
     schemas: RwLock<Schemas>,
     mode: RwLock<Mode>,
     counts: Mutex<Counts>,
@@ -50,10 +52,11 @@ pub(super) struct AtSwap {
 }
 
 impl Shared {
-    pub(super) fn new(access: Access, lock: Lock, schemas: Schemas) -> Self {
+    pub(super) fn new(access: Access, lock: Lock, marks: i64, schemas: Schemas) -> Self {
         Self {
             access,
             lock,
+            marks,
             schemas: RwLock::new(schemas),
             mode: RwLock::default(),
             counts: Mutex::default(),

@@ -10,12 +10,14 @@ use tokio_postgres::types::Type;
 use super::extensions::Extensions;
 use super::ledger::{self, Role};
 use super::lock::Lock;
-use super::schemas::{Schemas, mentions, parts, refuse_foreign};
+use super::schemas::{Schemas, mentions, parts, qualified, refuse_foreign};
 use super::shared::{AtSwap, Shared};
 use super::statement::{self, Step};
 use super::text::{PUBLIC, first_of_path, is_partitioned, says_whose, utf8};
 use super::withheld::Withheld;
-use super::{Access, assertion, bodies, extensions, room, session, statistics, worker};
+use super::{
+    Access, assertion, bodies, difference, extensions, marks, room, session, statistics, worker,
+};
 use crate::Error;
 use crate::load::{Loaded, Owner, RowBatch, SessionState, Stage, TableRecord, Worker};
 use crate::postgres::cell;
@@ -45,7 +47,8 @@ impl PostgresStage {
         let extensions = Extensions::of(&*session).await?;
         let withheld = Withheld::of(&*session).await?;
         let schemas = Schemas::new(access.keeps_names(), extensions);
-        let shared = Arc::new(Shared::new(access, lock, schemas));
+        let marks = marks::next_id(&*session).await?;
+        let shared = Arc::new(Shared::new(access, lock, marks, schemas));
         let mut stage = Self {
             shared,
             session,
@@ -416,6 +419,15 @@ impl Stage for PostgresStage {
             self.shared.has_partitions(name);
         }
         Ok(())
+    }
+
+    async fn stand_in(&mut self, name: &str) -> Result<(), Error> {
+        self.shared.lock.held(&*self.session).await?;
+        let (schema, table) = parts(name)?;
+        self.own(&schema).await?;
+        let staged = self.shared.schemas().table(name)?;
+        let sql = difference::stand_in(&qualified(&schema, &table), &staged);
+        Ok(self.session.batch_execute(&sql).await?)
     }
 
     async fn set_keys_aside(&mut self, _: &str) -> Result<(), Error> {

@@ -1,12 +1,12 @@
 //! The swap: staged schemas take the live names, and the ledger says so, in one transaction.
 
 use std::collections::BTreeSet;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use pilotfish_sql::postgres::quote;
 use tokio_postgres::Transaction;
 
+use super::drift::Moment;
 use super::exchange::{self, Exchange, Within};
 use super::ledger::{self, Content, Role};
 use super::names::Part;
@@ -99,7 +99,7 @@ fn content_of(
         schemas: own.clone(),
         ..Content::default()
     };
-    content.release.since = now();
+    content.release.since = ledger::now();
     content.inherits_rights = target.access.options.owner == Owner::Drop;
     if let Some(before) = before {
         content.release.also = before.release.passed_on(&content.release);
@@ -341,12 +341,8 @@ impl Ledger {
             content.attached = Some(attached::of(transaction, &content.schemas).await?);
         }
         if content.loaded_by == 0 || moves {
-            const NUMBERS: &str = "SELECT pg_catalog.pg_current_xact_id()::text, ARRAY(SELECT xip::text \
-                FROM pg_catalog.pg_snapshot_xip(pg_catalog.pg_current_snapshot()) AS xip)";
-            let row = transaction.query_one(NUMBERS, &[]).await?;
-            content.loaded_by = cell::<String>(&row, 0)?.parse().unwrap_or_default();
-            let beside: Vec<String> = cell(&row, 1)?;
-            content.beside = beside.iter().filter_map(|xid| xid.parse().ok()).collect();
+            let Moment { by, beside } = Moment::of(transaction).await?;
+            (content.loaded_by, content.beside) = (by, beside);
         }
         content.unproven = moves && !self.again;
         ledger::keep_all(transaction).await?;
@@ -408,9 +404,4 @@ pub(super) async fn follow(
         .batch_execute("SET LOCAL search_path = pg_catalog")
         .await?;
     Ok(())
-}
-
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map(|since| since.as_secs()).unwrap_or_default()
 }

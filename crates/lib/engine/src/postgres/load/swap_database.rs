@@ -270,7 +270,8 @@ async fn look(
     let proven = tables.filter(|(table, record)| record.proof.is_some() && there.contains(*table));
     for (table, record) in proven {
         let (schema, table_name) = parts(table)?;
-        let written = drift::written(&*session, &qualified(&schema, &table_name), replaced).await?;
+        let written =
+            drift::written(&*session, &qualified(&schema, &table_name), table, replaced).await?;
         if written.differs(record.rows).is_some() {
             return Ok(Some(table.clone()));
         }

@@ -9,16 +9,17 @@ use pilotfish_sql::postgres::quote;
 use super::database::{self, Use};
 use super::ledger::{self, Content, Role};
 use super::lock::Lock;
-use super::names::{Part, is_ours, is_system};
-use super::schemas::{parts, qualified};
+use super::names::{Part, WAY_BACK, is_ours, is_system};
 use super::shared::Shared;
 use super::stage::PostgresStage;
 use super::{
-    Access, assertion, attached, drift, edges, foresee, grants, objects, room, swap, swap_database,
-    ties, way_back,
+    Access, assertion, attached, difference, drift, edges, foresee, grants, marks, objects, room,
+    swap, ties, way_back,
 };
 use crate::Error;
-use crate::load::{Coming, Drift, Previous, Release, Stage, SwapPlan, Target};
+use crate::load::{
+    Coming, DifferencePlan, Drift, MarkBook, Previous, Release, Stage, SwapPlan, Target,
+};
 use crate::postgres::cell;
 use crate::postgres::connect::Session;
 
@@ -115,7 +116,7 @@ impl PostgresTarget {
     }
 
     /// The record of one role.
-    async fn record(&self, role: Role) -> Result<Option<Content>, Error> {
+    pub(super) async fn record(&self, role: Role) -> Result<Option<Content>, Error> {
         if self.absent {
             return Ok(None);
         }
@@ -165,68 +166,6 @@ impl PostgresTarget {
             }
             outcome => outcome.map(|()| true),
         }
-    }
-
-    /// What a rollback replaced and nobody looked at yet: it is dropped only where nobody wrote to it.
-    async fn told_of_undone(&mut self) -> Result<Option<String>, Error> {
-        let Some(undone) = self.record(Role::Undone).await? else {
-            return Ok(None);
-        };
-        let written = match undone.in_database {
-            _ if self.access.options.overwrite_modified => None,
-            true => swap_database::written_to(self, &undone, Use::Gone).await?,
-            false => way_back::written_to(self, &undone, Part::Gone).await?,
-        };
-        let Some(table) = written else {
-            ledger::write(&*self.session, Role::Undone, None).await?;
-            return Ok(None);
-        };
-        let place = self.place_of(&table, undone.in_database.then_some(Use::Gone), Part::Gone);
-        Ok(Some(format!(
-            "somebody wrote to {table} right before it was replaced: those rows are in {place}, which stays until you drop it"
-        )))
-    }
-
-    /// Where a table of a replaced release is, for people.
-    fn place_of(&self, table: &str, database: Option<Use>, part: Part) -> String {
-        match (database, parts(table)) {
-            (Some(of), _) => format!(
-                "the closed database {}",
-                of.of(&self.access.options.database)
-            ),
-            (None, Ok((schema, name))) => qualified(&part.of(&schema), &name),
-            (None, Err(_)) => table.to_owned(),
-        }
-    }
-
-    /// What others did to the replaced tables in the last moment, where that was not looked at yet.
-    async fn told(&mut self) -> Result<Vec<String>, Error> {
-        let Some(mut live) = self.record(Role::Live).await? else {
-            return Ok(Vec::new());
-        };
-        if !live.unproven {
-            return Ok(Vec::new());
-        }
-        let previous = ledger::read(&*self.session, Role::Previous).await?;
-        let mut notes = Vec::new();
-        let mut database = None;
-        let written = match previous.filter(|_| !self.access.options.overwrite_modified) {
-            Some(previous) if previous.in_database => {
-                database = Some(Use::Previous);
-                swap_database::written_to(self, &previous, Use::Previous).await?
-            }
-            Some(previous) => way_back::written_to(self, &previous, Part::Previous).await?,
-            None => None,
-        };
-        if let Some(table) = written {
-            let place = self.place_of(&table, database, Part::Previous);
-            notes.push(format!(
-                "somebody wrote to {table} right before the swap: those rows wait with the previous release, in {place}"
-            ));
-        }
-        live.unproven = false;
-        ledger::write(&*self.session, Role::Live, Some(&live)).await?;
-        Ok(notes)
     }
 }
 
@@ -305,6 +244,13 @@ impl Target for PostgresTarget {
         let Some(content) = self.record(Role::Previous).await? else {
             return Ok(None);
         };
+        if let Some(undo) = &content.undo {
+            return Ok(Some(Previous {
+                kept: undo.tables.keys().cloned().collect(),
+                release: content.release,
+                given_up_by: format!("DROP SCHEMA {} CASCADE", quote(WAY_BACK)),
+            }));
+        }
         if content.in_database {
             let place = Use::Previous.of(&self.access.options.database);
             return Ok(Some(Previous {
@@ -488,12 +434,42 @@ impl Target for PostgresTarget {
         Ok(Box::new(stage))
     }
 
+    async fn marked(&mut self, live: &Release) -> Result<BTreeMap<String, Vec<String>>, Error> {
+        if self.absent {
+            return Ok(BTreeMap::new());
+        }
+        let marked = marks::of(&*self.session, live).await?.into_iter();
+        Ok(marked.map(|(table, marked)| (table, marked.key)).collect())
+    }
+
+    async fn mark_book(&mut self, live: &Release) -> Result<Box<dyn MarkBook>, Error> {
+        Ok(Box::new(marks::Book {
+            access: self.access.clone(),
+            marked: marks::of(&*self.session, live).await?,
+        }))
+    }
+
+    async fn refuses_difference(
+        &mut self,
+        tables: &BTreeSet<String>,
+    ) -> Result<Option<String>, Error> {
+        difference::in_the_way(self, tables).await
+    }
+
+    async fn apply(&mut self, stage: Box<dyn Stage>, plan: &DifferencePlan) -> Result<(), Error> {
+        // Its sessions may have locks on staged tables.
+        drop(stage);
+        self.shared = None;
+        Box::pin(difference::apply(self, plan)).await
+    }
+
     async fn swap(&mut self, stage: Box<dyn Stage>, plan: &SwapPlan) -> Result<(), Error> {
         // Its sessions may have snapshots.
         drop(stage);
         let Some(shared) = self.shared.clone() else {
             return Err(Error::Protocol("a swap without a stage".to_owned()));
         };
+        marks::book_staged(&*self.session, plan, shared.marks).await?;
         Box::pin(swap::forward(self, &shared, plan)).await?;
         self.shared = None;
         Ok(())
@@ -527,13 +503,19 @@ impl Target for PostgresTarget {
             ledger::write(&*self.session, Role::Previous, None).await?;
         }
         let previous = self.record(Role::Previous).await?;
-        if previous
-            .as_ref()
-            .is_none_or(|previous| previous.in_database)
+        let undoes = previous.as_ref().is_some_and(|it| it.undo.is_some());
+        if !undoes {
+            difference::drop_way_back(self).await?;
+        }
+        marks::sweep(&mut self.session).await?;
+        if undoes
+            || previous
+                .as_ref()
+                .is_none_or(|previous| previous.in_database)
         {
             self.drop_part(Part::Previous).await?;
         }
-        if previous.is_none_or(|previous| !previous.in_database) {
+        if undoes || previous.is_none_or(|previous| !previous.in_database) {
             self.drop_database(Use::Previous).await?;
         }
         Ok(())

@@ -11,7 +11,7 @@ use super::ledger::{self, Content, Role};
 use super::names::Part;
 use super::schemas::{parts, qualified};
 use super::target::PostgresTarget;
-use super::{attached, drift, grants, objects, room, swap, swap_database};
+use super::{attached, difference, drift, grants, objects, room, swap, swap_database};
 use crate::Error;
 use crate::load::Release;
 
@@ -27,6 +27,9 @@ pub(super) async fn back(target: &mut PostgresTarget) -> Result<(Release, Releas
             "there is no previous release to go back to".to_owned(),
         ));
     };
+    if let Some(undo) = &previous.undo {
+        return difference::back(target, undo, live, &previous).await;
+    }
     if previous.in_database {
         return swap_database::back(target, live, previous).await;
     }
@@ -124,7 +127,7 @@ pub(super) async fn written_to(
     for (table, record) in proven.filter(|(table, _)| there.contains(*table)) {
         let (schema, name) = parts(table)?;
         let place = qualified(&part.of(&schema), &name);
-        let written = drift::written(&*target.session, &place, content).await?;
+        let written = drift::written(&*target.session, &place, table, content).await?;
         if written.differs(record.rows).is_some() {
             return Ok(Some(table.clone()));
         }
@@ -137,6 +140,9 @@ pub(super) async fn damaged(
     target: &PostgresTarget,
     previous: &Content,
 ) -> Result<BTreeMap<String, String>, Error> {
+    if let Some(undo) = &previous.undo {
+        return difference::damaged(target, undo).await;
+    }
     let client = &*target.session;
     let mut there = BTreeSet::new();
     for schema in &previous.schemas {
@@ -163,7 +169,7 @@ pub(super) async fn damaged(
         }
         let (schema, name) = parts(table)?;
         let place = qualified(&Part::Previous.of(&schema), &name);
-        let written = drift::written(client, &place, previous).await?;
+        let written = drift::written(client, &place, table, previous).await?;
         if let Some(how) = written.lost(record.rows) {
             damaged.insert(table.clone(), how);
         }

@@ -12,9 +12,9 @@ use super::schemas::{parts, qualified};
 use super::shared::Shared;
 use super::statement::{self, Step};
 use super::statistics::{self, Staged};
-use super::{SETUP, session};
+use super::{SETUP, marks, session};
 use crate::Error;
-use crate::load::{Completed, Loaded, RowBatch, SessionState, Worker};
+use crate::load::{Completed, Loaded, MarkChunk, RowBatch, SessionState, Worker};
 use crate::postgres::cell;
 use crate::postgres::connect::Session;
 
@@ -65,6 +65,14 @@ impl Worker for PostgresWorker {
         let settings = Arc::clone(&batch.session);
         self.enter(&settings).await?;
         store(&self.shared, &self.session, batch).await
+    }
+
+    async fn keep_marks(&mut self, marks: &[MarkChunk]) -> Result<(), Error> {
+        self.shared.lock.held(&*self.session).await?;
+        for chunk in marks {
+            marks::keep(&*self.session, self.shared.marks, chunk).await?;
+        }
+        Ok(())
     }
 
     async fn restore_keys(&mut self, _: &str) -> Result<(), Error> {
