@@ -146,10 +146,7 @@ fn main() {
             engine,
             scale,
             rounds,
-        } => {
-            let (kind, name) = engine.family().expect("mariadb or mysql");
-            reload::run(kind, name, &scale, rounds);
-        }
+        } => reload::run(engine, &scale, rounds),
         Name::Shapes {
             engine,
             megabytes,

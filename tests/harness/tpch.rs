@@ -13,7 +13,7 @@ use tpchgen::generators::{
 
 mod postgres;
 
-pub use postgres::{PARTS, PostgresFiles, for_postgres};
+pub use postgres::{PARTS, PostgresFiles, amended_for_postgres, for_postgres};
 
 use crate::eventually::eventually;
 use crate::server::{Server, ServerKind};

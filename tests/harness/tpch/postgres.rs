@@ -54,6 +54,23 @@ pub fn for_postgres(kind: PostgresKind, scale: &str) -> PostgresFiles {
     PostgresFiles { folder }
 }
 
+/// The same by `pg_dump`, of tables that `amendment`, some SQL, has changed.
+///
+/// # Panics
+/// When the data cannot be made.
+#[must_use]
+pub fn amended_for_postgres(kind: PostgresKind, scale: &str, amendment: &str) -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    (SCHEMA, amendment).hash(&mut hasher);
+    let name = format!("{}-sf{scale}-{:016x}", kind.name(), hasher.finish());
+    cached(&name, ".sql", |partial| {
+        let world = World::within_a_turn();
+        let server = source(kind, &world, scale);
+        server.sql(DATABASE, amendment);
+        server.dump_to(DATABASE, &[], partial);
+    })
+}
+
 fn make(kind: PostgresKind, scale: &str, folder: &Path) {
     // Left behind when the maker was killed.
     let _ = remove_dir_all(folder);

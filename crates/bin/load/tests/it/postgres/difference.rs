@@ -215,6 +215,28 @@ fn a_rollback_of_a_difference_looks_first() {
     );
 }
 
+/// What went in place is nobody else's to read, whatever new tables are open to by default.
+#[test]
+fn rows_that_went_are_hidden() {
+    let (world, server) = postgres_15();
+    let [first, second] = releases(&world, &server);
+    server.sql(
+        "app",
+        "CREATE ROLE curious; ALTER DEFAULT PRIVILEGES FOR ROLE pilotfish GRANT SELECT ON TABLES TO curious;
+         ALTER DEFAULT PRIVILEGES FOR ROLE pilotfish GRANT USAGE ON SCHEMAS TO curious",
+    );
+    let _ = loaded(&server, &first.dump);
+    assert!(in_place(&loaded(&server, &second.dump)));
+    for table in ["pilotfish_back.rows_0", "pilotfish_back.keys_0"] {
+        let asked = server.try_sql(
+            "app",
+            &format!("SET ROLE curious; SELECT count(*) FROM {table}"),
+        );
+        let denied = asked.expect_err("it is open to all");
+        assert!(denied.contains("permission denied"), "{denied}");
+    }
+}
+
 #[test]
 fn a_way_back_that_somebody_dropped_is_told() {
     let (world, server) = postgres_15();

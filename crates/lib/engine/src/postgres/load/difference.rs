@@ -30,6 +30,7 @@ use super::names::WAY_BACK;
 use super::schemas::{Schemas, parts, qualified};
 use super::target::PostgresTarget;
 use super::text::utf8;
+use super::withheld::Withheld;
 use crate::Error;
 use crate::load::{DifferencePlan, MarkChunk, TableDifference, TableRecord};
 use crate::postgres::cell;
@@ -89,6 +90,7 @@ pub(super) async fn apply(target: &mut PostgresTarget, plan: &DifferencePlan) ->
         .await?;
     let mut moved = Vec::with_capacity(plan.tables.len());
     let mut undo = Undo::default();
+    let mut withheld = Withheld::of(&transaction).await?;
     for (at, (name, difference)) in plan.tables.iter().enumerate() {
         let table = lay_out(&transaction, at, name, difference).await?;
         let kept = UndoTable {
@@ -97,6 +99,10 @@ pub(super) async fn apply(target: &mut PostgresTarget, plan: &DifferencePlan) ->
             came: difference.come,
         };
         table.keep(&transaction, &kept.rows(), &kept.keys()).await?;
+        // Policies guard the rows of the live table only.
+        for place in [kept.rows(), kept.keys()] {
+            withheld.take(&transaction, &place).await?;
+        }
         undo.tables.insert(name.clone(), kept);
         moved.push(table);
     }

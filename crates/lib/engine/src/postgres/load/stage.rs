@@ -427,7 +427,8 @@ impl Stage for PostgresStage {
         self.own(&schema).await?;
         let staged = self.shared.schemas().table(name)?;
         let sql = difference::stand_in(&qualified(&schema, &table), &staged);
-        Ok(self.session.batch_execute(&sql).await?)
+        self.session.batch_execute(&sql).await?;
+        self.withheld.take(&*self.session, &staged).await
     }
 
     async fn set_keys_aside(&mut self, _: &str) -> Result<(), Error> {
