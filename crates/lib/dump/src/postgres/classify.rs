@@ -99,7 +99,7 @@ fn is_plain(arguments: &[Token<'_>]) -> bool {
             || token.kind == TokenKind::Number
             || token.is("TRUE")
             || token.is("FALSE")
-            || token.is_punctuation(b'-')
+            || token.text == b"-"
     };
     arguments.iter().all(|token| {
         is_value(token)
