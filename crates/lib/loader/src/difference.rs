@@ -219,10 +219,11 @@ impl Opened<'_> {
                 return Ok(Err(format!("{name} differs by more than some rows")));
             }
         }
-        let rows = plan
-            .load
-            .iter()
-            .filter_map(|name| Some(summary.tables.get(name)?.rows));
+        // Where all of it changes places, the rest is copied.
+        let moved = summary.tables.iter();
+        let moved =
+            moved.filter(|(name, _)| self.target.stages_whole() || plan.load.contains(*name));
+        let rows = moved.map(|(_, table)| table.rows);
         let differences = changed
             .iter()
             .filter_map(|name| summary.differences.get(name));

@@ -52,6 +52,12 @@ impl Plan {
     }
 }
 
+/// What differs by digests, for a change in place where a swap would move everything: nobody's rows but those of changed
+/// tables are touched, and whoever changes them looks at them under a lock.
+pub(crate) fn touched(live: &Release, summary: &Summary, options: &Options) -> Plan {
+    compare(live, summary, options, true)
+}
+
 /// Compares, looks at what others did to the live tables, and closes the set over foreign keys.
 pub(crate) async fn decide(
     target: &mut dyn Target,

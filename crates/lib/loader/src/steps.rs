@@ -214,10 +214,18 @@ impl<'a> Opened<'a> {
         let Ledger { live, rejected, .. } = ledger;
         let live = live.unwrap_or_default();
         let mut planned = None;
-        let (surveyed, fresh) =
+        let (surveyed, mut fresh) =
             surveyed.map_or((None, None), |found| (Some(found.summary), found.fresh));
         if let Some(summary) = &surveyed {
             refuse_rejected_content(&rejected, &self.contents(summary))?;
+            self.say_left_out(summary);
+            if let Some(fresh) = fresh.take_if(|_| self.target.stages_whole()) {
+                let plan = plan::touched(&live, summary, self.options);
+                let changed = self.by_difference(&live, &rejected, &plan, summary, fresh);
+                if let Some(report) = Box::pin(changed).await? {
+                    return Ok(report);
+                }
+            }
             let plan = self.plan(&live, summary).await?;
             if self.options.dry_run || !self.options.swap.is_aside() {
                 let rows = whole::rows_of(summary);
@@ -266,7 +274,10 @@ impl<'a> Opened<'a> {
         refuse_rejected_content(rejected, &contents)?;
         let plan = match planned {
             Some(plan) => plan,
-            None => self.plan(live, &summary).await?,
+            None => {
+                self.say_left_out(&summary);
+                self.plan(live, &summary).await?
+            }
         };
         if let Some(note) = plan::given_up(&plan.given_up) {
             tracing::warn!(note, "given up");
@@ -319,19 +330,22 @@ impl<'a> Opened<'a> {
         Router::new(own.clone(), selection)
     }
 
-    async fn plan(&mut self, live: &Release, summary: &Summary) -> Result<Plan, Failure> {
-        if let Some(note) = plan::left_objects(summary, self.options) {
-            tracing::warn!(note, "left out");
-            self.notes.push(note);
-        }
-        if !summary.left_out.is_empty() {
-            let note = format!(
+    /// Says what of a dump no load brings.
+    fn say_left_out(&mut self, summary: &Summary) {
+        let of_the_server = (!summary.left_out.is_empty()).then(|| {
+            format!(
                 "a load fills a database and leaves out what a dump says of the server: {}",
                 summary.left_out.join(", ")
-            );
+            )
+        });
+        let of_others = plan::left_objects(summary, self.options);
+        for note in of_others.into_iter().chain(of_the_server) {
             tracing::warn!(note, "left out");
             self.notes.push(note);
         }
+    }
+
+    async fn plan(&mut self, live: &Release, summary: &Summary) -> Result<Plan, Failure> {
         let target = self.target.as_mut();
         let coming = match target.stages_whole() {
             true => BTreeSet::new(),
