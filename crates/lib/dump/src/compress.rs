@@ -58,19 +58,27 @@ pub(crate) fn is_damage(error: &io::Error) -> bool {
 /// # Errors
 /// Those of reading the first bytes, and of setting up the decompressor.
 pub fn reader(raw: impl BufRead + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+    sniffed(raw).map(|(_, text)| text)
+}
+
+/// The same, and what it is stored as.
+pub(crate) fn sniffed(
+    raw: impl BufRead + Send + 'static,
+) -> io::Result<(Format, Box<dyn Read + Send>)> {
     let mut raw = raw;
     let mut head = Vec::with_capacity(HEAD);
     raw.by_ref().take(HEAD as u64).read_to_end(&mut head)?;
     let format = sniff(&head);
     let raw = Cursor::new(head).chain(raw);
-    Ok(match format {
+    let text: Box<dyn Read + Send> = match format {
         Format::Plain => Box::new(raw),
         Format::Gzip => Box::new(gzip::Members::new(Box::new(raw))),
         Format::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(raw)?),
         Format::Xz => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(raw)),
         Format::Bzip2 => Box::new(bzip2::bufread::MultiBzDecoder::new(raw)),
         Format::Lz4 => Box::new(lz4::Frames::new(raw)),
-    })
+    };
+    Ok((format, text))
 }
 
 #[cfg(test)]

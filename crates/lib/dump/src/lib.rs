@@ -10,6 +10,7 @@
 //! they mean -> they are digested ->
 //! [`Reader::next`] hands them out.
 
+mod ahead;
 mod beginning;
 pub mod compress;
 mod digest;

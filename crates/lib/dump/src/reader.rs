@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use pilotfish_sql::Dialect;
 
+use crate::ahead::Ahead;
+use crate::compress::Format;
 use crate::grammar::{Contents, Grammar, Step, grammar};
 use crate::marks::Comparer;
 use crate::postgres::archive::{self, Archive, Entries, Unpacked};
@@ -80,6 +82,7 @@ pub struct Reader {
     total_bytes: Option<u64>,
     read_bytes: Arc<AtomicU64>,
     unpacking: Spent,
+    waiting_for_text: Spent,
     waiting: VecDeque<Part>,
     current: Option<(Part, Hashes)>,
     /// Of the archive that is being read.
@@ -116,6 +119,7 @@ impl Reader {
             total_bytes,
             read_bytes: Arc::default(),
             unpacking: Spent::default(),
+            waiting_for_text: Spent::default(),
             waiting: parts.into(),
             current: None,
             entries: None,
@@ -181,11 +185,17 @@ impl Reader {
         Arc::clone(&self.read_bytes)
     }
 
-    /// What reading, hashing and decompressing the stored bytes took so far; the rest of the time between two items
-    /// goes into the grammar.
+    /// What reading, hashing and decompressing the stored bytes took so far; for compressed ones beside the grammar,
+    /// on a thread of its own.
     #[must_use]
     pub fn unpacking(&self) -> Duration {
         self.unpacking.so_far()
+    }
+
+    /// How long the grammar waited for text so far; the rest of the time between two items it worked.
+    #[must_use]
+    pub fn waiting_for_text(&self) -> Duration {
+        self.waiting_for_text.so_far()
     }
 
     /// What a directory holds beside the files that are read, by name.
@@ -268,9 +278,16 @@ impl Reader {
             Some(files) => self.open_folder(&part, files)?,
             None => self.open_file(&part)?,
         };
-        let text = Timed {
+        let text = Box::new(Timed {
             inner: opened.text,
             spent: self.unpacking.clone(),
+        });
+        let text = Timed {
+            inner: match opened.packed {
+                true => Box::new(Ahead::new(text)),
+                false => text,
+            },
+            spent: self.waiting_for_text.clone(),
         };
         let window = Window::new(Box::new(text), Arc::clone(&part.label));
         self.grammar.begin(window)?;
@@ -284,7 +301,7 @@ impl Reader {
         if self.skim {
             raw.get_mut().only_count();
         }
-        let text = compress::reader(raw).map_err(|source| Error::Read {
+        let (format, text) = compress::sniffed(raw).map_err(|source| Error::Read {
             file: part.label.to_string(),
             source,
         })?;
@@ -294,7 +311,12 @@ impl Reader {
         };
         let hashes = Hashes::File(hash);
         match unpacked.map_err(|source| Error::of_stored(&part.label, source))? {
-            Unpacked::Plain(text) => Ok(Opened::plain(text, hashes)),
+            Unpacked::Plain(text) => Ok(Opened {
+                text,
+                packed: format != Format::Plain,
+                hashes,
+                entries: None,
+            }),
             Unpacked::Archive(archive) => Ok(self.opened(*archive, hashes, part)),
         }
     }
@@ -325,6 +347,7 @@ impl Reader {
         }
         Opened {
             text: Box::new(archive.text),
+            packed: !self.skim,
             hashes,
             entries: Some(archive.entries),
         }
@@ -334,18 +357,10 @@ impl Reader {
 /// A part as it is read.
 struct Opened {
     text: Box<dyn Read + Send>,
+    /// Getting at it takes long.
+    packed: bool,
     hashes: Hashes,
     entries: Option<Entries>,
-}
-
-impl Opened {
-    fn plain(text: Box<dyn Read + Send>, hashes: Hashes) -> Self {
-        Self {
-            text,
-            hashes,
-            entries: None,
-        }
-    }
 }
 
 impl std::fmt::Debug for Reader {

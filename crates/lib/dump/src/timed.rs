@@ -1,4 +1,4 @@
-//! How long the text of a dump is waited for: reading stored bytes, hashing and decompressing them.
+//! How long reads take: those of stored bytes, hashed and decompressed on the way, and those of text, which may be ready by then.
 
 use std::io::{self, Read};
 use std::sync::Arc;

@@ -79,12 +79,12 @@ fn read(name: &str, file: PathBuf) -> Result<Run, Box<dyn std::error::Error>> {
             converting += begun.elapsed();
         }
     }
-    let unpacking = reader.unpacking();
+    let waiting = reader.waiting_for_text();
     reader.finish()?;
     let wall = started.elapsed().saturating_sub(converting);
     Ok(Run {
         wall,
-        framing: wall.saturating_sub(unpacking),
+        framing: wall.saturating_sub(waiting),
         converting,
     })
 }

@@ -79,11 +79,11 @@ impl Feed {
                 send.blocking_send(item).map_err(|_| abandoned())?;
             }
             drop(send);
-            let unpacking = reader.unpacking();
+            let (unpacking, waiting) = (reader.unpacking(), reader.waiting_for_text());
             Ok(Read {
                 summary: reader.finish()?,
                 unpacking,
-                framing: framing.saturating_sub(unpacking),
+                framing: framing.saturating_sub(waiting),
             })
         });
         match opened.await {

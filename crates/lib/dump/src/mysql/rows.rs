@@ -149,6 +149,10 @@ impl Script {
             tail: None,
             no_backslash_escapes: mode.no_backslash_escapes,
         };
+        let shown_unmarked = match numbering {
+            Numbering::At(place) => place + 1,
+            Numbering::None | Numbering::Omitted | Numbering::Unknown => 0,
+        };
         let meaning = Meaning {
             mode,
             verb,
@@ -157,10 +161,8 @@ impl Script {
             zero_is_next: self.session.zero_is_next(),
             seed,
             key: places,
-            shown: match numbering {
-                Numbering::At(place) => places.behind().max(place + 1),
-                _ => places.behind(),
-            },
+            shown: places.behind().max(shown_unmarked),
+            shown_unmarked,
         };
         Arc::new(Known {
             head: Arc::new(head),

@@ -26,6 +26,8 @@ pub(crate) struct Meaning {
     pub(crate) key: KeyPlaces,
     /// So many literals of a plain tuple are of interest, from the first one on.
     pub(crate) shown: usize,
+    /// The same where rows have no marks.
+    pub(crate) shown_unmarked: usize,
 }
 
 /// Rows gathered so far, to become one [`Rows`](crate::Rows).
@@ -205,9 +207,14 @@ impl Walk {
             seed,
             key: places,
             shown,
+            shown_unmarked,
             ..
         } = self.meaning;
         let mut look = Look::new(&self.meaning, marking.is_on());
+        let shown = match marking.is_on() {
+            true => shown,
+            false => shown_unmarked,
+        };
         // Most tuples are plain: of these only what stands in certain columns is of interest.
         let plain = scan_plain_tuple(data, open, mode.no_backslash_escapes, shown, |literal| {
             look.see(&literal);

@@ -1,5 +1,6 @@
 //! Literals of `VALUES` tuples: the one place where every byte of a dump's rows is looked at.
 
+mod blocks;
 mod plain;
 
 use memchr::{memchr, memchr2};

@@ -1,5 +1,6 @@
 //! Tuples as dumps are made of, most of whose literals nobody needs to see.
 
+use super::blocks::{Found, end_of_plain};
 use super::{Literal, find_special, quick_literal, quick_number};
 
 /// Reads a tuple as dumps are made of: NULL, plain numbers and strings, nothing around them. Only its first literals
@@ -18,6 +19,10 @@ pub fn scan_plain_tuple<'a>(
         return None;
     }
     let escapes = !no_backslash_escapes;
+    let found = end_of_plain(text, at + 1, escapes);
+    if found == Found::Odd {
+        return None;
+    }
     let mut here = at + 1;
     for _ in 0..shown {
         let (literal, end) = quick_literal(text, here, escapes)?;
@@ -27,6 +32,14 @@ pub fn scan_plain_tuple<'a>(
             return Some(here);
         }
     }
+    match found {
+        Found::End(end) => Some(end),
+        Found::Odd | Found::Short => pass_literals(text, here, escapes),
+    }
+}
+
+/// The end of the tuple of which a literal begins at `here`.
+pub(super) fn pass_literals(text: &[u8], mut here: usize, escapes: bool) -> Option<usize> {
     loop {
         let end = match text.get(here)? {
             b'\'' => pass_string(text, here + 1, escapes)?,

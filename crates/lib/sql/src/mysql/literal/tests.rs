@@ -1,3 +1,5 @@
+use super::blocks::{Found, end_of_plain};
+use super::plain::pass_literals;
 use super::*;
 
 fn rows(text: &str) -> Vec<Vec<Literal<'_>>> {
@@ -113,7 +115,42 @@ fn escapes() {
     assert_eq!(value(r#"say "x""#, false), b"say \"x\"");
 }
 
+fn is_plain(piece: &str) -> bool {
+    let text = format!("({piece})");
+    pass_literals(text.as_bytes(), 1, true) == Some(text.len())
+}
+
 proptest::proptest! {
+    /// Blocks of bytes say what a walk from literal to literal does.
+    #[test]
+    fn blocks_find_what_a_walk_does(
+        pieces in proptest::collection::vec(
+            proptest::sample::select(vec![
+                "1", "-2", "12345678901234567890", "3.25", "0.1234567890123456", "7.", "NULL", "NULL", "-1", "'a'", "''", "'it''s'",
+                r"'\\\\'", r"'\''", r"'),(\\\''", "'1996-03-13'", "'a text of some length, as comments are: not much of it, though'",
+                "1.2.3", "N", "NUL", "NULLL", "-", "--1", ".5", "1.", "'a'1", "1'a'", "\\", "'", "(", "1)", " ", "\u{fc}", "x'00'", "/",
+            ]),
+            0..40,
+        ),
+        odd in 0..41_usize,
+        separator in proptest::sample::select(vec![",", ",", ",", ",,", ""]),
+        no_backslash_escapes in proptest::bool::ANY,
+    ) {
+        // Up to there only what is plain.
+        let pieces = pieces.iter().enumerate();
+        let pieces = pieces.map(|(at, piece)| if at < odd && !is_plain(piece) { "9" } else { *piece });
+        let list: Vec<&str> = pieces.collect();
+        let (plain, rest) = list.split_at(odd.min(list.len()));
+        let text = format!("({},{})", plain.join(","), rest.join(separator)).replace(",)", ")");
+        let text = format!("{text},(1,'behind it')").repeat(3) + &",(2)".repeat(20);
+        let walked = pass_literals(text.as_bytes(), 1, !no_backslash_escapes);
+        match end_of_plain(text.as_bytes(), 1, !no_backslash_escapes) {
+            Found::End(end) => proptest::prop_assert_eq!(walked, Some(end)),
+            Found::Odd => proptest::prop_assert_eq!(walked, None),
+            Found::Short => proptest::prop_assert!(walked.is_none_or(|end| end + 64 > text.len())),
+        }
+    }
+
     /// What is passed over in haste is what a close look finds.
     #[test]
     fn haste_finds_what_a_close_look_does(
