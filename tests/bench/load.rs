@@ -13,6 +13,21 @@ use crate::peers;
 /// Settings of all sides: a server that was given memory, durability as shipped.
 pub(crate) const SETTINGS: [&str; 1] = ["--innodb-buffer-pool-size=1G"];
 
+/// The times of all rounds.
+#[derive(Debug, Default)]
+struct Times {
+    client: Vec<Duration>,
+    infile: Vec<Duration>,
+    inserts: Vec<Duration>,
+    floor: Vec<Duration>,
+    /// Of MariaDB only, as the next.
+    myloader: Vec<Duration>,
+    import: Vec<Duration>,
+    peak_kib: u64,
+    /// Of the last load by LOAD DATA.
+    stages: BTreeMap<String, f64>,
+}
+
 pub(crate) fn run(kind: ServerKind, engine: &str, scale: &str, rounds: usize) {
     eprintln!("== load: TPC-H at scale {scale} into {}", kind.name());
     let dump = tpch::dump(kind, scale);
@@ -22,77 +37,79 @@ pub(crate) fn run(kind: ServerKind, engine: &str, scale: &str, rounds: usize) {
         &mut std::io::sink(),
     )
     .expect("read the dump");
-    let mut client = Vec::new();
-    let mut infile = Vec::new();
-    let mut inserts = Vec::new();
-    let mut floor = Vec::new();
-    let mut myloader = Vec::new();
-    let mut peak_kib = 0;
-    let mut stages = BTreeMap::new();
+    let mut times = Times::default();
     for round in 1..=rounds.max(1) {
         eprintln!("   round {round} of {rounds}");
-        let (time, expected) = stock_client(kind, &dump);
-        client.push(time);
-        let loaded = load(kind, &dump, "--local-infile=ON", &expected);
-        infile.push(loaded.time);
-        peak_kib = peak_kib.max(loaded.peak_kib);
-        stages = loaded.stages;
-        let loaded = load(kind, &dump, "--local-infile=OFF", &expected);
-        inserts.push(loaded.time);
-        peak_kib = peak_kib.max(loaded.peak_kib);
-        floor.push(peer("by hand", kind, &expected, |server| {
-            peers::by_hand(server, scale);
-        }));
-        if kind.is_mariadb() {
-            let folder = peers::mydumped(kind, scale);
-            myloader.push(peer("myloader", kind, &expected, |server| {
-                peers::myloader(server, &folder);
-            }));
-        }
+        one_round(kind, scale, &dump, &mut times);
     }
-    let mut figures = Figures::default();
     let megabytes = std::fs::metadata(&dump).expect("the dump's size").len() as f64 / 1e6;
-    let (client, infile, inserts) = (median(&client), median(&infile), median(&inserts));
-    figures.add(
-        format!("{engine}.ratio_vs_client"),
-        client / infile,
-        "times",
-    );
-    figures.add(
-        format!("{engine}.ratio_vs_client_insert"),
-        client / inserts,
-        "times",
-    );
-    let floor = median(&floor);
-    figures.add(format!("{engine}.ratio_vs_floor"), floor / infile, "times");
-    if !myloader.is_empty() {
-        let myloader = median(&myloader);
-        figures.add(
-            format!("{engine}.ratio_vs_myloader"),
-            myloader / infile,
-            "times",
-        );
-        figures.add(format!("{engine}.myloader_seconds"), myloader, "s");
+    figures(engine, megabytes, times).write("load");
+}
+
+/// Each side once, on a server of its own.
+fn one_round(kind: ServerKind, scale: &str, dump: &Path, times: &mut Times) {
+    let (time, expected) = stock_client(kind, dump);
+    times.client.push(time);
+    let loaded = load(kind, dump, "--local-infile=ON", &expected);
+    times.infile.push(loaded.time);
+    times.peak_kib = times.peak_kib.max(loaded.peak_kib);
+    times.stages = loaded.stages;
+    let loaded = load(kind, dump, "--local-infile=OFF", &expected);
+    times.inserts.push(loaded.time);
+    times.peak_kib = times.peak_kib.max(loaded.peak_kib);
+    times.floor.push(peer("by hand", kind, &expected, |server| {
+        peers::by_hand(server, scale);
+    }));
+    if !kind.is_mariadb() {
+        return;
+    }
+    let folder = peers::mydumped(kind, scale);
+    times
+        .myloader
+        .push(peer("myloader", kind, &expected, |server| {
+            peers::myloader(server, &folder);
+        }));
+    let folder = peers::dumped_to_folder(kind, scale);
+    times
+        .import
+        .push(peer("mariadb-import", kind, &expected, |server| {
+            peers::mariadb_import(server, &folder);
+        }));
+}
+
+fn figures(engine: &str, megabytes: f64, times: Times) -> Figures {
+    let mut figures = Figures::default();
+    let [client, infile, inserts, floor] =
+        [&times.client, &times.infile, &times.inserts, &times.floor].map(|times| median(times));
+    let mut ratio = |name: &str, time: f64| {
+        figures.add(format!("{engine}.{name}"), time, "times");
+    };
+    ratio("ratio_vs_client", client / infile);
+    ratio("ratio_vs_client_insert", client / inserts);
+    ratio("ratio_vs_floor", floor / infile);
+    for (peer, times) in [
+        ("myloader", &times.myloader),
+        ("mariadb_import", &times.import),
+    ] {
+        if !times.is_empty() {
+            let time = median(times);
+            figures.add(format!("{engine}.ratio_vs_{peer}"), time / infile, "times");
+            figures.add(format!("{engine}.{peer}_seconds"), time, "s");
+        }
     }
     figures.add(format!("{engine}.floor_seconds"), floor, "s");
     figures.add(format!("{engine}.client_seconds"), client, "s");
     figures.add(format!("{engine}.load_seconds"), infile, "s");
     figures.add(format!("{engine}.load_infile_off_seconds"), inserts, "s");
-    figures.add(
-        format!("{engine}.load_mb_per_second"),
-        megabytes / infile,
-        "MB/s",
-    );
-    figures.add(
-        format!("{engine}.peak_rss_mib"),
-        peak_kib as f64 / 1024.0,
-        "MiB",
-    );
-    // Of the last round with LOAD DATA; `proving` runs beside `staging` and `keys`.
-    for (stage, seconds) in stages {
+    let rate = megabytes / infile;
+    figures.add(format!("{engine}.load_mb_per_second"), rate, "MB/s");
+    let peak = times.peak_kib as f64 / 1024.0;
+    figures.add(format!("{engine}.peak_rss_mib"), peak, "MiB");
+    // `proving` runs beside `staging` and `keys`.
+    for (stage, seconds) in times.stages {
         figures.add(format!("{engine}.stage_{stage}_seconds"), seconds, "s");
     }
-    figures.write("load");
+    figures
 }
 
 /// One run of `load`.

@@ -1,5 +1,5 @@
-//! What `load` is measured against beside the stock client: the best that a person does by hand who knows the data, and
-//! mydumper's own loader.
+//! What `load` is measured against beside the stock client: the best that a person does by hand who knows the data,
+//! mydumper's own loader, and MariaDB's parallel import.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -91,6 +91,37 @@ pub(crate) fn myloader(server: &Server, folder: &Path) {
             .arg("--directory")
             .arg(folder),
         "myloader",
+    );
+}
+
+/// A folder of `mariadb-dump --dir` with the same data, made once: definitions, and rows as LOAD DATA takes them.
+pub(crate) fn dumped_to_folder(kind: ServerKind, scale: &str) -> PathBuf {
+    tpch::folder(
+        &format!("mariadb-dir-{}-sf{scale}", kind.name()),
+        |folder| {
+            let world = World::new();
+            let server = tpch::source(kind, &world, scale);
+            std::fs::create_dir_all(folder).expect("make the folder");
+            run(
+                server
+                    .program_of(ServerKind::MariaDb118, "mariadb-dump")
+                    .arg(format!("--dir={}", folder.display()))
+                    .args(["--databases", "tpch"]),
+                "mariadb-dump",
+            );
+            // It makes the database that it dumped, and rows go to the one that is counted.
+            std::fs::rename(folder.join("tpch"), folder.join("app")).expect("name the folder");
+        },
+    )
+}
+
+pub(crate) fn mariadb_import(server: &Server, folder: &Path) {
+    run(
+        server
+            .program_of(ServerKind::MariaDb118, "mariadb-import")
+            .arg(format!("--dir={}", folder.display()))
+            .args(["--local", "--parallel=4", "--database=app"]),
+        "mariadb-import",
     );
 }
 

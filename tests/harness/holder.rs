@@ -88,9 +88,17 @@ impl Holder {
     ///
     /// # Panics
     /// When the client is gone.
-    pub fn commit(mut self) {
+    pub fn commit(self) {
+        self.commit_after("");
+    }
+
+    /// Does something more, and commits all of it.
+    ///
+    /// # Panics
+    /// When the client is gone.
+    pub fn commit_after(mut self, sql: &str) {
         let mut ask = self.ask.take().expect("a pipe");
-        writeln!(ask, "COMMIT;").expect("ask");
+        writeln!(ask, "{sql}; COMMIT;").expect("ask");
         drop(ask);
         self.client.wait().expect("end the client");
     }

@@ -58,6 +58,11 @@ impl ServerKind {
         self.tree().command(program)
     }
 
+    /// Another of its programs, such as `mariadb-import`.
+    pub(super) fn program(self, name: &str) -> Command {
+        self.tree().command(&format!("usr/bin/{name}"))
+    }
+
     /// The server on a data folder: its own defaults, sizes fit for many servers on one machine.
     pub(super) fn server(self, data: &Path) -> Command {
         let tree = self.tree();

@@ -169,6 +169,12 @@ impl Server {
         self.as_root(self.kind.client())
     }
 
+    /// A program of another kind of server as root on this one: `mariadb-import` got `--dir` and `--parallel` late.
+    #[must_use]
+    pub fn program_of(&self, kind: ServerKind, name: &str) -> Command {
+        self.as_root(kind.program(name))
+    }
+
     /// A database as the stock dump program writes it. `args` come before the database's name.
     ///
     /// # Panics

@@ -101,14 +101,14 @@ impl Opened<'_> {
     }
 
     /// Whether a first load may fail by what the dump names, so that it is looked at before hours of staging: by who
-    /// shall own what, or by what stands in the database already.
+    /// shall own what, or by what stands in the database already; or whether its keys are to be known before its rows.
     async fn has_to_look(&mut self) -> Result<bool, Failure> {
         if !self.target.stages_whole() {
             return Ok(false);
         }
         let others = self.target.has_others().await;
         let others = others.context("look at the live database")?;
-        Ok(others || self.options.owner == Owner::Keep)
+        Ok(others || self.options.owner == Owner::Keep || self.dump_options.marks)
     }
 
     /// Refuses roles that are not there, and owners to whom the account may give nothing.

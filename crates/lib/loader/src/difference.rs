@@ -380,9 +380,12 @@ fn told_apart(
         .clone()
         .any(|key| key.starts_with("sequence ") && !has_value(&summary.objects, key));
     let computed = kinds.any(|key| key.starts_with("materialized view "));
+    // Whose values a dump sets is a definition, too: those of others are not the dump's to set.
     let defined = |objects: &BTreeMap<String, String>| {
         let mut objects = objects.clone();
-        objects.retain(|key, _| !is_value(key));
+        for (_, digest) in objects.iter_mut().filter(|(key, _)| is_value(key)) {
+            digest.clear();
+        }
         objects
     };
     let same_tables = live.tables.keys().eq(summary.tables.keys());

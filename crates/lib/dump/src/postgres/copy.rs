@@ -282,6 +282,9 @@ fn places(key: Option<&Vec<String>>, columns: Option<&[String]>) -> KeyPlaces {
 /// The key of a line, where it is made of integers.
 #[inline]
 fn key(row: &[u8], places: &KeyPlaces) -> Option<Key> {
+    if places.width() == 0 {
+        return None;
+    }
     let mut key = [0; WIDTH];
     let mut rest = row;
     for place in 0..places.behind() {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use pilotfish_harness::{
-    Finished, Postgres, PostgresKind, Running, World, canonical_dump, seeded, short_or_long,
+    Finished, Holder, Postgres, PostgresKind, Running, World, canonical_dump, seeded, short_or_long,
 };
 use rand::Rng as _;
 use serde_json::Value;
@@ -242,7 +242,10 @@ fn rows_that_went_are_hidden() {
     );
     let _ = loaded(&server, &first.dump);
     assert!(in_place(&loaded(&server, &second.dump)));
-    for table in ["pilotfish_back.rows_0", "pilotfish_back.keys_0"] {
+    let tables = "SELECT 'pilotfish_back.' || relname FROM pg_class WHERE relnamespace = 'pilotfish_back'::regnamespace";
+    let tables = server.sql("app", tables);
+    assert_eq!(tables.lines().count(), 8, "{tables}");
+    for table in tables.lines().chain(["pilotfish.marks"]) {
         let asked = server.try_sql(
             "app",
             &format!("SET ROLE curious; SELECT count(*) FROM {table}"),
@@ -252,13 +255,116 @@ fn rows_that_went_are_hidden() {
     }
 }
 
+/// A row that others write behind a savepoint of a transaction that was at work, and one beside a row that goes.
+#[test]
+fn whoever_is_at_work_is_not_overlooked() {
+    let (world, server) = postgres_15();
+    let [first, second] = releases(&world, &server);
+    let _ = loaded(&server, &first.dump);
+    server.sql("app", "CREATE TABLE public.other (n integer)");
+    let writer = Holder::begin_on(
+        &server,
+        "app",
+        "INSERT INTO public.other VALUES (1); SAVEPOINT deep; INSERT INTO public.other VALUES (2)",
+    );
+    assert!(in_place(&loaded(&server, &second.dump)));
+    writer.commit_after("UPDATE app.big SET note = 'behind a savepoint' WHERE id = 3");
+    let _ = run(&server, &first.dump, &[]).fails_with(78, "written to");
+}
+
+/// What a crash of the server leaves booked speaks of no other rows.
+#[test]
+fn marks_that_a_crash_took_are_not_mistaken() {
+    let (world, server) = postgres_15();
+    let [first, second] = releases(&world, &server);
+    let _ = loaded(&server, &first.dump);
+    server.kill9();
+    server.restart();
+    assert!(!in_place(&loaded(&server, &second.dump)));
+    let _ = verb(&server, &["rollback"]).success();
+    let _ = verb(&server, &["resume"]).success();
+    // The marks that are there are those of the second release.
+    let _ = loaded(&server, &second.dump);
+    second.assert_live(&server, "after a crash");
+    assert!(in_place(&loaded(&server, &first.dump)));
+    first.assert_live(&server, "marked anew");
+}
+
+/// Columns that a COPY leaves to their defaults, and rows behind others of their table.
+#[test]
+fn rows_that_are_not_whole_are_loaded_whole() {
+    let (world, server) = postgres_15();
+    let body = |more: &str| {
+        let rows: String = (0..200).map(|n| format!("{n}\tv{n}\n")).collect();
+        format!(
+            "CREATE TABLE public.t (id integer NOT NULL, v text, state text DEFAULT 'new');
+COPY public.t (id, v) FROM stdin;
+{rows}{more}\\.
+ALTER TABLE ONLY public.t ADD CONSTRAINT t_pkey PRIMARY KEY (id);"
+        )
+    };
+    let first = super::script(&world, "first.sql", &body(""));
+    let second = super::script(&world, "second.sql", &body("500\tmore\n"));
+    let _ = loaded(&server, &first);
+    let finished = run(&server, &second, &[]).success();
+    assert!(!in_place(&finished.json()));
+    assert!(
+        finished.stderr.contains("without the column state"),
+        "{}",
+        finished.stderr
+    );
+    let seen = "SELECT count(*) FILTER (WHERE state = 'new') FROM public.t";
+    assert_eq!(server.sql("app", seen), "201\n");
+}
+
+/// A repair makes the live tables anew: what undoes the change before is given up, and stands in nobody's way.
+#[test]
+fn a_repair_gives_the_way_back_up() {
+    let (world, server) = postgres_15();
+    let [first, second] = releases(&world, &server);
+    let _ = loaded(&server, &first.dump);
+    assert!(in_place(&loaded(&server, &second.dump)));
+    for _ in 0..2 {
+        server.sql("app", "DROP VIEW app.seen");
+        assert!(!in_place(&loaded(&server, &second.dump)));
+        second.assert_live(&server, "repaired");
+    }
+    let _ = verb(&server, &["rollback"]).fails_with(78, "no previous release");
+    assert!(in_place(&loaded(&server, &first.dump)));
+}
+
+/// Whoever reads what undoes a change is not waited for, and what he made on it stays.
+#[test]
+fn readers_of_the_way_back_hold_nobody_up() {
+    let (world, server) = postgres_15();
+    let [first, second] = releases(&world, &server);
+    let _ = loaded(&server, &first.dump);
+    assert!(in_place(&loaded(&server, &second.dump)));
+    let rows = "SELECT string_agg(format('%I.%I', nspname, relname), ', ') FROM pg_class c \
+         JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'pilotfish_back'";
+    let rows = server.sql("app", rows).trim().to_owned();
+    let reader = Holder::begin_on(
+        &server,
+        "app",
+        &format!("LOCK TABLE {rows} IN ACCESS SHARE MODE"),
+    );
+    assert!(in_place(&loaded(&server, &first.dump)));
+    first.assert_live(&server, "a reader was there");
+    drop(reader);
+    assert!(in_place(&loaded(&server, &second.dump)));
+    let _ = verb(&server, &["rollback"]).success();
+    first.assert_live(&server, "undone");
+}
+
 #[test]
 fn a_way_back_that_somebody_dropped_is_told() {
     let (world, server) = postgres_15();
     let [first, second] = releases(&world, &server);
     let _ = loaded(&server, &first.dump);
     let _ = loaded(&server, &second.dump);
-    server.sql("app", "DROP TABLE pilotfish_back.rows_0");
+    let drop = "DO $$ DECLARE t text; BEGIN SELECT relname INTO t FROM pg_class WHERE relname LIKE 'rows\\_%\\_0';
+         EXECUTE 'DROP TABLE pilotfish_back.' || t; END $$";
+    server.sql("app", drop);
     let _ = verb(&server, &["rollback"]).fails_with(78, "app.big");
     second.assert_live(&server, "nothing was undone");
 }

@@ -9,8 +9,8 @@ mod exchange;
 mod hindrance;
 mod shape;
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::SinkExt as _;
@@ -26,8 +26,8 @@ use shape::Shape;
 use super::drift::{self, Moment};
 use super::ledger::{self, Content, Role};
 use super::marks;
-use super::names::WAY_BACK;
-use super::schemas::{Schemas, parts, qualified};
+use super::names::{Part, WAY_BACK};
+use super::schemas::{live_table, parts, qualified};
 use super::target::PostgresTarget;
 use super::text::utf8;
 use super::withheld::Withheld;
@@ -37,6 +37,13 @@ use crate::postgres::cell;
 
 /// Who writes to a changed table is waited for so long.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whoever reads what undoes a change is waited for so long when that is dropped.
+const SWEEPING: Duration = Duration::from_secs(5);
+
+/// Tables of a schema.
+const LEFT: &str = "SELECT c.relname::text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n \
+    ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relkind = 'r' ORDER BY 1";
 
 /// Bytes of keys that travel together.
 const KEYS_AT_ONCE: usize = 1 << 20;
@@ -53,8 +60,8 @@ pub(super) struct Undo {
 /// What undoes the difference of one table.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct UndoTable {
-    /// Number of the tables in [`WAY_BACK`].
-    at: usize,
+    /// What its tables in [`WAY_BACK`] are called by.
+    name: String,
     /// Rows that went.
     went: u64,
     /// Rows that came.
@@ -63,11 +70,11 @@ pub(super) struct UndoTable {
 
 impl UndoTable {
     fn rows(&self) -> String {
-        qualified(WAY_BACK, &format!("rows_{}", self.at))
+        qualified(WAY_BACK, &format!("rows_{}", self.name))
     }
 
     fn keys(&self) -> String {
-        qualified(WAY_BACK, &format!("keys_{}", self.at))
+        qualified(WAY_BACK, &format!("keys_{}", self.name))
     }
 }
 
@@ -80,31 +87,27 @@ pub(super) async fn apply(target: &mut PostgresTarget, plan: &DifferencePlan) ->
     let before = before
         .ok_or_else(|| Error::Locked("the ledger has no live release any more".to_owned()))?;
     let generation = marks::next_id(&*target.session).await?;
+    let generation =
+        generation.ok_or_else(|| Error::Refused("rows have no marks any more".to_owned()))?;
+    // No table of an earlier change has it.
+    let since = UNIX_EPOCH.elapsed().unwrap_or_default();
+    let stamp = since.as_micros();
     let transaction = target.session.transaction().await?;
     seize(&transaction, plan.tables.keys()).await?;
     unwritten(&transaction, &before, plan.tables.keys()).await?;
     transaction
-        .batch_execute(&format!(
-            "DROP SCHEMA IF EXISTS {WAY_BACK} CASCADE; CREATE SCHEMA {WAY_BACK}"
-        ))
+        .batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {WAY_BACK}"))
         .await?;
     let mut moved = Vec::with_capacity(plan.tables.len());
     let mut undo = Undo::default();
-    let mut withheld = Withheld::of(&transaction).await?;
     for (at, (name, difference)) in plan.tables.iter().enumerate() {
-        let table = lay_out(&transaction, at, name, difference).await?;
         let kept = UndoTable {
-            at,
+            name: format!("{stamp}_{at}"),
             went: difference.going(),
             came: difference.come,
         };
-        table.keep(&transaction, &kept.rows(), &kept.keys()).await?;
-        // Policies guard the rows of the live table only.
-        for place in [kept.rows(), kept.keys()] {
-            withheld.take(&transaction, &place).await?;
-        }
+        moved.push(lay_out(&transaction, name, difference, &kept).await?);
         undo.tables.insert(name.clone(), kept);
-        moved.push(table);
     }
     exchange::carry_out(&transaction, &moved).await?;
     for table in &moved {
@@ -120,35 +123,43 @@ pub(super) async fn apply(target: &mut PostgresTarget, plan: &DifferencePlan) ->
         ..before
     };
     ledger::write(&transaction, Role::Previous, Some(&previous)).await?;
-    // No transaction takes them back.
+    // No transaction takes them back: nothing that may fail is left.
+    transaction
+        .batch_execute("SET CONSTRAINTS ALL IMMEDIATE")
+        .await?;
     for sql in &plan.sequence_values {
         transaction.batch_execute(&utf8(sql.to_vec())?).await?;
     }
     Ok(transaction.commit().await?)
 }
 
-/// Locks tables against whoever else writes, and not against readers; then nobody has made anything on them that would
-/// take part.
+/// Locks tables against whoever else writes, and not against readers, with those whose rows may follow theirs; then nobody
+/// has made anything on them that would take part.
 async fn seize(
     transaction: &Transaction<'_>,
     tables: impl Iterator<Item = &String>,
 ) -> Result<(), Error> {
-    let mut names = Vec::new();
-    for table in tables {
-        let (schema, name) = parts(table)?;
-        names.push(qualified(&schema, &name));
-    }
+    const FOLLOWERS: &str = "SELECT DISTINCT k.conrelid::pg_catalog.regclass::text FROM pg_catalog.pg_constraint k \
+        WHERE k.contype = 'f' AND k.confrelid = ANY($1::text[]::pg_catalog.regclass[]) AND k.confdeltype NOT IN ('a', 'r')";
+    let patience = format!("SET LOCAL lock_timeout = {}", PATIENCE.as_millis());
+    transaction.batch_execute(&patience).await?;
+    let names = tables
+        .map(|table| live_table(table))
+        .collect::<Result<Vec<_>, Error>>()?;
     if names.is_empty() {
         return Ok(());
     }
-    let sql = format!(
-        "SET LOCAL lock_timeout = {}; LOCK TABLE ONLY {} IN SHARE ROW EXCLUSIVE MODE",
-        PATIENCE.as_millis(),
-        names.join(", ONLY ")
+    let mut locked: Vec<String> = names.iter().map(|name| format!("ONLY {name}")).collect();
+    for row in transaction.query(FOLLOWERS, &[&names]).await? {
+        locked.push(cell(&row, 0)?);
+    }
+    let lock = format!(
+        "LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE",
+        locked.join(", ")
     );
-    transaction.batch_execute(&sql).await?;
+    transaction.batch_execute(&lock).await?;
     match hindrance::of(transaction, &names).await? {
-        Some(why) => Err(Error::Locked(format!("{why}, made meanwhile"))),
+        Some(why) => Err(Error::Locked(why)),
         None => Ok(()),
     }
 }
@@ -160,36 +171,40 @@ async fn unwritten(
     tables: impl Iterator<Item = &String>,
 ) -> Result<(), Error> {
     for table in tables {
-        let (schema, name) = parts(table)?;
-        let loaded = live
-            .release
-            .tables
-            .get(table)
-            .map_or(0, |record| record.rows);
-        let written = drift::written(transaction, &qualified(&schema, &name), table, live).await?;
-        if let Some(how) = written.differs(loaded) {
+        if let Some(how) = written(transaction, live, table).await? {
             return Err(Error::Locked(format!("somebody wrote to {table}: {how}")));
         }
     }
     Ok(())
 }
 
-/// One changed table and where its difference lies; the keys of the rows that go are sent.
+/// How a table differs from what was loaded into it.
+async fn written(
+    transaction: &Transaction<'_>,
+    live: &Content,
+    table: &str,
+) -> Result<Option<String>, Error> {
+    let record = live.release.tables.get(table);
+    let loaded = record.map_or(0, |record| record.rows);
+    let now = drift::written(transaction, &live_table(table)?, table, live).await?;
+    Ok(now.differs(loaded))
+}
+
+/// One changed table and where its difference lies: the keys of the rows that go are sent, and what undoes it is kept.
 async fn lay_out(
     transaction: &Transaction<'_>,
-    at: usize,
     name: &str,
     difference: &TableDifference,
+    kept: &UndoTable,
 ) -> Result<Moved, Error> {
-    let (schema, table) = parts(name)?;
-    let live = qualified(&schema, &table);
+    let live = live_table(name)?;
     let shape = Shape::of(transaction, &live).await?;
     if !shape.has_key(&difference.key) {
         return Err(Error::Refused(format!(
-            "the primary key of {name} is not that of the dump, or not of integers"
+            "the primary key of {name} is not that of the dump"
         )));
     }
-    let gone = qualified(WAY_BACK, &format!("gone_{at}"));
+    let gone = qualified(WAY_BACK, &format!("gone_{}", kept.name));
     transaction
         .batch_execute(&format!(
             "CREATE TABLE {gone} AS SELECT {} FROM ONLY {live} WITH NO DATA",
@@ -197,12 +212,12 @@ async fn lay_out(
         ))
         .await?;
     send_keys(transaction, &gone, difference).await?;
-    let come = Schemas::default().table(name)?;
+    let come = staged(name)?;
     // The planner knows nothing of tables that were just filled.
     transaction
         .batch_execute(&format!("ANALYZE {gone}; ANALYZE {come}"))
         .await?;
-    Ok(Moved {
+    let table = Moved {
         name: name.to_owned(),
         live,
         come,
@@ -210,7 +225,25 @@ async fn lay_out(
         shape,
         going: difference.going(),
         coming: difference.come,
-    })
+        may_lose: false,
+    };
+    table.keep(transaction, &kept.rows(), &kept.keys()).await?;
+    // Policies guard the rows of the live table only.
+    let mut withheld = Withheld::of(transaction).await?;
+    for place in [kept.rows(), kept.keys()] {
+        withheld.take(transaction, &place).await?;
+    }
+    if table.shape.row_security {
+        let guard = format!("ALTER TABLE {} ENABLE ROW LEVEL SECURITY", kept.rows());
+        transaction.batch_execute(&guard).await?;
+    }
+    Ok(table)
+}
+
+/// Where the rows are that come.
+fn staged(name: &str) -> Result<String, Error> {
+    let (schema, table) = parts(name)?;
+    Ok(qualified(&Part::Next.of(&schema), &table))
 }
 
 async fn send_keys(
@@ -248,7 +281,8 @@ async fn next_content(
     next.unproven = false;
     let moment = Moment::of(transaction).await?;
     for name in plan.tables.keys() {
-        next.moments.insert(name.clone(), moment.clone());
+        let moment = moment.of_table(transaction, name, before).await?;
+        next.moments.insert(name.clone(), moment);
         let record = next.release.tables.entry(name.clone());
         let held = before.release.tables.get(name);
         record.or_default().proof = held.and_then(|held: &TableRecord| held.proof.clone());
@@ -310,8 +344,33 @@ pub(super) fn stand_in(live: &str, staged: &str) -> String {
     format!("CREATE UNLOGGED TABLE {staged} (LIKE {live} INCLUDING GENERATED)")
 }
 
-/// Drops the way back, where no release has it.
-pub(super) async fn drop_way_back(target: &PostgresTarget) -> Result<(), Error> {
-    let sql = format!("DROP SCHEMA IF EXISTS {} CASCADE", quote(WAY_BACK));
-    Ok(target.session.batch_execute(&sql).await?)
+/// Drops what undoes nothing any more; what others made on it stays, and they are waited for no longer than for a moment.
+pub(super) async fn sweep(target: &PostgresTarget, keep: bool) -> Result<(), Error> {
+    let client = &*target.session;
+    let previous = ledger::read(client, Role::Previous).await?;
+    let undo = previous.filter(|_| keep).and_then(|previous| previous.undo);
+    let kept: BTreeSet<String> = undo
+        .iter()
+        .flat_map(|undo| undo.tables.values())
+        .flat_map(|kept| [kept.rows(), kept.keys()])
+        .collect();
+    let mut drops = Vec::new();
+    for row in client.query(LEFT, &[&WAY_BACK]).await? {
+        let place = qualified(WAY_BACK, &cell::<String>(&row, 0)?);
+        if !kept.contains(&place) {
+            drops.push(format!("DROP TABLE {place}"));
+        }
+    }
+    if undo.is_none() {
+        drops.push(format!("DROP SCHEMA IF EXISTS {}", quote(WAY_BACK)));
+    }
+    let patience = format!("SET lock_timeout = {}", SWEEPING.as_millis());
+    client.batch_execute(&patience).await?;
+    for drop in drops {
+        if let Err(error) = client.batch_execute(&drop).await.map_err(Error::from) {
+            tracing::warn!(%error, what = drop, "stays: somebody is in it, or made something on it");
+            break;
+        }
+    }
+    Ok(client.batch_execute("SET lock_timeout = 0").await?)
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio_postgres::{GenericClient, Transaction};
 
 use super::ledger::Content;
-use super::schemas::{parts, qualified, refuse_foreign};
+use super::schemas::{live_table, parts, qualified, refuse_foreign};
 use super::{attached, objects};
 use crate::Error;
 use crate::load::{Drift, Release};
@@ -29,6 +29,13 @@ pub(super) struct Moment {
     pub(super) by: u64,
     /// Those that were at work: whoever was may write under an older number.
     pub(super) beside: Vec<u64>,
+    /// Of tables that are changed in place: the transaction that made the oldest of their rows live.
+    #[serde(default)]
+    pub(super) oldest: u64,
+    /// Where somebody was at work: all that have rows in the table and are no older than he. What he writes behind a
+    /// savepoint has a number of its own.
+    #[serde(default)]
+    pub(super) known: Vec<u64>,
 }
 
 impl Moment {
@@ -41,7 +48,35 @@ impl Moment {
         Ok(Self {
             by: cell::<String>(&row, 0)?.parse().unwrap_or_default(),
             beside: beside.iter().filter_map(|xid| xid.parse().ok()).collect(),
+            ..Self::default()
         })
+    }
+
+    /// The same for a table that this transaction has changed in place, by its key.
+    pub(super) async fn of_table(
+        &self,
+        transaction: &Transaction<'_>,
+        table: &str,
+        before: &Content,
+    ) -> Result<Self, Error> {
+        let oldest = before.moments.get(table).map(|moment| moment.oldest);
+        let mut moment = Self {
+            oldest: oldest.unwrap_or(before.loaded_by),
+            ..self.clone()
+        };
+        if let Some(first) = self.beside.iter().min() {
+            let known = format!(
+                "SELECT DISTINCT xmin::text FROM ONLY {} WHERE pg_catalog.age(xmin) <= pg_catalog.age('{}'::xid)",
+                live_table(table)?,
+                first % WRAP
+            );
+            for row in transaction.query(&known, &[]).await? {
+                moment
+                    .known
+                    .extend(cell::<String>(&row, 0)?.parse::<u64>().ok());
+            }
+        }
+        Ok(moment)
     }
 }
 
@@ -148,25 +183,40 @@ pub(super) async fn written(
     table: &str,
     live: &Content,
 ) -> Result<Written, Error> {
-    let (by, beside) = match live.moments.get(table) {
-        Some(moment) => (moment.by, &moment.beside),
-        None => (live.loaded_by, &live.beside),
+    let whole = Moment {
+        by: live.loaded_by,
+        beside: live.beside.clone(),
+        oldest: live.loaded_by,
+        known: Vec::new(),
+    };
+    let moment = live.moments.get(table).unwrap_or(&whole);
+    let (by, beside) = (moment.by, &moment.beside);
+    let savepoints = match moment.known.is_empty() {
+        true => String::new(),
+        false => format!(
+            " OR pg_catalog.age(xmin) <= pg_catalog.age('{}'::xid) AND xmin::text <> ALL($2)",
+            beside.iter().min().unwrap_or(&by) % WRAP
+        ),
     };
     // Row by row the server compares 32 bits, as ages from now.
     let sql = format!(
         "SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE pg_catalog.age(xmin) < pg_catalog.age('{}'::xid) \
-         OR xmin::text = ANY($1)), \
+         OR xmin::text = ANY($1){savepoints}), \
          pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text FROM ONLY {place}",
         by % WRAP
     );
     // Whoever was at work at the moment of the swap may write to its tables under an older number.
     let beside: Vec<String> = beside.iter().map(|xid| (xid % WRAP).to_string()).collect();
-    let row = client.query_one(&sql, &[&beside]).await?;
+    let known: Vec<String> = moment.known.iter().map(u64::to_string).collect();
+    let row = match savepoints.is_empty() {
+        true => client.query_one(&sql, &[&beside]).await?,
+        false => client.query_one(&sql, &[&beside, &known]).await?,
+    };
     let (rows, younger, now): (i64, i64, String) = (cell(&row, 0)?, cell(&row, 1)?, cell(&row, 2)?);
     let now: u64 = now.parse().unwrap_or_default();
     // On another server, to which the ledger was copied, the count is another one.
     let told = now
-        .checked_sub(by)
+        .checked_sub(moment.oldest)
         .is_some_and(|passed| passed < COMPARABLE);
     Ok(Written {
         rows: u64::try_from(rows).unwrap_or_default(),

@@ -127,13 +127,12 @@ pub(super) fn now() -> u64 {
 /// Makes the ledger where there is none.
 pub(super) async fn prepare(client: &impl GenericClient) -> Result<(), Error> {
     let there = client
-        .query_one("SELECT to_regclass('pilotfish.marked') IS NOT NULL", &[])
+        .query_one("SELECT to_regclass('pilotfish.undo') IS NOT NULL", &[])
         .await?;
-    if cell(&there, 0)? {
-        return Ok(());
+    if !cell::<bool>(&there, 0)? {
+        client.batch_execute(TABLES).await?;
     }
-    let sql = format!("{TABLES}; {}", marks::TABLES);
-    Ok(client.batch_execute(&sql).await?)
+    marks::prepare(client).await
 }
 
 /// The record of one role.

@@ -14,13 +14,15 @@ use tokio_postgres::GenericClient;
 
 use super::Access;
 use super::ledger::{self, Role, is_absent};
+use super::withheld::Withheld;
 use crate::Error;
 use crate::load::{MarkBook, MarkChunk, Release, SwapPlan};
 use crate::postgres::cell;
 use crate::postgres::connect::Session;
 
-/// What is made with the ledger. Bodies are numbers of no pattern: to compress them takes time and saves nothing.
-pub(super) const TABLES: &str = "\
+/// What is made with the ledger, see there. Bodies are numbers of no pattern: to compress them takes time and saves nothing.
+const TABLES: &str = "\
+    SELECT pg_catalog.pg_advisory_xact_lock(1885957231); \
     CREATE UNLOGGED TABLE IF NOT EXISTS pilotfish.marks (id bigint NOT NULL, tbl text NOT NULL, layer smallint NOT NULL, \
         seq integer NOT NULL, body bytea NOT NULL, PRIMARY KEY (id, tbl, layer, seq)); \
     ALTER TABLE pilotfish.marks ALTER body SET STORAGE EXTERNAL; \
@@ -49,10 +51,33 @@ pub(super) struct Marked {
     pub(super) layers: Vec<Layer>,
 }
 
-/// A number that no marks have yet; one loader at a time asks.
-pub(super) async fn next_id(client: &impl GenericClient) -> Result<i64, Error> {
-    const NEXT: &str = "SELECT coalesce(max(id), 0) + 1 FROM pilotfish.marks";
-    cell(&client.query_one(NEXT, &[]).await?, 0)
+/// Makes the tables where they are not there and the account may; without them nothing is changed in place.
+pub(super) async fn prepare(client: &impl GenericClient) -> Result<(), Error> {
+    const THERE: &str = "SELECT to_regclass('pilotfish.marked') IS NOT NULL AND to_regclass('pilotfish.marks') IS NOT NULL";
+    if cell(&client.query_one(THERE, &[]).await?, 0)? {
+        return Ok(());
+    }
+    match client.batch_execute(TABLES).await.map_err(Error::from) {
+        Err(Error::Denied(why)) => {
+            tracing::debug!(why, "rows are not marked");
+            return Ok(());
+        }
+        outcome => outcome?,
+    }
+    // Keys and hashes tell of rows whoever may not see those.
+    let mut withheld = Withheld::of(client).await?;
+    withheld.take(client, "pilotfish.marks").await
+}
+
+/// A number that no marks have, nor ever had whose contents are booked: a crash of the server takes the marks, and not
+/// what is booked. One loader at a time asks. `None` where there are no tables of marks.
+pub(super) async fn next_id(client: &impl GenericClient) -> Result<Option<i64>, Error> {
+    const NEXT: &str = "SELECT greatest((SELECT max(id) FROM pilotfish.marks), (SELECT max((layer ->> 'id')::bigint) \
+        FROM pilotfish.marked, pg_catalog.jsonb_array_elements(layers::jsonb) AS layer), 0) + 1";
+    match client.query_one(NEXT, &[]).await {
+        Err(error) if is_absent(&error) => Ok(None),
+        row => cell(&row?, 0).map(Some),
+    }
 }
 
 /// Keeps one chunk.
@@ -100,10 +125,14 @@ pub(super) async fn book(
 
 /// Says which staged content the marks of the number `newest` belong to: true whether it comes to the swap or not.
 pub(super) async fn book_staged(
-    client: &impl GenericClient,
+    session: &mut Session,
     plan: &SwapPlan,
-    newest: i64,
+    newest: Option<i64>,
 ) -> Result<(), Error> {
+    let Some(newest) = newest.filter(|_| !plan.marked.is_empty()) else {
+        return Ok(());
+    };
+    let transaction = session.transaction().await?;
     for (table, key) in &plan.marked {
         let Some(record) = plan.release.tables.get(table) else {
             continue;
@@ -112,9 +141,9 @@ pub(super) async fn book_staged(
             key: key.clone(),
             layers: Vec::new(),
         };
-        book(client, table, &record.digest, marked, newest).await?;
+        book(&transaction, table, &record.digest, marked, newest).await?;
     }
-    Ok(())
+    Ok(transaction.commit().await?)
 }
 
 /// The marks of a release's tables that have some, and may get one more layer.
@@ -161,6 +190,9 @@ pub(super) async fn sweep(session: &mut Session) -> Result<(), Error> {
         contents.extend(tables.map(|(table, record)| (table, record.digest)));
     }
     let booked = booked(&**session).await?;
+    if next_id(&**session).await?.is_none() {
+        return Ok(());
+    }
     let transaction = session.transaction().await?;
     for (table, digest) in booked.keys().filter(|content| !contents.contains(*content)) {
         transaction.execute(UNBOOK, &[table, digest]).await?;
@@ -182,11 +214,35 @@ pub(super) async fn sweep(session: &mut Session) -> Result<(), Error> {
     Ok(transaction.commit().await?)
 }
 
-/// Reads marks for whoever compares, each layer over a connection of its own.
-#[derive(Debug)]
+/// Reads marks for whoever compares, each layer that is long over a connection of its own.
 pub(super) struct Book {
-    pub(super) access: Access,
-    pub(super) marked: BTreeMap<String, Marked>,
+    access: Access,
+    marked: BTreeMap<String, Marked>,
+    /// For layers that are read at once.
+    session: Session,
+}
+
+impl Book {
+    pub(super) async fn open(access: &Access, release: &Release) -> Result<Self, Error> {
+        let session = access.connect().await?;
+        Ok(Self {
+            access: access.clone(),
+            marked: of(&*session, release).await?,
+            session,
+        })
+    }
+
+    /// All chunks of a small layer.
+    async fn at_once(
+        &self,
+        table: &str,
+        layer: Layer,
+    ) -> Result<mpsc::Receiver<Option<Bytes>>, Error> {
+        let (send, chunks) = mpsc::channel(AHEAD + 1);
+        let mut next = 0;
+        pass_some(&self.session, table, layer, &mut next, &send).await;
+        Ok(chunks)
+    }
 }
 
 #[async_trait]
@@ -200,6 +256,10 @@ impl MarkBook for Book {
         };
         let mut layers = Vec::with_capacity(marked.layers.len());
         for layer in &marked.layers {
+            if usize::try_from(layer.chunks).is_ok_and(|chunks| chunks <= AHEAD) {
+                layers.push(self.at_once(table, *layer).await?);
+                continue;
+            }
             let (send, chunks) = mpsc::channel(AHEAD);
             let session = self.access.connect().await?;
             tokio::spawn(pass_on(session, *layer, table.to_owned(), send));
@@ -209,44 +269,53 @@ impl MarkBook for Book {
     }
 }
 
-/// Hands out one layer, chunk after chunk; `None` where the server did not give it.
-async fn pass_on(
-    session: Session,
+/// Hands out one layer, chunk after chunk.
+async fn pass_on(session: Session, layer: Layer, table: String, send: mpsc::Sender<Option<Bytes>>) {
+    let mut next = 0;
+    while next < layer.chunks {
+        if !pass_some(&session, &table, layer, &mut next, &send).await {
+            return;
+        }
+    }
+    session.close().await;
+}
+
+/// Hands out the next chunks of a layer, `None` where the server did not give them; whether somebody wants more.
+async fn pass_some(
+    session: &Session,
+    table: &str,
     Layer { id, layer, chunks }: Layer,
-    table: String,
-    send: mpsc::Sender<Option<Bytes>>,
-) {
+    next: &mut i32,
+    send: &mpsc::Sender<Option<Bytes>>,
+) -> bool {
+    if *next >= chunks {
+        return true;
+    }
     let some = format!(
         "SELECT seq, body FROM pilotfish.marks WHERE id = $1 AND tbl = $2 AND layer = $3 AND seq >= $4 ORDER BY seq \
          LIMIT {AHEAD}"
     );
-    let mut next = 0_i32;
-    while next < chunks {
-        let rows = session
-            .query(&some, &[&id, &table, &layer, &next])
-            .await
-            .map_err(Error::from);
-        let rows = rows.and_then(|rows| {
-            let chunk = |row| Ok((cell::<i32>(row, 0)?, Bytes::from(cell::<Vec<u8>>(row, 1)?)));
-            rows.iter().map(chunk).collect::<Result<Vec<_>, Error>>()
-        });
-        let rows = rows.unwrap_or_else(|error| {
-            tracing::debug!(%error, table, "marks cannot be read");
-            Vec::new()
-        });
-        if rows.is_empty() {
-            // Whoever compares is told that they are not whole.
-            let _ = send.send(None).await;
-            return;
-        }
-        for (seq, body) in rows {
-            // One that is missing would make its rows look new.
-            let whole = (seq == next).then_some(body);
-            next = seq + 1;
-            if send.send(whole).await.is_err() {
-                return;
-            }
+    let rows = session.query(&some, &[&id, &table, &layer, &*next]).await;
+    let rows = rows.map_err(Error::from).and_then(|rows| {
+        let chunk = |row| Ok((cell::<i32>(row, 0)?, Bytes::from(cell::<Vec<u8>>(row, 1)?)));
+        rows.iter().map(chunk).collect::<Result<Vec<_>, Error>>()
+    });
+    let rows = rows.unwrap_or_else(|error| {
+        tracing::debug!(%error, table, "marks cannot be read");
+        Vec::new()
+    });
+    if rows.is_empty() {
+        // Whoever compares is told that they are not whole.
+        let _ = send.send(None).await;
+        return false;
+    }
+    for (seq, body) in rows {
+        // One that is missing would make its rows look new.
+        let whole = (seq == *next).then_some(body);
+        *next = seq + 1;
+        if send.send(whole).await.is_err() {
+            return false;
         }
     }
-    session.close().await;
+    true
 }

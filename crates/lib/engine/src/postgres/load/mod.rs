@@ -57,7 +57,8 @@ const SETUP: &str = "SET search_path = pg_catalog; SET statement_timeout = 0; SE
     SET idle_in_transaction_session_timeout = 0; SET idle_session_timeout = 0; \
     SET default_transaction_read_only = off; SET default_transaction_isolation = 'read committed'; \
     SET client_min_messages = warning; SET row_security = off; SET datestyle = 'ISO, YMD'; \
-    SET intervalstyle = postgres; SET extra_float_digits = 3; SET lc_monetary = 'C'; SET xmloption = content";
+    SET intervalstyle = postgres; SET extra_float_digits = 3; SET lc_monetary = 'C'; SET xmloption = content; \
+    SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout'";
 
 /// What every session of one load shares.
 #[derive(Debug, Clone)]

@@ -135,6 +135,12 @@ pub(super) fn parts(key: &str) -> Result<(String, String), Error> {
     postgres::of_key(key).ok_or_else(|| Error::Protocol(format!("{key} is no table's name")))
 }
 
+/// The live table of a key, quoted and qualified.
+pub(super) fn live_table(key: &str) -> Result<String, Error> {
+    let (schema, name) = parts(key)?;
+    Ok(qualified(&schema, &name))
+}
+
 /// `schema.name`, quoted.
 pub(super) fn qualified(schema: &str, name: &str) -> String {
     format!("{}.{}", postgres::quote(schema), postgres::quote(name))

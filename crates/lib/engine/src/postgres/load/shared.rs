@@ -18,8 +18,8 @@ use crate::Error;
 pub(super) struct Shared {
     pub(super) access: Access,
     pub(super) lock: Lock,
-    /// The number of the marks that this load keeps.
-    pub(super) marks: i64,
+    /// The number of the marks that this load keeps; `None`: it keeps none.
+    pub(super) marks: Option<i64>,
     schemas: RwLock<Schemas>,
     mode: RwLock<Mode>,
     counts: Mutex<Counts>,
@@ -34,6 +34,8 @@ struct Counts {
     parents: BTreeSet<String>,
     /// Foreign: its rows are another server's.
     foreign: BTreeSet<String>,
+    /// Made like a live one, for rows that change in place.
+    stand_ins: BTreeSet<String>,
     /// Whose statistics are those of all its rows.
     analyzed: BTreeSet<String>,
     /// A statement that is not understood may have changed any of them.
@@ -52,7 +54,7 @@ pub(super) struct AtSwap {
 }
 
 impl Shared {
-    pub(super) fn new(access: Access, lock: Lock, marks: i64, schemas: Schemas) -> Self {
+    pub(super) fn new(access: Access, lock: Lock, marks: Option<i64>, schemas: Schemas) -> Self {
         Self {
             access,
             lock,
@@ -81,6 +83,15 @@ impl Shared {
 
     pub(super) fn is_foreign(&self, table: &str) -> bool {
         self.counts().foreign.contains(table)
+    }
+
+    /// This table is like the live one, and its rows will be that one's.
+    pub(super) fn stands_in(&self, table: &str) {
+        self.counts().stand_ins.insert(table.to_owned());
+    }
+
+    pub(super) fn is_stand_in(&self, table: &str) -> bool {
+        self.counts().stand_ins.contains(table)
     }
 
     /// Rows of this table are its partitions'.

@@ -428,6 +428,7 @@ impl Stage for PostgresStage {
         let staged = self.shared.schemas().table(name)?;
         let sql = difference::stand_in(&qualified(&schema, &table), &staged);
         self.session.batch_execute(&sql).await?;
+        self.shared.stands_in(name);
         self.withheld.take(&*self.session, &staged).await
     }
 

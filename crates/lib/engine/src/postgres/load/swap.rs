@@ -341,18 +341,31 @@ impl Ledger {
             content.attached = Some(attached::of(transaction, &content.schemas).await?);
         }
         if content.loaded_by == 0 || moves {
-            let Moment { by, beside } = Moment::of(transaction).await?;
+            let Moment { by, beside, .. } = Moment::of(transaction).await?;
             (content.loaded_by, content.beside) = (by, beside);
         }
         content.unproven = moves && !self.again;
         ledger::keep_all(transaction).await?;
         if self.again {
+            if moves {
+                give_up_undo(transaction).await?;
+            }
             ledger::write(transaction, Role::Undone, self.previous.as_ref()).await?;
         } else if moves || self.straight {
             ledger::write(transaction, Role::Previous, self.previous.as_ref()).await?;
         }
         ledger::write(transaction, Role::Live, Some(&content)).await
     }
+}
+
+/// A repaired release has other tables, and types, than those that an undo knows.
+pub(super) async fn give_up_undo(transaction: &Transaction<'_>) -> Result<(), Error> {
+    let previous = ledger::read(transaction, Role::Previous).await?;
+    if previous.is_none_or(|previous| previous.undo.is_none()) {
+        return Ok(());
+    }
+    tracing::warn!("the release before cannot come back: what differed from it is made anew");
+    ledger::write(transaction, Role::Previous, None).await
 }
 
 /// Drops what a release that leaves has put into the database beside its schemas: its publications know their tables by

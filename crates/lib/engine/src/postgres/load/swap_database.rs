@@ -12,7 +12,7 @@ use super::schemas::{parts, qualified};
 use super::shared::Shared;
 use super::swap::{Ledger, statements};
 use super::target::PostgresTarget;
-use super::{belongings, drift, grants, objects, room};
+use super::{belongings, drift, grants, objects, room, swap};
 use crate::Error;
 use crate::load::{Owner, Release, SwapPlan};
 use crate::postgres::cell;
@@ -63,6 +63,7 @@ pub(super) async fn forward(
     if again {
         let previous = ledger::read(&*target.session, Role::Previous).await?;
         ledger::write(&transaction, Role::Previous, previous.as_ref()).await?;
+        swap::give_up_undo(&transaction).await?;
     }
     transaction.commit().await?;
     belongings::take_along(&*target.session, &*staged, before.as_ref()).await?;

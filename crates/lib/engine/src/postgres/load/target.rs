@@ -196,6 +196,7 @@ impl Target for PostgresTarget {
         self.spares_gone = !did.is_empty();
         let undone = self.told_of_undone().await?;
         let keeps = undone.is_some();
+        self.spares_gone |= keeps;
         did.extend(undone);
         let (schemas, database) = (
             self.drop_part(Part::Next).await?,
@@ -443,16 +444,17 @@ impl Target for PostgresTarget {
     }
 
     async fn mark_book(&mut self, live: &Release) -> Result<Box<dyn MarkBook>, Error> {
-        Ok(Box::new(marks::Book {
-            access: self.access.clone(),
-            marked: marks::of(&*self.session, live).await?,
-        }))
+        Ok(Box::new(marks::Book::open(&self.access, live).await?))
     }
 
     async fn refuses_difference(
         &mut self,
         tables: &BTreeSet<String>,
     ) -> Result<Option<String>, Error> {
+        if self.spares_gone {
+            let why = "rows of others wait in what the last swap replaced, until the next one";
+            return Ok(Some(why.to_owned()));
+        }
         difference::in_the_way(self, tables).await
     }
 
@@ -469,7 +471,7 @@ impl Target for PostgresTarget {
         let Some(shared) = self.shared.clone() else {
             return Err(Error::Protocol("a swap without a stage".to_owned()));
         };
-        marks::book_staged(&*self.session, plan, shared.marks).await?;
+        marks::book_staged(&mut self.session, plan, shared.marks).await?;
         Box::pin(swap::forward(self, &shared, plan)).await?;
         self.shared = None;
         Ok(())
@@ -491,6 +493,10 @@ impl Target for PostgresTarget {
     async fn tidy(&mut self, keep_previous: bool) -> Result<(), Error> {
         self.drop_part(Part::Next).await?;
         self.drop_database(Use::Next).await?;
+        if !self.absent {
+            // Columns there may be of types that were replaced.
+            difference::sweep(self, keep_previous).await?;
+        }
         if !self.spares_gone {
             self.drop_part(Part::Gone).await?;
             self.drop_database(Use::Gone).await?;
@@ -504,9 +510,6 @@ impl Target for PostgresTarget {
         }
         let previous = self.record(Role::Previous).await?;
         let undoes = previous.as_ref().is_some_and(|it| it.undo.is_some());
-        if !undoes {
-            difference::drop_way_back(self).await?;
-        }
         marks::sweep(&mut self.session).await?;
         if undoes
             || previous

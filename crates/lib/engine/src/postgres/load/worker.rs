@@ -69,10 +69,14 @@ impl Worker for PostgresWorker {
 
     async fn keep_marks(&mut self, marks: &[MarkChunk]) -> Result<(), Error> {
         self.shared.lock.held(&*self.session).await?;
+        let Some(number) = self.shared.marks else {
+            return Ok(());
+        };
+        let transaction = self.session.transaction().await?;
         for chunk in marks {
-            marks::keep(&*self.session, self.shared.marks, chunk).await?;
+            marks::keep(&transaction, number, chunk).await?;
         }
-        Ok(())
+        Ok(transaction.commit().await?)
     }
 
     async fn restore_keys(&mut self, _: &str) -> Result<(), Error> {
@@ -251,6 +255,9 @@ pub(super) async fn store(
             batch.table
         )));
     }
+    if shared.is_stand_in(&batch.table) {
+        refuse_parts_of_rows(shared, session, batch).await?;
+    }
     let stored = if batch.verb == COPY {
         copy(shared, session, batch).await?
     } else {
@@ -261,6 +268,29 @@ pub(super) async fn store(
         // What a row of ON CONFLICT became no answer tells, and partitions take those of their parent.
         stored: stored.filter(|_| batch.tail.is_none() && !shared.is_parent(&batch.table)),
     })
+}
+
+/// A column that the dump leaves to its default would have none when rows are moved to the live table.
+async fn refuse_parts_of_rows(
+    shared: &Shared,
+    session: &Session,
+    batch: &RowBatch,
+) -> Result<(), Error> {
+    const LEFT_OUT: &str = "SELECT a.attname::text FROM pg_catalog.pg_attribute a \
+        WHERE a.attrelid = $1::text::pg_catalog.regclass AND a.attnum > 0 AND NOT a.attisdropped \
+        AND a.attgenerated = '' AND NOT a.attname = ANY($2) LIMIT 1";
+    let Some(columns) = &batch.columns else {
+        return Ok(());
+    };
+    let table = shared.schemas().table(&batch.table)?;
+    match session.query_opt(LEFT_OUT, &[&table, columns]).await? {
+        None => Ok(()),
+        Some(row) => Err(Error::Refused(format!(
+            "rows of {} come without the column {}",
+            batch.table,
+            cell::<String>(&row, 0)?
+        ))),
+    }
 }
 
 async fn copy(shared: &Shared, session: &Session, batch: &RowBatch) -> Result<Option<u64>, Error> {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::exchange::{self, Moved};
 use super::shape::Shape;
-use super::{Undo, drop_way_back, seize, unwritten};
+use super::{Undo, seize, unwritten, written};
 use crate::Error;
 use crate::load::Release;
 use crate::postgres::cell;
 use crate::postgres::load::drift::Moment;
 use crate::postgres::load::ledger::{self, Content, Role};
-use crate::postgres::load::schemas::{parts, qualified};
+use crate::postgres::load::schemas::live_table;
 use crate::postgres::load::target::PostgresTarget;
 
 /// Brings the previous release back and rejects the live one; returns (undone, live again).
@@ -26,13 +26,20 @@ pub(in crate::postgres::load) async fn back(
     let proves = !target.access.options.overwrite_modified;
     let transaction = target.session.transaction().await?;
     seize(&transaction, undo.tables.keys()).await?;
+    let mut foreign = Vec::new();
     if proves {
         unwritten(&transaction, &live, undo.tables.keys()).await?;
+    } else {
+        for name in undo.tables.keys() {
+            if written(&transaction, &live, name).await?.is_some() {
+                tracing::warn!(table = name, "rows that others wrote stay in it");
+                foreign.push(name.clone());
+            }
+        }
     }
     let mut moved = Vec::with_capacity(undo.tables.len());
     for (name, kept) in &undo.tables {
-        let (schema, table) = parts(name)?;
-        let place = qualified(&schema, &table);
+        let place = live_table(name)?;
         moved.push(Moved {
             name: name.clone(),
             shape: Shape::of(&transaction, &place).await?,
@@ -41,6 +48,7 @@ pub(in crate::postgres::load) async fn back(
             gone: kept.keys(),
             going: kept.came,
             coming: kept.went,
+            may_lose: !proves,
         });
     }
     exchange::carry_out(&transaction, &moved).await?;
@@ -50,19 +58,29 @@ pub(in crate::postgres::load) async fn back(
     };
     let moment = Moment::of(&transaction).await?;
     for name in undo.tables.keys() {
-        then.moments.insert(name.clone(), moment.clone());
+        let moment = moment.of_table(&transaction, name, &live).await?;
+        then.moments.insert(name.clone(), moment);
+    }
+    for name in &foreign {
+        // It is no release's any more: the next load takes it anew.
+        let count = format!("SELECT pg_catalog.count(*) FROM ONLY {}", live_table(name)?);
+        let rows: i64 = cell(&transaction.query_one(&count, &[]).await?, 0)?;
+        if let Some(record) = then.release.tables.get_mut(name) {
+            (record.digest, record.rows) = (String::new(), rows.unsigned_abs());
+        }
     }
     ledger::reject(&transaction, &live.release).await?;
     ledger::write(&transaction, Role::Previous, None).await?;
-    ledger::write(&transaction, Role::Undone, None).await?;
     ledger::write(&transaction, Role::Live, Some(&then)).await?;
-    // No transaction takes them back.
+    // No transaction takes them back: nothing that may fail is left.
+    transaction
+        .batch_execute("SET CONSTRAINTS ALL IMMEDIATE")
+        .await?;
     for (name, value, called) in &undo.sequences {
         const SET: &str = "SELECT pg_catalog.setval($1::text::pg_catalog.regclass, $2, $3)";
         transaction.query(SET, &[name, value, called]).await?;
     }
     transaction.commit().await?;
-    drop_way_back(target).await?;
     Ok((live.release, then.release))
 }
 

@@ -1,7 +1,8 @@
 //! Rows that come for rows that go, in several tables at once.
 //!
 //! What comes is there before what goes leaves, parents before their children and the other way round: so every foreign
-//! key holds at the end of each statement. Where a UNIQUE key minds, the server says so, and nothing was changed.
+//! key holds at the end of each statement. Where no foreign key leads to a table, rows go first, and UNIQUE values are free
+//! for those that come. Where such a key minds all the same, the server says so, and nothing was changed.
 
 use std::collections::BTreeMap;
 
@@ -18,6 +19,18 @@ const TIES: &str = "SELECT DISTINCT k.conrelid::pg_catalog.regclass::text, k.con
 
 const REFERS_TO_ITSELF: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE contype = 'f' \
     AND conrelid = confrelid AND conrelid = $1::text::pg_catalog.regclass)";
+
+const LED_TO: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE contype = 'f' \
+    AND confrelid = $1::text::pg_catalog.regclass)";
+
+/// Rows that may be looked at for foreign keys without an index: some ten seconds of a processor.
+const MOST_LOOKED_AT: u64 = 100_000_000;
+
+/// Tables with a foreign key to a table and no index that begins with it, and their rows.
+const UNINDEXED: &str = "SELECT k.conrelid::pg_catalog.regclass::text, greatest(c.reltuples, 0)::int8 \
+    FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
+    WHERE k.contype = 'f' AND k.confrelid = $1::text::pg_catalog.regclass AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i \
+    WHERE i.indrelid = k.conrelid AND i.indisvalid AND i.indpred IS NULL AND i.indkey[0] = ANY (k.conkey))";
 
 /// Foreign keys to a table by which rows that are deleted take others along, or change them.
 const FOLLOWED: &str = "SELECT k.conrelid::pg_catalog.regclass::text, \
@@ -40,6 +53,8 @@ pub(super) struct Moved {
     pub(super) shape: Shape,
     pub(super) going: u64,
     pub(super) coming: u64,
+    /// Rows of others may be lost, and be missing: the counts need not be so.
+    pub(super) may_lose: bool,
 }
 
 /// Carries it all out.
@@ -49,19 +64,28 @@ pub(super) struct Moved {
 /// has.
 pub(super) async fn carry_out(transaction: &Transaction<'_>, moved: &[Moved]) -> Result<(), Error> {
     let order = parents_first(transaction, moved).await?;
-    let mut both = BTreeMap::new();
+    let mut left = BTreeMap::new();
     for at in &order {
         let Some(table) = moved.get(*at) else {
             continue;
         };
-        both.insert(*at, table.let_come(transaction).await?);
+        let both = table.both(transaction).await?;
+        if table.is_led_to(transaction).await? {
+            left.insert(*at, both);
+        } else {
+            table.let_go(transaction, both).await?;
+        }
+        table.let_come(transaction, both).await?;
     }
-    for at in order.iter().rev() {
+    for (at, both) in order
+        .iter()
+        .rev()
+        .filter_map(|at| Some((at, left.get(at)?)))
+    {
         let Some(table) = moved.get(*at) else {
             continue;
         };
-        let both = both.get(at).copied().unwrap_or_default();
-        table.let_go(transaction, both).await?;
+        table.let_go(transaction, *both).await?;
     }
     Ok(())
 }
@@ -129,9 +153,22 @@ impl Moved {
         self.run_for(transaction, &coming, self.coming).await
     }
 
-    /// Changes rows that go and come under the same key where they are, and inserts the others; returns how many these
-    /// are that stay.
-    async fn let_come(&self, transaction: &Transaction<'_>) -> Result<u64, Error> {
+    /// Rows that go and come under the same key.
+    async fn both(&self, transaction: &Transaction<'_>) -> Result<u64, Error> {
+        let Self { come, gone, .. } = self;
+        let joined = self.shape.joins("c", "g");
+        let count = format!("SELECT pg_catalog.count(*) FROM {come} c JOIN {gone} g ON {joined}");
+        let both: i64 = cell(&transaction.query_one(&count, &[]).await?, 0)?;
+        Ok(both.unsigned_abs())
+    }
+
+    /// Whether a foreign key leads to it.
+    async fn is_led_to(&self, transaction: &Transaction<'_>) -> Result<bool, Error> {
+        cell(&transaction.query_one(LED_TO, &[&self.live]).await?, 0)
+    }
+
+    /// Changes the rows that go and come under the same key, so many, where they are, and inserts the others.
+    async fn let_come(&self, transaction: &Transaction<'_>, both: u64) -> Result<(), Error> {
         let Self {
             live,
             come,
@@ -139,29 +176,33 @@ impl Moved {
             shape,
             ..
         } = self;
-        let (joined, columns) = (shape.joins("c", "g"), shape.columns());
-        let count = format!("SELECT pg_catalog.count(*) FROM {come} c JOIN {gone} g ON {joined}");
-        let both: i64 = cell(&transaction.query_one(&count, &[]).await?, 0)?;
-        let both = both.unsigned_abs();
-        let new = self.coming.saturating_sub(both);
+        let (joined, columns, takes) = (shape.joins("c", "g"), shape.columns(), shape.takes());
         let update = format!(
-            "UPDATE ONLY {live} l SET {} FROM {come} c WHERE {} AND EXISTS (SELECT FROM {gone} g WHERE {joined})",
-            shape.takes(),
+            "UPDATE ONLY {live} l SET {takes} FROM {come} c WHERE {} AND EXISTS (SELECT FROM {gone} g WHERE {joined})",
             shape.joins("l", "c")
         );
-        let insert = format!(
+        let mut insert = format!(
             "INSERT INTO {live} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {come} c \
              WHERE NOT EXISTS (SELECT FROM {gone} g WHERE {joined})"
         );
+        if self.may_lose {
+            insert.push_str(&format!(
+                " ON CONFLICT ({}) {}",
+                shape.key(),
+                shape.takes_over()
+            ));
+        }
+        let new = self.coming.saturating_sub(both);
+        let changed = if takes.is_empty() { 0 } else { both };
         // Rows may refer to new ones of their own table; where none do, new ones may take unique values of others.
-        let mut steps = [(update, both), (insert, new)];
+        let mut steps = [(update, changed), (insert, new)];
         if cell(&transaction.query_one(REFERS_TO_ITSELF, &[live]).await?, 0)? {
             steps.reverse();
         }
         for (statement, rows) in steps.iter().filter(|step| step.1 > 0) {
             self.run_for(transaction, statement, *rows).await?;
         }
-        Ok(both)
+        Ok(())
     }
 
     /// Deletes the rows that do not come again.
@@ -181,6 +222,16 @@ impl Moved {
             "NOT EXISTS (SELECT FROM {come} c WHERE {})",
             shape.joins("c", "g")
         );
+        let costly = transaction.query(UNINDEXED, &[live]).await?;
+        for row in &costly {
+            let (child, rows): (String, i64) = (cell(row, 0)?, cell(row, 1)?);
+            if leaving.saturating_mul(rows.unsigned_abs()) > MOST_LOOKED_AT {
+                return Err(Error::Refused(format!(
+                    "{child} has no index for its foreign key to {}: all of it would be looked through for each row that goes",
+                    self.name
+                )));
+            }
+        }
         for row in transaction.query(FOLLOWED, &[live]).await? {
             let (child, joined): (String, String) = (cell(&row, 0)?, cell(&row, 1)?);
             let follow = format!(
@@ -209,7 +260,7 @@ impl Moved {
         rows: u64,
     ) -> Result<(), Error> {
         match transaction.execute(statement, &[]).await? {
-            found if found == rows => Ok(()),
+            found if found == rows || self.may_lose => Ok(()),
             found => Err(Error::Locked(format!(
                 "{} is not what was loaded: a change of {rows} rows met {found}",
                 self.name

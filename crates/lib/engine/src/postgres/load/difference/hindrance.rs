@@ -6,7 +6,7 @@ use tokio_postgres::GenericClient;
 
 use crate::Error;
 use crate::postgres::cell;
-use crate::postgres::load::schemas::{parts, qualified};
+use crate::postgres::load::schemas::live_table;
 use crate::postgres::load::target::PostgresTarget;
 
 /// The first reason, in words.
@@ -26,10 +26,9 @@ pub(in crate::postgres::load) async fn in_the_way(
     target: &PostgresTarget,
     tables: &BTreeSet<String>,
 ) -> Result<Option<String>, Error> {
-    let mut names = Vec::new();
-    for table in tables {
-        let (schema, name) = parts(table)?;
-        names.push(qualified(&schema, &name));
-    }
+    let names = tables
+        .iter()
+        .map(|table| live_table(table))
+        .collect::<Result<Vec<_>, Error>>()?;
     of(&*target.session, &names).await
 }

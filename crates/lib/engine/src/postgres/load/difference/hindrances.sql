@@ -6,6 +6,10 @@ SELECT why FROM (
     SELECT name || ' is no plain table' AS why FROM changed
     WHERE relkind <> 'r' OR relhassubclass OR relpersistence <> 'p'
     UNION ALL
+    SELECT name || ' has no primary key of integers' FROM changed
+    WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = id AND i.indisprimary AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = id AND a.attnum = ANY (i.indkey) AND a.atttypid NOT IN (20, 21, 23)))
+    UNION ALL
     SELECT name || ' has rules' FROM changed WHERE relhasrules
     UNION ALL
     SELECT name || ' forces row level security on its owner' FROM changed WHERE relforcerowsecurity

@@ -17,11 +17,16 @@ const KEY: &str = "SELECT a.attname::text, a.atttypid IN (20, 21, 23) FROM pg_ca
     JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
     WHERE i.indrelid = $1::text::pg_catalog.regclass AND i.indisprimary AND k.place <= i.indnkeyatts ORDER BY k.place";
 
+const SECURITY: &str =
+    "SELECT relrowsecurity FROM pg_catalog.pg_class WHERE oid = $1::text::pg_catalog.regclass";
+
 /// See the module.
 pub(super) struct Shape {
     /// The columns of the primary key, where all are integers.
     key: Vec<String>,
     columns: Vec<String>,
+    /// Policies decide who sees which of its rows.
+    pub(super) row_security: bool,
 }
 
 impl Shape {
@@ -30,6 +35,7 @@ impl Shape {
         let mut shape = Self {
             key: Vec::new(),
             columns: Vec::new(),
+            row_security: cell(&transaction.query_one(SECURITY, &[&live]).await?, 0)?,
         };
         for row in transaction.query(COLUMNS, &[&live]).await? {
             shape.columns.push(cell(&row, 0)?);
@@ -64,6 +70,15 @@ impl Shape {
             format!("{one}.{column} = {other}.{column}")
         });
         equal.collect::<Vec<_>>().join(" AND ")
+    }
+
+    /// What becomes of a row that is there already when one is inserted.
+    pub(super) fn takes_over(&self) -> String {
+        let takes = self.takes().replace("= c.", "= excluded.");
+        match takes.is_empty() {
+            true => "DO NOTHING".to_owned(),
+            false => format!("DO UPDATE SET {takes}"),
+        }
     }
 
     /// What an UPDATE takes from `c`; empty where there is nothing beside the key.
