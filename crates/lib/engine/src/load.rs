@@ -391,6 +391,8 @@ pub struct Previous {
     pub release: Release,
     /// Its tables that were swapped out; the others are live still.
     pub kept: BTreeSet<String>,
+    /// It comes back by undoing rows: nothing is replaced, and what hangs on its tables stays.
+    pub in_place: bool,
     /// The statement by which a person drops those tables, and the way back with them.
     pub given_up_by: String,
 }

@@ -116,11 +116,17 @@ async fn lost(target: &mut dyn Target, may_lose: bool) -> Result<Option<String>,
         .context("look at the live tables")?;
     if !may_lose {
         plan::refuse_modified(&drift)?;
-        plan::refuse_attached(&drift)?;
+        if !previous.in_place {
+            plan::refuse_attached(&drift)?;
+        }
         let damaged = target.damaged().await;
         refuse_damage(&damaged.context("look at the previous release")?)?;
     }
-    let given_up = drift.helpers.union(&drift.attached).cloned().collect();
+    let mut given_up = drift.helpers;
+    given_up.extend(drift.attached);
+    if previous.in_place {
+        given_up.clear();
+    }
     Ok(plan::given_up(&given_up))
 }
 

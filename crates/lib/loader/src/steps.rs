@@ -481,6 +481,8 @@ impl<'a> Opened<'a> {
         let pinned = &self.pinned;
         if let Some(note) = whole::judge(pinned, live, plan, summary, self.options, rows)? {
             tracing::warn!(note, "unproven");
+            // A change in place that came to nothing has said it already.
+            self.notes.retain(|other| *other != note);
             self.notes.push(note);
         }
         Ok(())

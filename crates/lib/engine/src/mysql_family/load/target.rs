@@ -235,6 +235,7 @@ impl Target for MysqlTarget {
             return Ok(Some(Previous {
                 release: content.release,
                 kept: undo.tables(),
+                in_place: true,
                 given_up_by: format!("DROP TABLE {}", names.marker(Marker::Previous)),
             }));
         }
@@ -248,6 +249,7 @@ impl Target for MysqlTarget {
         Ok(Some(Previous {
             release: content.release,
             kept: kept.into_keys().collect(),
+            in_place: false,
             given_up_by,
         }))
     }

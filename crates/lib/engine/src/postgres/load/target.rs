@@ -249,6 +249,7 @@ impl Target for PostgresTarget {
             return Ok(Some(Previous {
                 kept: undo.tables.keys().cloned().collect(),
                 release: content.release,
+                in_place: true,
                 given_up_by: format!("DROP SCHEMA {} CASCADE", quote(WAY_BACK)),
             }));
         }
@@ -257,6 +258,7 @@ impl Target for PostgresTarget {
             return Ok(Some(Previous {
                 kept: content.release.tables.keys().cloned().collect(),
                 release: content.release,
+                in_place: false,
                 given_up_by: format!("DROP DATABASE {}", quote(&place)),
             }));
         }
@@ -270,6 +272,7 @@ impl Target for PostgresTarget {
         Ok(Some(Previous {
             release: content.release,
             kept,
+            in_place: false,
             given_up_by: format!("DROP SCHEMA {} CASCADE", places.join(", ")),
         }))
     }
