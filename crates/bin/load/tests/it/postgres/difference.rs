@@ -272,6 +272,34 @@ fn whoever_is_at_work_is_not_overlooked() {
     let _ = run(&server, &first.dump, &[]).fails_with(78, "written to");
 }
 
+/// A row of others that would follow one that goes is not there yet when its transaction is still at work.
+#[test]
+fn rows_of_others_do_not_follow_those_that_go() {
+    let (world, server) = postgres_15();
+    server.create_database("source");
+    server.sql("source", SHOP);
+    server.sql(
+        "source",
+        "SET ROLE pilotfish; INSERT INTO app.big VALUES (6000, 1, NULL, NULL);
+         CREATE TABLE app.remark (id integer PRIMARY KEY, big integer REFERENCES app.big ON DELETE CASCADE);
+         CREATE INDEX remark_big ON app.remark (big); INSERT INTO app.remark VALUES (1, 8)",
+    );
+    let first = Dumped::of(&world, &server, "first.sql");
+    server.sql("source", "DELETE FROM app.big WHERE id = 6000");
+    let second = Dumped::of(&world, &server, "second.sql");
+    let _ = loaded(&server, &first.dump);
+    let writer = Holder::begin_on(&server, "app", "INSERT INTO app.remark VALUES (2, 6000)");
+    let running = load(&server).arg(&second.dump).spawn();
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+    pilotfish_harness::eventually("the load waits", Duration::from_secs(30), || {
+        (server.sql("app", waits) != "0\n").then_some(())
+    });
+    writer.commit();
+    let _ = running.wait().fails_with(78, "app.remark");
+    let seen = "SELECT count(*) FROM app.remark WHERE big = 6000";
+    assert_eq!(server.sql("app", seen), "1\n");
+}
+
 /// What a crash of the server leaves booked speaks of no other rows.
 #[test]
 fn marks_that_a_crash_took_are_not_mistaken() {
