@@ -57,6 +57,8 @@ pub async fn rollback(
     refuse_no_way(target.as_mut()).await?;
     let lost = lost(target.as_mut(), overwrite_modified).await?;
     notes.extend(lost);
+    let previous = target.previous().await.context("read the ledger")?;
+    let in_place = previous.is_some_and(|previous| previous.in_place);
     let (undone, live) = target.rollback().await.context("roll back")?;
     target
         .finish()
@@ -76,7 +78,7 @@ pub async fn rollback(
         tables_retired: Vec::new(),
         objects: live.objects.len(),
         rows: 0,
-        in_place: false,
+        in_place,
         bytes: 0,
         stages: BTreeMap::new(),
         seconds: started.elapsed().as_secs_f64(),

@@ -209,14 +209,8 @@ impl Opened<'_> {
             return Ok(Err(reason.to_owned()));
         }
         for name in &changed {
-            let compared = summary.differences.contains_key(name) && !fresh.left.contains(name);
-            let record = live
-                .tables
-                .get(name)
-                .and_then(|record| record.definition.as_ref());
-            let same = record == summary.tables.get(name).map(|table| &table.definition);
-            if !compared || !same {
-                return Ok(Err(format!("{name} differs by more than some rows")));
+            if let Some(why) = more_than_rows(name, live, summary, fresh) {
+                return Ok(Err(format!("{name} differs by more than some rows: {why}")));
             }
         }
         // Where all of it changes places, the rest is copied.
@@ -365,6 +359,33 @@ impl Opened<'_> {
         report.in_place = true;
         report.rows = of_changed.map(|(_, difference)| difference.come).sum();
         report
+    }
+}
+
+/// Why a changed table cannot be told row by row; `None` where it can.
+fn more_than_rows(
+    name: &str,
+    live: &Release,
+    summary: &Summary,
+    fresh: &Fresh,
+) -> Option<&'static str> {
+    let record = live.tables.get(name);
+    let record = record.and_then(|record| record.definition.as_ref());
+    if record != summary.tables.get(name).map(|table| &table.definition) {
+        Some("its definition does")
+    } else if !fresh.marked.contains(name) {
+        Some(
+            "its rows are not known: it has no primary key of integers, or they were loaded from a stream, in too wild an order \
+             or before the server crashed",
+        )
+    } else if fresh.left.contains(name) {
+        Some("too many bytes of rows do")
+    } else if !summary.differences.contains_key(name) {
+        Some(
+            "too many rows do, or its rows do not come as before: by INSERT instead of COPY, or in too wild an order",
+        )
+    } else {
+        None
     }
 }
 

@@ -235,7 +235,8 @@ impl Router {
             .collect()
     }
 
-    fn takes(&self, table: &str) -> bool {
+    /// Whether a table is staged, with the dump's rows or those that are live.
+    pub(crate) fn takes(&self, table: &str) -> bool {
         self.selection
             .only
             .as_ref()

@@ -148,7 +148,8 @@ impl<'a> Pipeline<'a> {
                 self.enter_file(&rows.position).await?;
                 self.send_rows(rows).await
             }
-            Item::Marks(marks) if self.router.loads(&marks.table) => self.mark(marks).await,
+            // Rows that are carried are the dump's, too.
+            Item::Marks(marks) if self.router.takes(&marks.table) => self.mark(marks).await,
             Item::Marks(_) => Ok(()),
         }
     }

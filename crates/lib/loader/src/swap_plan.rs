@@ -28,7 +28,9 @@ pub(crate) fn draw(
         .filter(|name| whole || plan.load.contains(*name))
         .cloned()
         .collect();
-    let marked = plan.load.iter().filter_map(|name| {
+    let is_staged = |name: &&String| whole || plan.load.contains(*name);
+    let marked = plan.release();
+    let marked = marked.iter().filter(is_staged).filter_map(|name| {
         let table = summary.tables.get(name).filter(|table| table.marked)?;
         let is_staged = staged.tables.contains_key(name);
         is_staged.then(|| (name.clone(), table.key.clone()))

@@ -7,12 +7,15 @@ use super::known::{Known, KnownRows};
 use super::order::Marked;
 use super::{Difference, Key, KeyPlaces};
 
-/// Stored rows that are looked through for the one that came. What lies behind them came too early, unless as many rows
-/// say that those between are gone.
-const AHEAD: usize = 4096;
+/// Stored rows that are looked through for the one that came, 40 bytes each: so far may rows be from their places. What
+/// lies behind them came too early.
+const AHEAD: usize = 200_000;
+
+/// So many rows that come too early, one after the other, say that those between are gone.
+const STALLED: usize = 4096;
 
 /// Most stored rows that wait for the dump to come to them: some 60 bytes each.
-const MOST_PASSED: usize = 500_000;
+const MOST_PASSED: usize = 400_000;
 
 /// Finds what differs, table after table.
 pub(crate) struct Comparer {
@@ -213,7 +216,7 @@ impl Walk {
     fn ahead(&mut self, key: Key, mark: u64) -> Option<bool> {
         if !self.stored.is_near(&key).ok()? {
             self.stalled += 1;
-            if self.stalled <= AHEAD {
+            if self.stalled <= STALLED {
                 self.early.insert(key);
                 return self.comes(key, mark);
             }

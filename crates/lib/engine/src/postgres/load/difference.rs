@@ -16,6 +16,7 @@ use bytes::Bytes;
 use futures_util::SinkExt as _;
 use pilotfish_sql::postgres::{Mode, quote, tokens};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use tokio_postgres::Transaction;
 
 pub(super) use back::{back, damaged};
@@ -37,6 +38,17 @@ use crate::postgres::cell;
 
 /// Who writes to a changed table is waited for so long.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One try takes so long at most, and the next one comes so long after it.
+const TRY: Duration = Duration::from_millis(50);
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Whose transaction has written to one of some tables, for the longest time.
+const WRITER: &str = "SELECT format('process %s, %s%s, has written to %s in a transaction', a.pid, a.usename, \
+    ', ' || nullif(a.application_name, ''), l.relation::pg_catalog.regclass) FROM pg_catalog.pg_locks l \
+    JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid WHERE l.locktype = 'relation' AND l.granted \
+    AND l.relation = ANY($1::text[]::pg_catalog.regclass[]) AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') \
+    AND l.pid <> pg_backend_pid() ORDER BY a.xact_start LIMIT 1";
 
 /// Whoever reads what undoes a change is waited for so long when that is dropped.
 const SWEEPING: Duration = Duration::from_secs(5);
@@ -135,29 +147,52 @@ pub(super) async fn apply(target: &mut PostgresTarget, plan: &DifferencePlan) ->
 
 /// Locks tables against whoever else writes, and not against readers, with those whose rows may follow theirs; then nobody
 /// has made anything on them that would take part.
+///
+/// Writers queue behind whoever waits for a lock, so each try is short.
 async fn seize(
     transaction: &Transaction<'_>,
     tables: impl Iterator<Item = &String>,
 ) -> Result<(), Error> {
     const FOLLOWERS: &str = "SELECT DISTINCT k.conrelid::pg_catalog.regclass::text FROM pg_catalog.pg_constraint k \
         WHERE k.contype = 'f' AND k.confrelid = ANY($1::text[]::pg_catalog.regclass[]) AND k.confdeltype NOT IN ('a', 'r')";
-    let patience = format!("SET LOCAL lock_timeout = {}", PATIENCE.as_millis());
-    transaction.batch_execute(&patience).await?;
     let names = tables
         .map(|table| live_table(table))
         .collect::<Result<Vec<_>, Error>>()?;
-    if names.is_empty() {
-        return Ok(());
+    if !names.is_empty() {
+        let mut locked: Vec<String> = names.iter().map(|name| format!("ONLY {name}")).collect();
+        for row in transaction.query(FOLLOWERS, &[&names]).await? {
+            locked.push(cell(&row, 0)?);
+        }
+        let lock = format!(
+            "SET LOCAL lock_timeout = {}; LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE",
+            TRY.as_millis(),
+            locked.join(", ")
+        );
+        let until = Instant::now() + PATIENCE;
+        transaction.batch_execute("SAVEPOINT tried").await?;
+        while let Err(error) = transaction.batch_execute(&lock).await.map_err(Error::from) {
+            if !matches!(error, Error::Busy { .. }) {
+                return Err(error);
+            }
+            transaction
+                .batch_execute("ROLLBACK TO SAVEPOINT tried")
+                .await?;
+            if Instant::now() >= until {
+                let who = transaction.query_opt(WRITER, &[&names]).await?;
+                let who = who.map(|row| cell::<String>(&row, 0)).transpose()?;
+                let who =
+                    who.unwrap_or_else(|| "somebody writes to the tables that change".to_owned());
+                return Err(Error::Locked(format!(
+                    "{who}; waited {PATIENCE:?} for it to end"
+                )));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        // Behind a savepoint rows would have another number than their transaction.
+        transaction.batch_execute("RELEASE SAVEPOINT tried").await?;
     }
-    let mut locked: Vec<String> = names.iter().map(|name| format!("ONLY {name}")).collect();
-    for row in transaction.query(FOLLOWERS, &[&names]).await? {
-        locked.push(cell(&row, 0)?);
-    }
-    let lock = format!(
-        "LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE",
-        locked.join(", ")
-    );
-    transaction.batch_execute(&lock).await?;
+    let patience = format!("SET LOCAL lock_timeout = {}", PATIENCE.as_millis());
+    transaction.batch_execute(&patience).await?;
     match hindrance::of(transaction, &names).await? {
         Some(why) => Err(Error::Locked(why)),
         None => Ok(()),

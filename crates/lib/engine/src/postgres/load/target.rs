@@ -18,7 +18,7 @@ use super::{
 };
 use crate::Error;
 use crate::load::{
-    Coming, DifferencePlan, Drift, MarkBook, Previous, Release, Stage, SwapPlan, Target,
+    Coming, DifferencePlan, Drift, MarkBook, Owner, Previous, Release, Stage, SwapPlan, Target,
 };
 use crate::postgres::cell;
 use crate::postgres::connect::Session;
@@ -457,6 +457,10 @@ impl Target for PostgresTarget {
         if self.spares_gone {
             let why = "rows of others wait in what the last swap replaced, until the next one";
             return Ok(Some(why.to_owned()));
+        }
+        let live = self.record(Role::Live).await?.unwrap_or_default();
+        if live.inherits_rights != (self.access.options.owner == Owner::Drop) {
+            return Ok(Some("--owner is another than before".to_owned()));
         }
         difference::in_the_way(self, tables).await
     }

@@ -181,3 +181,32 @@ fn a_rollback_of_a_difference_looks_first() {
         "1\n"
     );
 }
+
+/// Who is at work is waited for, and nobody queues behind the load meanwhile; after that it says who it was.
+#[test]
+fn writers_do_not_queue_behind_a_load_that_waits() {
+    let (world, server) = postgres_15();
+    let [first, second] = releases(&world, &server);
+    let _ = loaded(&server, &first.dump);
+    assert!(in_place(&loaded(&server, &second.dump)));
+    let writer = Holder::begin_on(
+        &server,
+        "app",
+        "UPDATE app.big SET note = note WHERE id = 3",
+    );
+    let rolling = pilotfish_harness::tool!("load")
+        .args(["rollback", "--url", &server.url()])
+        .spawn();
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+    eventually("the rollback waits", Duration::from_secs(30), || {
+        (server.sql("app", waits) != "0\n").then_some(())
+    });
+    for _ in 0..5 {
+        let quick = "SET statement_timeout = '2s'; BEGIN; UPDATE app.line SET note = note WHERE big = 4; ROLLBACK";
+        server.sql("app", quick);
+    }
+    let _ = rolling.wait().fails_with(75, "has written to app.big");
+    drop(writer);
+    let _ = verb(&server, &["rollback"]).success();
+    first.assert_live(&server, "undone");
+}
