@@ -172,7 +172,10 @@ impl Server {
     /// A program of another kind of server as root on this one: `mariadb-import` got `--dir` and `--parallel` late.
     #[must_use]
     pub fn program_of(&self, kind: ServerKind, name: &str) -> Command {
-        self.as_root(kind.program(name))
+        let mut program = self.as_root(kind.program(name));
+        // Those of 11.8 want TLS, also over a socket, and an older server has none.
+        program.arg("--skip-ssl");
+        program
     }
 
     /// A database as the stock dump program writes it. `args` come before the database's name.
