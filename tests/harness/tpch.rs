@@ -43,20 +43,28 @@ pub fn dump(kind: ServerKind, scale: &str) -> PathBuf {
 /// When the data cannot be made.
 #[must_use]
 pub fn amended(kind: ServerKind, scale: &str, amendment: &str) -> PathBuf {
+    cached(
+        &amended_name(kind.name(), scale, amendment),
+        ".sql",
+        |partial| {
+            let world = World::within_a_turn();
+            let server = source(kind, &world, scale);
+            server.sql(&format!("USE {DATABASE}; {amendment}"));
+            let gtid: &[&str] = if kind.is_mariadb() {
+                &[]
+            } else {
+                &["--set-gtid-purged=OFF"]
+            };
+            server.dump_to(DATABASE, gtid, partial);
+        },
+    )
+}
+
+/// Another schema or amendment is another file.
+fn amended_name(kind: &str, scale: &str, amendment: &str) -> String {
     let mut hasher = DefaultHasher::new();
     (SCHEMA, amendment).hash(&mut hasher);
-    let name = format!("{}-sf{scale}-{:016x}", kind.name(), hasher.finish());
-    cached(&name, ".sql", |partial| {
-        let world = World::within_a_turn();
-        let server = source(kind, &world, scale);
-        server.sql(&format!("USE {DATABASE}; {amendment}"));
-        let gtid: &[&str] = if kind.is_mariadb() {
-            &[]
-        } else {
-            &["--set-gtid-purged=OFF"]
-        };
-        server.dump_to(DATABASE, gtid, partial);
-    })
+    format!("{kind}-sf{scale}-{:016x}", hasher.finish())
 }
 
 /// The tables' definitions without their foreign keys.

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use super::{DATABASE, SCHEMA, TABLES, cached, write_table};
+use super::{DATABASE, SCHEMA, TABLES, amended_name, cached, write_table};
 use crate::postgres::{Postgres, PostgresKind};
 use crate::server::complete;
 use crate::world::World;
@@ -60,15 +60,16 @@ pub fn for_postgres(kind: PostgresKind, scale: &str) -> PostgresFiles {
 /// When the data cannot be made.
 #[must_use]
 pub fn amended_for_postgres(kind: PostgresKind, scale: &str, amendment: &str) -> PathBuf {
-    let mut hasher = DefaultHasher::new();
-    (SCHEMA, amendment).hash(&mut hasher);
-    let name = format!("{}-sf{scale}-{:016x}", kind.name(), hasher.finish());
-    cached(&name, ".sql", |partial| {
-        let world = World::within_a_turn();
-        let server = source(kind, &world, scale);
-        server.sql(DATABASE, amendment);
-        server.dump_to(DATABASE, &[], partial);
-    })
+    cached(
+        &amended_name(kind.name(), scale, amendment),
+        ".sql",
+        |partial| {
+            let world = World::within_a_turn();
+            let server = source(kind, &world, scale);
+            server.sql(DATABASE, amendment);
+            server.dump_to(DATABASE, &[], partial);
+        },
+    )
 }
 
 fn make(kind: PostgresKind, scale: &str, folder: &Path) {

@@ -233,15 +233,11 @@ impl Book {
     }
 
     /// All chunks of a small layer.
-    async fn at_once(
-        &self,
-        table: &str,
-        layer: Layer,
-    ) -> Result<mpsc::Receiver<Option<Bytes>>, Error> {
+    async fn at_once(&self, table: &str, layer: Layer) -> mpsc::Receiver<Option<Bytes>> {
         let (send, chunks) = mpsc::channel(AHEAD + 1);
         let mut next = 0;
         pass_some(&self.session, table, layer, &mut next, &send).await;
-        Ok(chunks)
+        chunks
     }
 }
 
@@ -257,7 +253,7 @@ impl MarkBook for Book {
         let mut layers = Vec::with_capacity(marked.layers.len());
         for layer in &marked.layers {
             if usize::try_from(layer.chunks).is_ok_and(|chunks| chunks <= AHEAD) {
-                layers.push(self.at_once(table, *layer).await?);
+                layers.push(self.at_once(table, *layer).await);
                 continue;
             }
             let (send, chunks) = mpsc::channel(AHEAD);
