@@ -18,6 +18,7 @@ use pilotfish_sql::postgres::{Mode, quote, tokens};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tokio_postgres::Transaction;
+use tokio_util::sync::CancellationToken;
 
 pub(super) use back::{back, damaged};
 use exchange::Moved;
@@ -104,8 +105,9 @@ pub(super) async fn apply(target: &mut PostgresTarget, plan: &DifferencePlan) ->
     // No table of an earlier change has it.
     let since = UNIX_EPOCH.elapsed().unwrap_or_default();
     let stamp = since.as_micros();
+    let cancel = target.access.options.cancel.clone();
     let transaction = target.session.transaction().await?;
-    seize(&transaction, plan.tables.keys()).await?;
+    seize(&transaction, plan.tables.keys(), &cancel).await?;
     unwritten(&transaction, &before, plan.tables.keys()).await?;
     transaction
         .batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {WAY_BACK}"))
@@ -152,6 +154,7 @@ pub(super) async fn apply(target: &mut PostgresTarget, plan: &DifferencePlan) ->
 async fn seize(
     transaction: &Transaction<'_>,
     tables: impl Iterator<Item = &String>,
+    cancel: &CancellationToken,
 ) -> Result<(), Error> {
     const FOLLOWERS: &str = "SELECT DISTINCT k.conrelid::pg_catalog.regclass::text FROM pg_catalog.pg_constraint k \
         WHERE k.contype = 'f' AND k.confrelid = ANY($1::text[]::pg_catalog.regclass[]) AND k.confdeltype NOT IN ('a', 'r')";
@@ -177,6 +180,11 @@ async fn seize(
             transaction
                 .batch_execute("ROLLBACK TO SAVEPOINT tried")
                 .await?;
+            if cancel.is_cancelled() {
+                return Err(Error::Stopped(
+                    "wait for who writes to the tables".to_owned(),
+                ));
+            }
             if Instant::now() >= until {
                 let who = transaction.query_opt(WRITER, &[&names]).await?;
                 let who = who.map(|row| cell::<String>(&row, 0)).transpose()?;

@@ -210,3 +210,28 @@ fn writers_do_not_queue_behind_a_load_that_waits() {
     let _ = verb(&server, &["rollback"]).success();
     first.assert_live(&server, "undone");
 }
+
+#[test]
+fn a_rollback_that_waits_for_a_writer_can_be_stopped() {
+    let (world, server) = postgres_15();
+    let [first, second] = releases(&world, &server);
+    let _ = loaded(&server, &first.dump);
+    assert!(in_place(&loaded(&server, &second.dump)));
+    let writer = Holder::begin_on(
+        &server,
+        "app",
+        "UPDATE app.big SET note = note WHERE id = 3",
+    );
+    let rolling = pilotfish_harness::tool!("load")
+        .args(["rollback", "--url", &server.url()])
+        .spawn();
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+    eventually("the rollback waits", Duration::from_secs(30), || {
+        (server.sql("app", waits) != "0\n").then_some(())
+    });
+    rolling.terminate();
+    let done = rolling.wait();
+    assert_eq!(done.code, Some(143), "{done}");
+    drop(writer);
+    second.assert_live(&server, "nothing was undone");
+}

@@ -24,8 +24,9 @@ pub(in crate::postgres::load) async fn back(
     previous: &Content,
 ) -> Result<(Release, Release), Error> {
     let proves = !target.access.options.overwrite_modified;
+    let cancel = target.access.options.cancel.clone();
     let transaction = target.session.transaction().await?;
-    seize(&transaction, undo.tables.keys()).await?;
+    seize(&transaction, undo.tables.keys(), &cancel).await?;
     let mut foreign = Vec::new();
     if proves {
         unwritten(&transaction, &live, undo.tables.keys()).await?;
