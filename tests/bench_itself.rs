@@ -115,9 +115,11 @@ fn every_object_of_postgres_comes_back_by_its_own_programs() {
             } else {
                 // Several jobs make the trigger of a partitioned table before the rows of all
                 // its partitions are in: pg_restore knows no rows of the parent to wait for.
-                for section in ["pre-data", "data", "post-data"] {
-                    server.restore(database, &["--jobs=2", "--section", section], &file);
-                }
+                // In one section, an index attached to its parent's meets a foreign key of the
+                // same tables in a deadlock. So the rows alone have several.
+                server.restore(database, &["--section=pre-data"], &file);
+                server.restore(database, &["--section=data", "--jobs=2"], &file);
+                server.restore(database, &["--section=post-data"], &file);
             }
             let [before, after] =
                 ["app", database].map(|database| canonical_dump(&server.dump(database, &[])));
