@@ -7,7 +7,7 @@ cache=$1
 arch=${PILOTFISH_IMAGE_ARCH:-$(uname -m)}
 triple=$arch-unknown-linux-musl
 target=${CARGO_TARGET_DIR:-target}
-tools="fetch load watch wait"
+tools="fetch load watch wait exporter"
 cyclonedx=0.5.9
 
 say() {

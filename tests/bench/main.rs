@@ -10,6 +10,7 @@
     reason = "a benchmark prints its figures and stops where it cannot go on"
 )]
 
+mod exporter;
 mod fetch;
 mod figures;
 mod frame;
@@ -103,6 +104,8 @@ enum Name {
         #[arg(long, default_value_t = 2)]
         rounds: usize,
     },
+    /// Scrapes of MariaDB and PostgreSQL: `exporter` against mysqld_exporter and postgres_exporter
+    Exporter,
     /// A zstd object from S3: `fetch` against `curl | zstd -d | sha256sum`
     Fetch {
         /// Size of the object in MB
@@ -158,6 +161,7 @@ fn main() {
         }
         Name::Frame { scale } => frame::run(&scale),
         Name::Pod { scale, rounds } => pod::run(&scale, rounds),
+        Name::Exporter => exporter::run(),
         Name::Large { gigabytes } => large::run(gigabytes),
         Name::Fetch { megabytes, rounds } => fetch::run(megabytes, rounds),
     }

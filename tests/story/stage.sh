@@ -60,6 +60,7 @@ stage() {
     done
     load_images "docker.io/library/pilotfish-fetch:$(version)" "docker.io/library/pilotfish-load:$(version)" \
         "docker.io/library/pilotfish-watch:$(version)" "docker.io/library/pilotfish-wait:$(version)" \
+        "docker.io/library/pilotfish-exporter:$(version)" \
         docker.io/library/pilotfish-fetch:next docker.io/library/pilotfish-watch:next
     if [ -z "${official:-}" ]; then
         say "stand-ins for official images"

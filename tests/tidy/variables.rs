@@ -49,5 +49,6 @@ fn variable(text: &str) -> Option<String> {
         .unwrap_or(field)
         .to_uppercase()
         .replace('-', "_");
-    is_flag.then(|| format!("{PREFIX}{name}"))
+    // Names that other programs gave to flags; no variable can be called so.
+    (is_flag && !name.contains('.')).then(|| format!("{PREFIX}{name}"))
 }

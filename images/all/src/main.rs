@@ -1,5 +1,5 @@
 //! All tools in one program, for the image that has all of them: it is the one whose name it is called by.
-//! Four programs share most of their code, and an image is fetched by every node.
+//! Five programs share most of their code, and an image is fetched by every node.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -10,7 +10,8 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const TOOLS: [&str; 4] = [
+const TOOLS: [&str; 5] = [
+    "pilotfish-exporter",
     "pilotfish-fetch",
     "pilotfish-load",
     "pilotfish-wait",
@@ -20,6 +21,7 @@ const TOOLS: [&str; 4] = [
 fn main() -> ExitCode {
     let called = std::env::args_os().next().unwrap_or_default();
     match Path::new(&called).file_name().and_then(OsStr::to_str) {
+        Some("pilotfish-exporter") => pilotfish_runtime::main::<pilotfish_exporter::Exporter>(),
         Some("pilotfish-fetch") => pilotfish_runtime::main::<pilotfish_fetch::Fetch>(),
         Some("pilotfish-load") => pilotfish_runtime::main::<pilotfish_load::LoadTool>(),
         Some("pilotfish-wait") => pilotfish_runtime::main::<pilotfish_wait::Wait>(),

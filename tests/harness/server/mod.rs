@@ -10,10 +10,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use kind::ServerKind;
+use rustix::process::Signal;
 pub(crate) use template::copy;
 
 use crate::eventually::eventually;
-use crate::process::Child;
+use crate::process::{Child, try_signal};
 use crate::world::{Port, World};
 
 /// The account's name and password; its rights are in `manifests/account/grants.sql`.
@@ -105,6 +106,16 @@ impl Server {
         if let Some(mut child) = self.child().take() {
             child.kill9();
         }
+    }
+
+    /// Stops its process where it stands: connections stay, and nobody answers.
+    pub fn freeze(&self) {
+        try_signal(self.pid(), Signal::STOP);
+    }
+
+    /// Ends [`Server::freeze`].
+    pub fn thaw(&self) {
+        try_signal(self.pid(), Signal::CONT);
     }
 
     /// Stops the server in good order.

@@ -123,6 +123,13 @@ impl ServerArgs {
         }
     }
 
+    /// Whether flags or their variables name a server or an account: then nobody else's variables do.
+    #[must_use]
+    pub fn names_a_server(&self) -> bool {
+        let way = self.host.is_some() || self.port.is_some() || self.socket.is_some();
+        !self.url.is_empty() || way || self.user.is_some()
+    }
+
     /// Settings of several servers: one for each `--url`, everything else shared; one without any.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Database servers by ability: what a tool can ask of one without knowing which it is.
 //!
-//! An [`Engine`] offers traits: [`Probe`] looks, [`load::Load`] fills. Engines are found by
+//! An [`Engine`] offers traits: [`Probe`] looks, [`query::Query`] asks, [`load::Load`] fills. Engines are found by
 //! [`open`]; nobody outside this crate matches on which one it is. This crate does not know dumps,
 //! object storage, metrics or the process it runs in: settings come as values ([`Settings`]), made
 //! from flags and image variables by [`ServerArgs`].
@@ -8,6 +8,7 @@
 mod args;
 #[cfg(feature = "testing")]
 pub mod conformance;
+pub mod data_source;
 mod error;
 pub mod load;
 mod mariadb;
@@ -15,6 +16,7 @@ mod mysql;
 mod mysql_family;
 mod pass_file;
 mod postgres;
+pub mod query;
 mod settings;
 mod ties;
 mod tls;
@@ -36,6 +38,8 @@ pub trait Engine: Send + Sync {
     fn name(&self) -> &'static str;
     /// Looks at the server; every engine can.
     fn probe(&self) -> &dyn Probe;
+    /// Opens sessions that ask; every engine can.
+    fn query(&self) -> &dyn query::Query;
     /// Loads dumps, where this engine can.
     fn load(&self) -> Option<&dyn load::Load>;
 }

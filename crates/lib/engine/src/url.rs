@@ -71,7 +71,7 @@ pub(crate) fn parse(address: &str) -> Result<Address, String> {
     Ok(parts)
 }
 
-fn route(host: &str, default_port: u16) -> Result<Option<Route>, String> {
+pub(crate) fn route(host: &str, default_port: u16) -> Result<Option<Route>, String> {
     let (host, port) = match host.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']').ok_or("has a [ without a ]")?;
@@ -100,7 +100,7 @@ fn non_empty(text: String) -> Option<String> {
 }
 
 /// Undoes percent-encoding.
-fn decode(text: &str) -> Result<String, String> {
+pub(crate) fn decode(text: &str) -> Result<String, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {

@@ -20,6 +20,7 @@ use prometheus::{Encoder, Gauge, IntGauge, Opts, Registry, TextEncoder};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use crate::front::{Front, TlsListener};
 use crate::process::lock;
 
 /// Whether the tool is ready for its pod to get traffic, and why or why not.
@@ -77,7 +78,7 @@ pub(crate) fn serve(
     listen: SocketAddr,
     ready: Ready,
     routes: Router,
-    metrics: Registry,
+    front: Option<Front>,
     shutdown: CancellationToken,
     stop: CancellationToken,
 ) -> Result<SocketAddr, Failure> {
@@ -93,14 +94,21 @@ pub(crate) fn serve(
         .enable_all()
         .build()
         .map_err(cannot_listen)?;
-    // Handlers may ask who calls.
-    let app = router(ready, metrics, shutdown)
-        .merge(routes)
-        .into_make_service_with_connect_info::<SocketAddr>();
+    let app = router(ready, shutdown).merge(routes);
     let serve = async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
+        let served = async {
+            match front {
+                Some(front) => axum::serve(TlsListener::new(listener, front)?, app).await,
+                // Handlers may ask who calls.
+                None => {
+                    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+                    axum::serve(listener, app).await
+                }
+            }
+        };
         tokio::select! {
-            served = async { axum::serve(listener, app).await } => served,
+            served = served => served,
             () = stop.cancelled() => Ok(()),
         }
     };
@@ -116,7 +124,7 @@ pub(crate) fn serve(
     Ok(address)
 }
 
-fn router(ready: Ready, metrics: Registry, shutdown: CancellationToken) -> Router {
+fn router(ready: Ready, shutdown: CancellationToken) -> Router {
     let readyz = move || async move {
         let (is_ready, why) = ready.get();
         if shutdown.is_cancelled() {
@@ -132,10 +140,17 @@ fn router(ready: Ready, metrics: Registry, shutdown: CancellationToken) -> Route
         };
         (status, format!("{why}\n"))
     };
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+}
+
+/// `/metrics` of a registry.
+pub(crate) fn metrics(registry: Registry) -> Router {
     let metrics = move || async move {
         let encoder = TextEncoder::new();
         let mut text = Vec::new();
-        match encoder.encode(&metrics.gather(), &mut text) {
+        match encoder.encode(&registry.gather(), &mut text) {
             Ok(()) => (
                 [(header::CONTENT_TYPE, encoder.format_type().to_owned())],
                 text,
@@ -144,8 +159,5 @@ fn router(ready: Ready, metrics: Registry, shutdown: CancellationToken) -> Route
             Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
         }
     };
-    Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
+    Router::new().route("/metrics", get(metrics))
 }

@@ -145,6 +145,10 @@ fn with_variable(arg: clap::Arg, environment: &Environment) -> clap::Arg {
     let Some(long) = arg.get_long() else {
         return arg;
     };
+    // Names that other programs gave to flags; no variable can be called so.
+    if long.contains('.') {
+        return arg;
+    }
     let name = match arg.get_env() {
         Some(name) => name.to_string_lossy().into_owned(),
         None => format!("{PREFIX}{}", long.to_ascii_uppercase().replace('-', "_")),
@@ -166,7 +170,7 @@ fn with_variable(arg: clap::Arg, environment: &Environment) -> clap::Arg {
 
 fn variables(command: &Command, known: &mut BTreeSet<String>) {
     for arg in command.get_arguments() {
-        if let Some(long) = arg.get_long() {
+        if let Some(long) = arg.get_long().filter(|long| !long.contains('.')) {
             known.insert(format!(
                 "{PREFIX}{}",
                 long.to_ascii_uppercase().replace('-', "_")

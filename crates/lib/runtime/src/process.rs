@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Ready};
 use crate::args::OutputFormat;
+use crate::front::Front;
 use crate::log::Log;
 use crate::progress::{Board, Progress, Unit};
 
@@ -120,15 +121,23 @@ impl Process {
         ready: Ready,
         routes: axum::Router,
     ) -> Result<SocketAddr, Failure> {
-        let stop = self.shared.ended.clone();
-        admin::serve(
-            listen,
-            ready,
-            routes,
-            self.metrics.clone(),
-            self.shutdown.clone(),
-            stop,
-        )
+        let metrics = admin::metrics(self.metrics.clone());
+        self.serve_own_metrics(listen, ready, routes.merge(metrics), None)
+    }
+
+    /// The same for a tool whose `routes` answer `/metrics` too, behind TLS where there is a front.
+    ///
+    /// # Errors
+    /// As [`Self::serve_admin`].
+    pub fn serve_own_metrics(
+        &self,
+        listen: SocketAddr,
+        ready: Ready,
+        routes: axum::Router,
+        front: Option<Front>,
+    ) -> Result<SocketAddr, Failure> {
+        let (shutdown, stop) = (self.shutdown.clone(), self.shared.ended.clone());
+        admin::serve(listen, ready, routes, front, shutdown, stop)
     }
 
     /// Replaces this process by `program` once `run` has returned `Ok` and everything is written.

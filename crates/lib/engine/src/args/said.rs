@@ -16,7 +16,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(super) const fn of(engine: EngineName) -> Self {
+    pub(crate) const fn of(engine: EngineName) -> Self {
         match engine {
             EngineName::MariaDb | EngineName::MySql => Self::MySqlFamily,
             EngineName::Postgres => Self::Postgres,
@@ -54,7 +54,7 @@ impl Kind {
     }
 
     /// The engine, where the protocol has only one.
-    pub(super) const fn only_engine(self) -> Option<EngineName> {
+    pub(crate) const fn only_engine(self) -> Option<EngineName> {
         match self {
             Self::MySqlFamily => None,
             Self::Postgres => Some(EngineName::Postgres),

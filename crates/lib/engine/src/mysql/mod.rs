@@ -2,6 +2,7 @@
 
 use crate::load::Load;
 use crate::mysql_family::{Family, Variant};
+use crate::query::Query;
 use crate::{Engine, EngineName, Probe, Settings};
 
 static VARIANT: Variant = Variant {
@@ -30,6 +31,10 @@ impl Engine for MySql {
     }
 
     fn probe(&self) -> &dyn Probe {
+        &self.family
+    }
+
+    fn query(&self) -> &dyn Query {
         &self.family
     }
 

@@ -6,6 +6,7 @@ mod ask;
 pub(crate) mod connect;
 mod load;
 mod probe;
+mod query;
 mod question;
 mod server_error;
 mod tls;

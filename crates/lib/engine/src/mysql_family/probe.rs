@@ -110,18 +110,24 @@ impl Probe for Family {
 
     async fn live_releases(&self) -> Result<Vec<LiveRelease>, Error> {
         let mut conn = self.session(None).await?;
-        let ledger = super::load::status(&mut conn).await?;
+        let live = releases(&mut conn).await?;
         conn.disconnect().await?;
-        let release = |status: Status| LiveRelease {
-            database: status.database,
-            digest: status.digest,
-            since: status.since,
-            finishing: status.finishing,
-        };
-        let is_live = |status: &Status| status.is_whole() && !status.digest.is_empty();
-        let whole = ledger.into_iter().filter(is_live);
-        Ok(whole.map(release).collect())
+        Ok(live)
     }
+}
+
+/// What is live by the ledger.
+pub(super) async fn releases(conn: &mut Conn) -> Result<Vec<LiveRelease>, Error> {
+    let ledger = super::load::status(conn).await?;
+    let release = |status: Status| LiveRelease {
+        database: status.database,
+        digest: status.digest,
+        since: status.since,
+        finishing: status.finishing,
+    };
+    let is_live = |status: &Status| status.is_whole() && !status.digest.is_empty();
+    let whole = ledger.into_iter().filter(is_live);
+    Ok(whole.map(release).collect())
 }
 
 fn no_answer() -> Error {

@@ -3,11 +3,13 @@
 mod connect;
 mod load;
 mod probe;
+mod query;
 mod server_error;
 mod tls;
 mod truth;
 
 use crate::load::Load;
+use crate::query::Query;
 use crate::{Engine, Probe, Settings};
 
 /// A server and how to reach it.
@@ -28,6 +30,10 @@ impl Engine for Postgres {
     }
 
     fn probe(&self) -> &dyn Probe {
+        self
+    }
+
+    fn query(&self) -> &dyn Query {
         self
     }
 

@@ -29,6 +29,10 @@ const ATTACHED: &[(&str, &str)] = &[
         "ALTER TABLE public.a ADD CONSTRAINT positive CHECK (id > 0)",
         "constraint positive on a",
     ),
+    (
+        "ALTER TABLE app.b ADD COLUMN mine int",
+        "column mine on app.b",
+    ),
 ];
 
 #[test]

@@ -1,4 +1,4 @@
-//! What hangs on tables without being an object of its own: policies, triggers, keys.
+//! What hangs on tables without being an object of its own: columns, policies, triggers, keys.
 //!
 //! A swap replaces it with its table. What the release brought comes again; what somebody made by hand would be gone
 //! without a word, a policy with the protection that it gave.
@@ -15,6 +15,8 @@ use crate::load::Drift;
 use crate::postgres::cell;
 
 const ATTACHED: &str = include_str!("attached.sql");
+/// What `attached.sql` calls columns.
+const COLUMN: &str = "column ";
 
 /// One such thing.
 struct Thing {
@@ -50,7 +52,12 @@ pub(super) async fn look(
         return Ok(());
     };
     let things = read(client, &objects::themselves(&live.schemas)).await?;
+    // A ledger that 0.1 wrote before it looked at columns knows none.
+    let knows_columns = brought.keys().any(|name| name.starts_with(COLUMN));
     for thing in things {
+        if thing.name.starts_with(COLUMN) && !knows_columns {
+            continue;
+        }
         let kind = match thing.for_speed {
             true => &mut drift.helpers,
             false => &mut drift.attached,

@@ -19,6 +19,10 @@ thing (relation, called, for_speed, mark) AS (
     UNION ALL
     SELECT ev_class, format('rule %I', rulename), false, '' FROM pg_rewrite WHERE rulename <> '_RETURN'
     UNION ALL
+    -- Those of a partition are its parent's.
+    SELECT attrelid, format('column %I', attname), false, '' FROM pg_attribute JOIN pg_class k ON k.oid = attrelid
+    WHERE attnum > 0 AND NOT attisdropped AND attinhcount = 0 AND k.relkind IN ('r', 'p', 'f')
+    UNION ALL
     -- NOT NULL is a constraint since 18, and part of the column before.
     SELECT conrelid, format('constraint %I', conname), false, '' FROM pg_constraint WHERE contype IN ('c', 'f', 'p', 'u', 'x')
     UNION ALL

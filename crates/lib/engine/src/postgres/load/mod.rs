@@ -197,17 +197,30 @@ impl Postgres {
 
     /// The live release of every database that has a ledger.
     pub(super) async fn releases(&self) -> Result<Vec<LiveRelease>, Error> {
-        let all = status::all(self).await?;
-        // Half a release is none.
-        let is_live = |status: &Status| status.is_whole() && !status.digest.is_empty();
-        let whole = all.into_iter().filter(is_live);
-        Ok(whole
-            .map(|status| LiveRelease {
-                database: status.database,
-                digest: status.digest,
-                since: status.since,
-                finishing: status.finishing,
-            })
-            .collect())
+        Ok(live(status::all(self).await?))
     }
+}
+
+/// The live release of the session's database.
+pub(super) async fn release(session: &Session) -> Result<Vec<LiveRelease>, Error> {
+    let row = session
+        .query_one("SELECT pg_catalog.current_database()::text", &[])
+        .await?;
+    let database: String = cell(&row, 0)?;
+    let status = status::one(session, &database).await?;
+    Ok(live(status))
+}
+
+/// Those that are whole: half a release is none.
+fn live(all: impl IntoIterator<Item = Status>) -> Vec<LiveRelease> {
+    let is_live = |status: &Status| status.is_whole() && !status.digest.is_empty();
+    let whole = all.into_iter().filter(is_live);
+    whole
+        .map(|status| LiveRelease {
+            database: status.database,
+            digest: status.digest,
+            since: status.since,
+            finishing: status.finishing,
+        })
+        .collect()
 }

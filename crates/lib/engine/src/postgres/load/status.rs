@@ -64,7 +64,19 @@ pub(super) async fn databases(server: &Postgres) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-async fn one(session: &Session, database: &str) -> Result<Option<Status>, Error> {
+/// Whether a database has a ledger. Asked of the catalogue: a server writes into its log what is not there.
+const HAS_LEDGER: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c \
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+    WHERE n.nspname = 'pilotfish' AND c.relname = 'releases')";
+
+/// What the ledger of the session's database says; `None` where there is none.
+pub(in crate::postgres) async fn one(
+    session: &Session,
+    database: &str,
+) -> Result<Option<Status>, Error> {
+    if !cell(&session.query_one(HAS_LEDGER, &[]).await?, 0)? {
+        return Ok(None);
+    }
     let live = match ledger::read(&**session, Role::Live).await {
         Ok(None) => return Ok(None),
         outcome => outcome?.unwrap_or_default(),

@@ -1,0 +1,264 @@
+//! What the user types, and the only way from there to settings.
+//!
+//! Flags of collectors, and what else the two exporters are started with in so many manifests, are called as there.
+
+mod collectors;
+mod source;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use pilotfish_engine::{EngineName, ServerArgs};
+use pilotfish_runtime::{CommonArgs, Environment, parse_duration, parse_duration_above_zero};
+
+use crate::collect::Choices;
+use crate::pod::{DATA_FOLDERS, Pod};
+use crate::probe::Probes;
+use crate::scrape::{Databases, Limits};
+use crate::target::Target;
+use collectors::CollectorArgs;
+use source::LegacyArgs;
+
+/// Show Prometheus what a MariaDB, MySQL or PostgreSQL server does
+#[derive(Debug, clap::Parser)]
+#[command(
+    override_usage = "pilotfish-exporter [FLAGS]\n       \
+                      pilotfish-exporter list [--output json]   (every metric of the server)",
+    after_help = "Collectors: --collect.NAME and --no-collect.NAME, of PostgreSQL --collector.NAME; list shows them",
+    mut_arg("log_level", |arg| arg.alias("log.level"))
+)]
+pub struct Args {
+    #[command(flatten)]
+    web: WebArgs,
+    #[command(flatten)]
+    scrape: ScrapeArgs,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    legacy: LegacyArgs,
+    #[command(flatten)]
+    collectors: CollectorArgs,
+    #[command(flatten)]
+    common: CommonArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Scrape once, and describe every metric
+    List,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "HTTP")]
+struct WebArgs {
+    /// Page and metrics [default: 0.0.0.0:9104, of PostgreSQL 9187]
+    #[arg(long, value_name = "ADDRESS", alias = "web.listen-address", value_parser = address)]
+    listen: Option<SocketAddr>,
+    /// TLS and users, in the form of Prometheus' exporters
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "FILE",
+        alias = "web.config.file"
+    )]
+    web_config: Option<PathBuf>,
+    /// Path of the metrics
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "PATH",
+        alias = "web.telemetry-path",
+        default_value = "/metrics"
+    )]
+    metrics_path: String,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Scrapes")]
+struct ScrapeArgs {
+    /// Sessions that stay open
+    #[arg(long, value_name = "N", default_value = "2", value_parser = clap::value_parser!(u8).range(1..=16))]
+    connections: u8,
+    /// Answers of a collector that stay good for a while: info_schema.tables=5m
+    #[arg(long, value_name = "NAME=TIME", value_parser = cache)]
+    cache: Vec<(String, Duration)>,
+    /// Time of a scrape whose asker names none
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "10s", value_parser = parse_duration_above_zero)]
+    scrape_timeout: Duration,
+    /// Kept back of the time that the asker names
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "250ms", value_parser = seconds)]
+    timeout_offset: Duration,
+    /// Longest wait for a lock
+    #[arg(long, hide_short_help = true, value_name = "TIME", alias = "exporter.lock_wait_timeout", default_value = "2s", value_parser = seconds)]
+    lock_timeout: Duration,
+    /// Visit PostgreSQL's other databases this often
+    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "1m", value_parser = parse_duration)]
+    databases_every: Duration,
+    /// Visit these only
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    include_databases: Vec<String>,
+    /// Do not visit these
+    #[arg(
+        long,
+        hide_short_help = true,
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    exclude_databases: Vec<String>,
+    /// Volumes of the pod to look at [default: the data folders of the images]
+    #[arg(long, hide_short_help = true, value_name = "PATH")]
+    volume: Vec<PathBuf>,
+    /// Run only the collectors that are turned on
+    #[arg(long, hide_short_help = true, alias = "collector.disable-defaults")]
+    disable_default_metrics: bool,
+}
+
+/// What the tool does.
+#[derive(Debug)]
+pub enum Config {
+    /// Answer scrapes.
+    Serve(Box<ServeConfig>),
+    /// Describe every metric of the server.
+    List(Box<ScrapeConfig>),
+}
+
+/// Settings of the sidecar.
+#[derive(Debug)]
+pub struct ServeConfig {
+    pub(crate) listen: SocketAddr,
+    pub(crate) metrics_path: String,
+    pub(crate) web_config: Option<PathBuf>,
+    pub(crate) timeout_offset: Duration,
+    pub(crate) probes: Probes,
+    pub(crate) pod: Pod,
+    pub(crate) scrape: ScrapeConfig,
+}
+
+/// Settings of a scrape.
+#[derive(Debug)]
+pub struct ScrapeConfig {
+    pub(crate) target: Target,
+    pub(crate) choices: Choices,
+    pub(crate) limits: Limits,
+    /// Where whoever asks says nothing of it.
+    pub(crate) timeout: Duration,
+}
+
+impl Args {
+    pub(crate) fn common(&self) -> &CommonArgs {
+        &self.common
+    }
+
+    pub(crate) fn into_config(self, environment: &Environment) -> Result<Config, Vec<String>> {
+        let (source, probes) = source::source(self.server, &self.legacy, environment)?;
+        let target = Target::new(source);
+        let mut choices = self.collectors.choices;
+        if self.scrape.disable_default_metrics {
+            choices.without_defaults();
+        }
+        let is_postgres = target.engine() == EngineName::Postgres;
+        let listen = self.web.listen.unwrap_or_else(|| {
+            let port = if is_postgres { 9187 } else { 9104 };
+            SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)
+        });
+        let pod = Pod::new(match self.scrape.volume.is_empty() {
+            true => DATA_FOLDERS.map(PathBuf::from).into(),
+            false => self.scrape.volume,
+        });
+        let mut caches: BTreeMap<_, _> = self.scrape.cache.into_iter().collect();
+        // A release stays for hours.
+        caches
+            .entry("releases".to_owned())
+            .or_insert(Duration::from_secs(30));
+        let scrape = ScrapeConfig {
+            target,
+            choices,
+            limits: Limits {
+                connections: self.scrape.connections.into(),
+                lock_timeout: self.scrape.lock_timeout,
+                caches,
+                databases: Databases {
+                    every: self.scrape.databases_every,
+                    only: self.scrape.include_databases,
+                    except: self.scrape.exclude_databases,
+                },
+            },
+            timeout: self.scrape.scrape_timeout,
+        };
+        if matches!(self.command, Some(Command::List)) {
+            return Ok(Config::List(Box::new(scrape)));
+        }
+        if !self.web.metrics_path.starts_with('/') {
+            return Err(vec!["--metrics-path: begin it with /".to_owned()]);
+        }
+        Ok(Config::Serve(Box::new(ServeConfig {
+            listen,
+            metrics_path: self.web.metrics_path,
+            web_config: self.web.web_config,
+            timeout_offset: self.scrape.timeout_offset,
+            probes,
+            pod,
+            scrape,
+        })))
+    }
+}
+
+/// `:9104` is every address, as the two exporters have it.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let full = match text.strip_prefix(':') {
+        Some(port) => format!("0.0.0.0:{port}"),
+        None => text.replacen("localhost:", "127.0.0.1:", 1),
+    };
+    full.parse()
+        .map_err(|_| "write ADDRESS:PORT or :PORT".to_owned())
+}
+
+/// A time, or as the two exporters have it a number of seconds.
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(number) => Duration::try_from_secs_f64(number).map_err(|error| error.to_string()),
+        Err(_) => parse_duration(text),
+    }
+}
+
+fn cache(text: &str) -> Result<(String, Duration), String> {
+    let parts = text.split_once('=').ok_or("write NAME=TIME")?;
+    let known = crate::collect::flags().any(|(_, collector, _)| collector.name == parts.0);
+    if !known {
+        return Err(format!(
+            "there is no collector {}: list shows them",
+            parts.0
+        ));
+    }
+    Ok((parts.0.to_owned(), parse_duration_above_zero(parts.1)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_times_are_read_as_the_two_exporters_have_them() {
+        assert_eq!(address(":9104").unwrap().to_string(), "0.0.0.0:9104");
+        assert_eq!(address("localhost:1").unwrap().to_string(), "127.0.0.1:1");
+        assert!(address("9104").is_err());
+        assert_eq!(seconds("0.25").unwrap(), Duration::from_millis(250));
+        assert_eq!(seconds("3s").unwrap(), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn a_cache_is_of_a_collector_that_there_is() {
+        assert!(cache("global_status=1m").is_ok());
+        assert!(cache("global_statusses=1m").is_err());
+        assert!(cache("global_status").is_err());
+    }
+}

@@ -1,0 +1,148 @@
+//! Which server, by flags and variables of ours, else by those of the exporter whose place it takes.
+
+use std::path::{Path, PathBuf};
+
+use pilotfish_engine::{EngineName, Password, Secret, ServerArgs, Text, data_source};
+use pilotfish_runtime::Environment;
+
+use crate::probe::Probes;
+use crate::target::{AuthModules, OptionFile, Source};
+
+/// Where mysqld_exporter looks by itself.
+const DEFAULT_FILE: &str = ".my.cnf";
+
+/// Flags of mysqld_exporter that name a server.
+#[derive(Debug, clap::Args)]
+pub(super) struct LegacyArgs {
+    /// Option file of MariaDB's and MySQL's clients
+    #[arg(long = "config.my-cnf", hide = true, value_name = "FILE")]
+    option_file: Option<PathBuf>,
+    /// Host and port, or unix:///path
+    #[arg(long = "mysqld.address", hide = true, value_name = "ADDRESS")]
+    address: Option<String>,
+    /// Account
+    #[arg(long = "mysqld.username", hide = true, value_name = "NAME")]
+    username: Option<String>,
+    /// File with accounts for the servers that probes name, of PostgreSQL
+    #[arg(long = "config.file", hide = true, value_name = "FILE")]
+    auth_modules: Option<PathBuf>,
+    /// Verify no certificate
+    #[arg(long = "tls.insecure-skip-verify", hide = true)]
+    trusting: bool,
+}
+
+/// The server, and files with accounts for probes.
+pub(super) fn source(
+    server: ServerArgs,
+    legacy: &LegacyArgs,
+    environment: &Environment,
+) -> Result<(Source, Probes), Vec<String>> {
+    let env = |name: &str| environment.get(name).map(str::to_owned);
+    let file = |path: PathBuf| OptionFile {
+        path,
+        section: "client".to_owned(),
+        place: None,
+        user: legacy.username.clone(),
+        password: env("MYSQLD_EXPORTER_PASSWORD").map(Secret::new),
+        trusting: legacy.trusting,
+    };
+    let probes = Probes {
+        option_file: legacy.option_file.clone().map(&file),
+        auth_modules: legacy.auth_modules.clone().map(|path| AuthModules { path }),
+    };
+    if !server.names_a_server() {
+        if let Some(source) = of_data_source(environment)? {
+            return Ok((source, probes));
+        }
+        if let Some(file) = &probes.option_file {
+            let source = Source::OptionFile(file.clone());
+            return Ok((source, probes));
+        }
+        if let Some(source) = of_mysqld_flags(legacy, environment)? {
+            return Ok((source, probes));
+        }
+    }
+    match server.into_settings(env) {
+        Ok(settings) => Ok((Source::Settings(Box::new(settings)), probes)),
+        Err(_) if Path::new(DEFAULT_FILE).exists() => {
+            let file = file(DEFAULT_FILE.into());
+            let probes = Probes {
+                option_file: Some(file.clone()),
+                ..probes
+            };
+            Ok((Source::OptionFile(file), probes))
+        }
+        Err(mistakes) => Err(mistakes),
+    }
+}
+
+/// `DATA_SOURCE_NAME`, or `DATA_SOURCE_URI` with its companions.
+fn of_data_source(environment: &Environment) -> Result<Option<Source>, Vec<String>> {
+    let mut mistakes = Vec::new();
+    let mut text = |name: &str| -> Option<Text> {
+        let value = environment.get(name);
+        let file = environment.get(&format!("{name}_FILE"));
+        match (value, file) {
+            (Some(_), Some(_)) => {
+                mistakes.push(format!("{name} and {name}_FILE are both set: keep one"));
+                None
+            }
+            (Some(value), None) => Some(Text::Value(value.to_owned())),
+            (None, Some(path)) => Some(Text::File(path.into())),
+            (None, None) => None,
+        }
+    };
+    let [uri, user, password] =
+        ["URI", "USER", "PASS"].map(|part| text(&format!("DATA_SOURCE_{part}")));
+    if !mistakes.is_empty() {
+        return Err(mistakes);
+    }
+    if let Some(name) = environment.get("DATA_SOURCE_NAME") {
+        let wrong = |why| vec![format!("DATA_SOURCE_NAME {why}")];
+        let settings = data_source::parse(name).map_err(wrong)?;
+        return Ok(Some(Source::Settings(Box::new(settings))));
+    }
+    let Some(uri) = uri else { return Ok(None) };
+    let Text::Value(uri) = uri else {
+        return Err(vec![
+            "DATA_SOURCE_URI_FILE: give DATA_SOURCE_URI".to_owned(),
+        ]);
+    };
+    let wrong = |why| vec![format!("DATA_SOURCE_URI {why}")];
+    let mut settings = data_source::parse(&format!("postgresql://{uri}")).map_err(wrong)?;
+    if let Some(user) = user {
+        settings.user = user;
+    }
+    if let Some(password) = password {
+        settings.password = Password::new(Some(match password {
+            Text::Value(text) => Text::Value(Secret::new(text)),
+            Text::File(path) => Text::File(path),
+        }));
+    }
+    Ok(Some(Source::Settings(Box::new(settings))))
+}
+
+/// `--mysqld.address`, `--mysqld.username` and the password's variable.
+fn of_mysqld_flags(
+    legacy: &LegacyArgs,
+    environment: &Environment,
+) -> Result<Option<Source>, Vec<String>> {
+    let password = environment.get("MYSQLD_EXPORTER_PASSWORD");
+    let Some(user) = legacy.username.clone().filter(|_| password.is_some()) else {
+        return Ok(None);
+    };
+    let place = legacy
+        .address
+        .clone()
+        .unwrap_or_else(|| "127.0.0.1:3306".to_owned());
+    let password = password.map(|text| Text::Value(Secret::new(text)));
+    let settings = data_source::at(
+        Some(EngineName::MariaDb),
+        &place,
+        Text::Value(user),
+        Password::new(password),
+        Default::default(),
+    );
+    let wrong = |why| vec![format!("--mysqld.address {why}")];
+    Ok(Some(Source::Settings(Box::new(settings.map_err(wrong)?))))
+}

@@ -1,0 +1,98 @@
+//! `/probe?target=host:port&auth_module=name`: one exporter for many servers, as both exporters have it.
+//!
+//! Whoever may ask names a server, and the exporter logs in there: so there are probes only where a file has accounts
+//! that are meant for it. Their sessions end with the answer.
+
+use crate::collect::Choices;
+use crate::scrape::{Limits, Scraper};
+use crate::target::{AuthModules, OptionFile, Source, Target};
+
+/// The section of an option file that probes have by default.
+const CLIENT: &str = "client";
+
+/// Files with accounts for the servers that probes name.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Probes {
+    pub(crate) option_file: Option<OptionFile>,
+    pub(crate) auth_modules: Option<AuthModules>,
+}
+
+/// Settings of the scrapes of a probe.
+#[derive(Debug, Clone)]
+pub(crate) struct Prober {
+    pub(crate) probes: Probes,
+    pub(crate) choices: Choices,
+    pub(crate) limits: Limits,
+}
+
+impl Prober {
+    /// The server that a request names.
+    ///
+    /// # Errors
+    /// One sentence for whoever asks.
+    pub(crate) async fn target(&self, query: &[(String, String)]) -> Result<Target, String> {
+        let value = |wanted: &str| {
+            let mut found = query
+                .iter()
+                .filter(|(key, value)| key == wanted && !value.is_empty());
+            found.next().map(|(_, value)| value.as_str())
+        };
+        let place = value("target").ok_or("give the server: /probe?target=host:port")?;
+        let module = value("auth_module");
+        if let Some(modules) = &self.probes.auth_modules {
+            let settings = modules.settings(place, module).await?;
+            return Ok(Target::new(Source::Settings(Box::new(settings))));
+        }
+        let file = self.probes.option_file.as_ref().ok_or(
+            "there are no probes: start it with --config.my-cnf or, for PostgreSQL, --config.file, which has accounts for them",
+        )?;
+        Ok(Target::new(Source::OptionFile(OptionFile {
+            place: Some(place.to_owned()),
+            section: module.unwrap_or(CLIENT).to_owned(),
+            ..file.clone()
+        })))
+    }
+
+    pub(crate) fn scraper(&self, target: Target) -> Scraper {
+        Scraper::new(target, self.choices.clone(), self.limits.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_is_logged_in_anywhere_without_a_file_for_it() {
+        let limits = Limits {
+            connections: 1,
+            lock_timeout: std::time::Duration::ZERO,
+            caches: std::collections::BTreeMap::new(),
+            databases: crate::scrape::Databases {
+                every: std::time::Duration::ZERO,
+                only: Vec::new(),
+                except: Vec::new(),
+            },
+        };
+        let prober = Prober {
+            probes: Probes::default(),
+            choices: Choices::default(),
+            limits,
+        };
+        let query = [("target".to_owned(), "db:3306".to_owned())];
+        assert!(
+            prober
+                .target(&query)
+                .await
+                .unwrap_err()
+                .contains("--config.my-cnf")
+        );
+        assert!(
+            prober
+                .target(&[])
+                .await
+                .unwrap_err()
+                .contains("target=host:port")
+        );
+    }
+}

@@ -1,0 +1,160 @@
+//! A place for one session, and the worker in it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pilotfish_engine::Error;
+use pilotfish_engine::query::Session;
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::Crew;
+use super::order::{Order, Task};
+use super::outcome::Report;
+use crate::metric::Gathered;
+
+/// A session that has not answered for so long is given up: its server or the way to it is gone. Until then there is
+/// no other in its place, so that a server which hangs is not asked to hold more and more of them.
+const GIVE_UP: Duration = Duration::from_secs(60);
+
+/// A session keeps the rights that its account had when it began: one that was denied something is replaced by a new
+/// one after so long, which may have been granted it.
+const DENIED: Duration = Duration::from_secs(10);
+
+/// A session, or room for one.
+#[derive(Default)]
+pub(super) struct Lane {
+    session: Option<Box<dyn Session>>,
+    /// When something was first denied to it.
+    denied: Option<Instant>,
+    /// What the server was told to bear, as whole hundreds of milliseconds.
+    guard: Option<Duration>,
+}
+
+/// Goes into a lane and takes collectors off the list until none is left.
+pub(super) async fn work(
+    crew: Arc<Crew>,
+    lane: Arc<Mutex<Lane>>,
+    order: Arc<Order>,
+    reports: UnboundedSender<Report>,
+) {
+    // Nobody listens any more where the scrape has ended; what is sent then is of no use to anybody.
+    let tell = |report| drop(reports.send(report));
+    let Ok(mut lane) = timeout_at(order.deadline, lane.lock_owned()).await else {
+        return tell(Report::Busy);
+    };
+    let started = Instant::now();
+    if let Err(error) = lane.open(&crew, &order).await {
+        lane.drop_session();
+        return tell(Report::Unreachable(error));
+    }
+    let Some(session) = lane.session.as_mut() else {
+        return;
+    };
+    let identity = session.identity().clone();
+    order.fill(crew.chosen_for(&identity));
+    tell(Report::Connected(identity, started.elapsed()));
+    while let Some(task) = order.take() {
+        if Instant::now() >= order.deadline {
+            return;
+        }
+        let name = task.chosen().collector.name;
+        let started = Instant::now();
+        let result = lane.collect(&crew, &task).await;
+        let lost = result.as_ref().is_err_and(is_the_end);
+        if matches!(result, Err(Error::Denied(_))) {
+            lane.denied.get_or_insert(started);
+        }
+        tell(Report::Collected {
+            name,
+            took: started.elapsed(),
+            result,
+        });
+        if lost {
+            lane.drop_session();
+            return tell(Report::Lost);
+        }
+    }
+}
+
+/// After this the session is of no more use.
+fn is_the_end(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Unreachable(_) | Error::Protocol(_) | Error::TimedOut { .. }
+    )
+}
+
+impl Lane {
+    /// A session that answers: the one that is here, else a new one.
+    async fn open(&mut self, crew: &Crew, order: &Order) -> Result<(), Error> {
+        if self.denied.is_some_and(|since| since.elapsed() > DENIED) {
+            self.close().await;
+        }
+        if let Some(session) = &mut self.session {
+            match in_time("ask whether the server is there", session.ping()).await {
+                Ok(()) => return self.guard(crew, order).await,
+                // It was restarted, or dropped what was idle.
+                Err(error) => tracing::debug!(%error, "the session is gone, opening another"),
+            }
+            self.drop_session();
+        }
+        let session = in_time("open a session", crew.target.session(None)).await?;
+        self.session = Some(session);
+        self.guard(crew, order).await
+    }
+
+    /// Tells the server how long a statement may take, where that is not what it was told before.
+    async fn guard(&mut self, crew: &Crew, order: &Order) -> Result<(), Error> {
+        let step = 100;
+        let millis = order.statement_timeout().as_millis() / step * step;
+        let statement = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
+        let near = |known: Duration| known.abs_diff(statement) <= statement / 10;
+        if self.guard.is_some_and(near) {
+            return Ok(());
+        }
+        let Some(session) = &mut self.session else {
+            return Ok(());
+        };
+        let lock = crew.limits.lock_timeout.min(statement);
+        in_time("limit statements", session.guard(statement, lock)).await?;
+        self.guard = Some(statement);
+        Ok(())
+    }
+
+    async fn collect(&mut self, crew: &Crew, task: &Task) -> Result<Gathered, Error> {
+        let chosen = task.chosen();
+        let name = chosen.collector.name;
+        if let Some(gathered) = crew.cached(name) {
+            return Ok(gathered);
+        }
+        let Some(session) = &mut self.session else {
+            return Err(Error::Unreachable("no session".to_owned()));
+        };
+        let mut gathered = Gathered::default();
+        let collect = chosen.plan.how.collect(session.as_mut(), &mut gathered);
+        in_time(name, collect).await?;
+        crew.keep(name, &gathered);
+        Ok(gathered)
+    }
+
+    fn drop_session(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(super) async fn close(&mut self) {
+        if let Some(session) = self.session.take() {
+            let _ = timeout(Duration::from_secs(1), session.close()).await;
+        }
+        self.drop_session();
+    }
+}
+
+async fn in_time<T>(doing: &str, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let late = |_| Error::TimedOut {
+        doing: doing.to_owned(),
+        limit: GIVE_UP,
+    };
+    timeout(GIVE_UP, work).await.map_err(late)?
+}

@@ -1,0 +1,112 @@
+//! What has come of a scrape.
+
+use std::time::Duration;
+
+use pilotfish_engine::Error;
+use pilotfish_engine::query::Identity;
+
+use crate::metric::Gathered;
+
+/// What a worker tells.
+pub(super) enum Report {
+    /// The server answered; how long that took.
+    Connected(Identity, Duration),
+    /// It did not.
+    Unreachable(Error),
+    /// The lane was taken all the time: the statement of an earlier scrape is still under way.
+    Busy,
+    /// The session broke.
+    Lost,
+    /// A collector is done.
+    Collected {
+        name: &'static str,
+        took: Duration,
+        result: Result<Gathered, Error>,
+    },
+}
+
+/// One collector's part of a scrape.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcome {
+    pub(crate) name: &'static str,
+    pub(crate) took: Duration,
+    pub(crate) error: Option<String>,
+}
+
+/// The result of a scrape.
+#[derive(Debug, Default)]
+pub(crate) struct Scrape {
+    /// Which server answered.
+    pub(crate) identity: Option<Identity>,
+    /// How long it took until it did.
+    pub(crate) connection: Duration,
+    /// Why it did not.
+    pub(crate) error: Option<String>,
+    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) gathered: Gathered,
+    /// Series that came twice, and are shown once.
+    pub(crate) duplicates: u64,
+    lost: bool,
+}
+
+impl Scrape {
+    pub(super) fn broken(why: String) -> Self {
+        Self {
+            error: Some(why),
+            ..Self::default()
+        }
+    }
+
+    /// Whether the server was there, to the end.
+    pub(crate) fn is_up(&self) -> bool {
+        self.identity.is_some() && !self.lost
+    }
+
+    pub(super) fn reported(&self) -> usize {
+        self.outcomes.len()
+    }
+
+    pub(super) fn note(&mut self, report: Report) {
+        match report {
+            Report::Connected(identity, took) => {
+                self.identity = Some(identity);
+                self.connection = self.connection.max(took);
+            }
+            Report::Unreachable(error) => {
+                self.error.get_or_insert(error.to_string());
+            }
+            Report::Busy => {
+                let busy = "the server has not answered an earlier statement yet";
+                self.error.get_or_insert(busy.to_owned());
+            }
+            Report::Lost => self.lost = true,
+            Report::Collected { name, took, result } => {
+                let error = match result {
+                    Ok(gathered) => {
+                        self.gathered.extend(gathered);
+                        None
+                    }
+                    Err(error) => Some(error.to_string()),
+                };
+                self.outcomes.push(Outcome { name, took, error });
+            }
+        }
+    }
+
+    /// What has not reported in time has failed.
+    pub(super) fn finish(&mut self, all: &[&'static str]) {
+        for name in all {
+            if !self.outcomes.iter().any(|outcome| outcome.name == *name) {
+                self.outcomes.push(Outcome {
+                    name,
+                    took: Duration::ZERO,
+                    error: Some("no answer within the time of this scrape".to_owned()),
+                });
+            }
+        }
+    }
+
+    pub(super) fn without_duplicates(&mut self) {
+        self.duplicates = self.gathered.without_duplicates();
+    }
+}

@@ -1,0 +1,79 @@
+//! The server that is asked, and the way to it.
+
+mod auth_modules;
+mod option_file;
+
+use std::fmt;
+
+use pilotfish_engine::query::Session;
+use pilotfish_engine::{EngineName, Error, Route, Settings};
+
+pub(crate) use auth_modules::AuthModules;
+pub(crate) use option_file::OptionFile;
+
+/// Where the settings come from.
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    /// Flags and variables.
+    Settings(Box<Settings>),
+    /// A section of a client's option file, read for every session: a password that was rotated counts at once.
+    OptionFile(OptionFile),
+}
+
+/// A server.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    source: Source,
+}
+
+impl Target {
+    pub(crate) fn new(source: Source) -> Self {
+        Self { source }
+    }
+
+    /// Whose names the metrics have, before anybody has answered.
+    pub(crate) fn engine(&self) -> EngineName {
+        match &self.source {
+            Source::Settings(settings) => settings.engine.unwrap_or(EngineName::MariaDb),
+            Source::OptionFile(_) => EngineName::MariaDb,
+        }
+    }
+
+    /// `host:port`, or `localhost:port` of a socket, as postgres_exporter calls a server.
+    pub(crate) fn server_label(&self) -> String {
+        let Source::Settings(settings) = &self.source else {
+            return String::new();
+        };
+        match &settings.route {
+            Route::Tcp { host, port } => format!("{host}:{port}"),
+            Route::Socket(path) => {
+                let port = path.extension().and_then(|port| port.to_str());
+                format!("localhost:{}", port.unwrap_or("5432"))
+            }
+        }
+    }
+
+    pub(crate) async fn session(&self, database: Option<&str>) -> Result<Box<dyn Session>, Error> {
+        let engine = pilotfish_engine::open(&self.settings().await?).await?;
+        engine.query().session(database).await
+    }
+
+    async fn settings(&self) -> Result<Settings, Error> {
+        let mut settings = match &self.source {
+            Source::Settings(settings) => settings.as_ref().clone(),
+            Source::OptionFile(file) => file.read().await?,
+        };
+        // Of MariaDB and MySQL the session itself says which one answers.
+        settings.engine.get_or_insert(EngineName::MariaDb);
+        Ok(settings)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Source::Settings(settings) => settings.fmt(f),
+            Source::OptionFile(file) => file.fmt(f),
+        }
+    }
+}

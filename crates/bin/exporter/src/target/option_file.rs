@@ -1,0 +1,133 @@
+//! `.my.cnf`, the option file of MariaDB's and MySQL's clients, as mysqld_exporter reads it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use configparser::ini::Ini;
+use pilotfish_engine::data_source;
+use pilotfish_engine::{Error, Password, Secret, Settings, Text, Tls, TlsMode};
+
+const DEFAULT_PORT: &str = "3306";
+
+/// A section of an option file. What it says comes before what is said here.
+#[derive(Debug, Clone)]
+pub(crate) struct OptionFile {
+    pub(crate) path: PathBuf,
+    pub(crate) section: String,
+    /// `host:port` or `unix:///path` of the server, where somebody names it.
+    pub(crate) place: Option<String>,
+    pub(crate) user: Option<String>,
+    pub(crate) password: Option<Secret>,
+    /// Certificates are not verified.
+    pub(crate) trusting: bool,
+}
+
+impl OptionFile {
+    /// The settings as the file has them now.
+    ///
+    /// # Errors
+    /// `Unreadable`, and `Config` where it has no such section, or not what a section needs.
+    pub(crate) async fn read(&self) -> Result<Settings, Error> {
+        let text = tokio::fs::read_to_string(&self.path).await;
+        let text = text.map_err(|cause| Error::Unreadable {
+            path: self.path.clone(),
+            cause,
+        })?;
+        self.parse(text)
+            .map_err(|why| Error::Config(format!("{self}: {why}")))
+    }
+
+    fn parse(&self, text: String) -> Result<Settings, String> {
+        let mut ini = Ini::new();
+        // A password may hold them.
+        ini.set_inline_comment_symbols(Some(&[]));
+        ini.read(text)?;
+        if !ini.sections().contains(&self.section.to_lowercase()) {
+            return Err("there is no such section".to_owned());
+        }
+        let value = |key: &str| {
+            let value = ini.get(&self.section, key)?;
+            let bare = value.trim().trim_matches(['"', '\'']).to_owned();
+            (!bare.is_empty()).then_some(bare)
+        };
+        let user = value("user").or_else(|| self.user.clone());
+        let user = user.ok_or("it names no user")?;
+        let password = value("password").map(Secret::new);
+        let password = password.or_else(|| self.password.clone()).map(Text::Value);
+        let tls = Tls {
+            mode: self
+                .tls_mode(value("ssl-skip-verfication").or_else(|| value("ssl-skip-verification"))),
+            ca: value("ssl-ca").map(PathBuf::from),
+            identity: value("ssl-cert")
+                .zip(value("ssl-key"))
+                .map(|(cert, key)| (cert.into(), key.into())),
+        };
+        let place = match (&self.place, value("socket"), value("host")) {
+            // Whoever probes names the server.
+            (Some(place), ..) => place.clone(),
+            (None, Some(socket), _) => format!("unix://{socket}"),
+            (None, None, host) => {
+                let host = host.unwrap_or_else(|| "127.0.0.1".to_owned());
+                let port = value("port").unwrap_or_else(|| DEFAULT_PORT.to_owned());
+                format!("{host}:{port}")
+            }
+        };
+        data_source::at(
+            None,
+            &place,
+            Text::Value(user),
+            Password::new(password),
+            tls,
+        )
+    }
+
+    fn tls_mode(&self, skips: Option<String>) -> Option<TlsMode> {
+        let skips = skips.is_some_and(|text| text == "true" || text == "1");
+        (self.trusting || skips).then_some(TlsMode::Require)
+    }
+}
+
+impl fmt::Display for OptionFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}] of {}", self.section, self.path.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(section: &str, place: Option<&str>) -> OptionFile {
+        OptionFile {
+            path: "my.cnf".into(),
+            section: section.to_owned(),
+            place: place.map(str::to_owned),
+            user: None,
+            password: None,
+            trusting: false,
+        }
+    }
+
+    const TEXT: &str = "[client]\nuser = exporter\npassword = \"a#b;c\"\nhost=db\nport=3307\n\
+                        # a comment\n[client.other]\nuser=o\nsocket=/run/s\n[empty]\n";
+
+    #[test]
+    fn a_section_is_a_server() {
+        let settings = file("client", None).parse(TEXT.to_owned()).unwrap();
+        assert_eq!(settings.to_string(), "db:3307");
+        assert_eq!(settings.user, Text::Value("exporter".to_owned()));
+        let settings = file("client.other", None).parse(TEXT.to_owned()).unwrap();
+        assert_eq!(settings.to_string(), "/run/s");
+        let settings = file("client", Some("far:1"))
+            .parse(TEXT.to_owned())
+            .unwrap();
+        assert_eq!(settings.to_string(), "far:1");
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let wrong = |section| file(section, None).parse(TEXT.to_owned()).unwrap_err();
+        assert_eq!(wrong("nobody"), "there is no such section");
+        assert_eq!(wrong("empty"), "it names no user");
+    }
+}

@@ -1,0 +1,200 @@
+//! `--web.config.file` of Prometheus' exporters: TLS, client certificates, users and passwords.
+
+mod users;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use pilotfish_failure::{Failure, Kind};
+use pilotfish_runtime::Front;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use serde::Deserialize;
+
+pub(crate) use users::{Users, only};
+
+/// The file. What it says of ciphers and of HTTP/2 has no effect: rustls offers none that are weak.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    tls_server_config: Option<TlsServer>,
+    #[serde(default)]
+    http_server_config: HttpServer,
+    #[serde(default)]
+    basic_auth_users: BTreeMap<String, String>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "taken for the sake of files that have it")]
+    rate_limit: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsServer {
+    cert_file: PathBuf,
+    key_file: PathBuf,
+    #[serde(default)]
+    client_auth_type: ClientAuth,
+    client_ca_file: Option<PathBuf>,
+    min_version: Option<String>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "taken for the sake of files that have it")]
+    max_version: Option<String>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "taken for the sake of files that have it")]
+    cipher_suites: Vec<String>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "taken for the sake of files that have it")]
+    prefer_server_cipher_suites: Option<bool>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "taken for the sake of files that have it")]
+    curve_preferences: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+enum ClientAuth {
+    #[default]
+    NoClientCert,
+    RequestClientCert,
+    RequireAnyClientCert,
+    VerifyClientCertIfGiven,
+    RequireAndVerifyClientCert,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HttpServer {
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "taken for the sake of files that have it")]
+    http2: Option<bool>,
+}
+
+/// What the file asks for.
+#[derive(Debug, Default)]
+pub(crate) struct WebConfig {
+    pub(crate) front: Option<Front>,
+    pub(crate) users: Users,
+    pub(crate) headers: BTreeMap<String, String>,
+}
+
+impl WebConfig {
+    /// Reads it, and the certificates once: a mistake is told at the start.
+    ///
+    /// # Errors
+    /// `Config`, naming the file.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let wrong = |why: String| {
+            let message = format!("read {}: {why}", path.display());
+            Failure::new(Kind::Config, message)
+        };
+        let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let content: Content = match text.trim().is_empty() {
+            true => Content::default(),
+            false => serde_saphyr::from_str(&text).map_err(|error| wrong(error.to_string()))?,
+        };
+        let front = match content.tls_server_config {
+            Some(tls) => Some(front(tls.beside(path)).map_err(wrong)?),
+            None => None,
+        };
+        Ok(Self {
+            front,
+            users: Users::new(content.basic_auth_users),
+            headers: content.http_server_config.headers,
+        })
+    }
+}
+
+impl TlsServer {
+    /// Paths are meant from the folder of the file.
+    fn beside(mut self, file: &Path) -> Self {
+        let folder = file.parent().unwrap_or(Path::new("."));
+        self.cert_file = folder.join(&self.cert_file);
+        self.key_file = folder.join(&self.key_file);
+        self.client_ca_file = self.client_ca_file.map(|path| folder.join(path));
+        self
+    }
+
+    /// When its files changed last.
+    fn changed(&self) -> Vec<Option<SystemTime>> {
+        let files = [
+            Some(&self.cert_file),
+            Some(&self.key_file),
+            self.client_ca_file.as_ref(),
+        ];
+        let changed = |path: &PathBuf| fs::metadata(path).and_then(|meta| meta.modified()).ok();
+        files.into_iter().flatten().map(changed).collect()
+    }
+
+    fn server_config(&self) -> Result<ServerConfig, String> {
+        let at =
+            |path: &Path, why: &dyn ToString| format!("{}: {}", path.display(), why.to_string());
+        let chain = CertificateDer::pem_file_iter(&self.cert_file)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| at(&self.cert_file, &error))?;
+        let key = PrivateKeyDer::from_pem_file(&self.key_file);
+        let key = key.map_err(|error| at(&self.key_file, &error))?;
+        let versions = match self.min_version.as_deref() {
+            Some("TLS13") => &[&rustls::version::TLS13][..],
+            _ => rustls::ALL_VERSIONS,
+        };
+        let builder =
+            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_protocol_versions(versions)
+                .map_err(|error| error.to_string())?;
+        let builder = match (self.client_auth_type, &self.client_ca_file) {
+            (ClientAuth::NoClientCert | ClientAuth::RequestClientCert, _) => {
+                builder.with_no_client_auth()
+            }
+            (ClientAuth::RequireAnyClientCert, _) => {
+                return Err("client_auth_type: RequireAnyClientCert proves nothing: use RequireAndVerifyClientCert".to_owned());
+            }
+            (_, None) => return Err("client_auth_type: verifying needs client_ca_file".to_owned()),
+            (kind, Some(path)) => {
+                let mut roots = RootCertStore::empty();
+                let certificates =
+                    CertificateDer::pem_file_iter(path).map_err(|error| at(path, &error))?;
+                for certificate in certificates {
+                    let certificate = certificate.map_err(|error| at(path, &error))?;
+                    roots.add(certificate).map_err(|error| at(path, &error))?;
+                }
+                let verifier = WebPkiClientVerifier::builder_with_provider(
+                    Arc::new(roots),
+                    Arc::new(rustls::crypto::ring::default_provider()),
+                );
+                let verifier = match kind {
+                    ClientAuth::VerifyClientCertIfGiven => verifier.allow_unauthenticated(),
+                    _ => verifier,
+                };
+                builder
+                    .with_client_cert_verifier(verifier.build().map_err(|error| at(path, &error))?)
+            }
+        };
+        builder
+            .with_single_cert(chain, key)
+            .map_err(|error| at(&self.cert_file, &error))
+    }
+}
+
+/// Reads the certificates again where their files have changed, and goes on with the last good ones where that fails:
+/// of a pair that is being renewed one half may be old.
+fn front(tls: TlsServer) -> Result<Front, String> {
+    let first = (tls.changed(), Arc::new(tls.server_config()?));
+    let known = Mutex::new(first);
+    Ok(Front::new(move || {
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = tls.changed();
+        if changed != known.0 {
+            match tls.server_config() {
+                Ok(config) => *known = (changed, Arc::new(config)),
+                Err(error) => tracing::warn!(%error, "cannot read the new certificate"),
+            }
+        }
+        Ok(Arc::clone(&known.1))
+    }))
+}
