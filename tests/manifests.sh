@@ -97,13 +97,52 @@ fits "$work/plain.yaml" network-policy
 
 # One version everywhere: an image that nobody built is found by the kubelet only.
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-stale=$(grep -rnE 'pilotfish-(fetch|load|watch|wait):[0-9]' manifests examples/*/*/*.yaml tests/story tests/bench |
+stale=$(grep -rnE 'pilotfish-(fetch|load|watch|wait|exporter):[0-9]' manifests examples/*/*/*.yaml tests/story tests/bench |
     awk -v wanted=":$version" '!index($0, wanted)')
 [ -z "$stale" ] || fail "images of another version than $version: $stale"
 
 # The order of init containers is what strategic merge makes of the patches: it must be this one.
-order=$(kubectl kustomize examples/dump-reload/base | awk '/^      initContainers:/ { on = 1 } /^      [a-z]/ && !/initContainers/ { on = 0 } on && /^        name:/ { printf "%s ", $2 }')
+order() { # order FOLDER
+    kubectl kustomize "$1" | awk '/^      initContainers:/ { on = 1 } /^      [a-z]/ && !/initContainers/ { on = 0 } on && /^        name:/ { printf "%s ", $2 }'
+}
+order=$(order examples/dump-reload/base)
 [ "$order" = "install-load fetch-first fetch watch " ] || fail "init containers come as: $order"
+
+# The exporter starts before the others and ends after them, and has nothing but its own password and, read-only, the data.
+for pair in exporter:9104 exporter-postgres:9187; do
+    story=${pair%:*}
+    order=$(order "examples/dump-reload/$story")
+    [ "$order" = "exporter install-load fetch-first fetch watch " ] || fail "init containers of $story come as: $order"
+    kubectl kustomize "examples/dump-reload/$story" >"$work/plain.yaml"
+    sidecar=$(awk '/^      initContainers:/ { on = 1 } on && /^      - / && seen++ { exit } on' "$work/plain.yaml")
+    ports=$(echo "$sidecar" | awk '/containerPort:/ { printf "%s ", $NF }')
+    [ "$ports" = "${pair#*:} " ] || fail "the exporter of $story listens on: $ports"
+    mounts=$(echo "$sidecar" | awk '/mountPath:/ { printf "%s ", $NF }')
+    [ "$mounts" = "/data /run/secrets/pilotfish-exporter " ] || fail "the exporter of $story has: $mounts"
+done
+
+# Alone it brings all it needs: no other tool, and of the Secret one key.
+sed -i 's/^spec: {selector: {matchLabels: {a: b}}/spec: {serviceName: db, selector: {matchLabels: {a: b}}/' "$work/wrong/workload.yaml"
+cat >"$work/wrong/kustomization.yaml" <<YAML
+resources: [workload.yaml]
+components: [$(realpath --relative-to "$work/wrong" manifests/exporter)]
+YAML
+order=$(order "$work/wrong")
+[ "$order" = "exporter " ] || fail "init containers of the exporter alone come as: $order"
+kubectl kustomize "$work/wrong" >"$work/plain.yaml"
+fits "$work/plain.yaml" "the exporter alone"
+volumes=$(awk '/^      volumes:/ { on = 1 } on && /^      (-| ) name:/ { printf "%s ", $NF }' "$work/plain.yaml")
+[ "$volumes" = "pilotfish-exporter pilotfish-exporter-secret " ] || fail "volumes of the exporter alone: $volumes"
+
+# Behind the network policy it is let through, whatever it is called.
+cat >"$work/wrong/kustomization.yaml" <<YAML
+resources: [workload.yaml]
+components: [$(realpath --relative-to "$work/wrong" manifests/network-policy), $(realpath --relative-to "$work/wrong" manifests/exporter)]
+YAML
+kubectl kustomize "$work/wrong" >"$work/plain.yaml"
+fits "$work/plain.yaml" "the exporter behind the network policy"
+ports=$(awk '/^kind: NetworkPolicy/ { on = 1 } on && /- port:/ { printf "%s ", $NF }' "$work/plain.yaml")
+[ "$ports" = "3306 5432 9803 9808 9104 9187 " ] || fail "the network policy lets in: $ports"
 
 tests/alerts/check.sh
 echo "manifests.rendered $rendered count"

@@ -1,6 +1,6 @@
 //! Metrics as a test reads them: Prometheus' text, whoever wrote it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// The labels of a series.
@@ -33,6 +33,7 @@ impl Exposition {
     pub fn parse(text: &str) -> Self {
         let mut all = Self::default();
         let mut current = String::new();
+        let mut seen = BTreeSet::new();
         for line in text.lines().filter(|line| !line.is_empty()) {
             if let Some(rest) = line.strip_prefix("# HELP ") {
                 let (name, help) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -45,11 +46,8 @@ impl Exposition {
                 let (name, labels, value) = series(line);
                 assert!(name.starts_with(&current), "{line} is not of {current}");
                 let family = all.families.entry(current.clone()).or_default();
-                let twice = family
-                    .series
-                    .iter()
-                    .any(|(n, l, _)| *n == name && *l == labels);
-                assert!(!twice, "twice: {line}");
+                let is_new = seen.insert((name.clone(), labels.clone()));
+                assert!(is_new, "twice: {line}");
                 family.series.push((name, labels, value));
             }
         }

@@ -1,8 +1,9 @@
 //! Scrapes: who asks the server, over which sessions, and until when.
 //!
 //! A fixed number of sessions stays open; whatever happens there are never more. Each is a [`lane`] in which one
-//! statement is under way at a time. A scrape sends a worker into every lane; together they take the collectors off one
-//! list, so that a slow one holds up its lane and nothing else. When the time of the scrape is over, what has come is
+//! statement is under way at a time. A scrape sends a worker into the first lane, which takes the collectors off a
+//! list, and where that is not done soon another one into the next, so that a slow collector holds up its lane and nothing
+//! else. When the time of the scrape is over, what has come is
 //! answered and what has not is called failed; the worker stays in its lane until the server lets go of it.
 //!
 //! One scrape is in flight at a time for the same collectors; whoever asks meanwhile gets its result.
@@ -28,6 +29,10 @@ use crate::target::Target;
 use lane::Lane;
 use order::Order;
 pub(crate) use outcome::{Outcome, Scrape};
+
+/// A scrape that takes so long gets another lane. Two sessions at once cost the server more than one after the other,
+/// and most scrapes are over by then.
+const HELP: Duration = Duration::from_millis(50);
 
 /// Names of collectors that were asked for; none means all that are on.
 pub(crate) type Filter = BTreeSet<String>;
@@ -150,7 +155,7 @@ impl Crew {
     async fn scrape(self: Arc<Self>, filter: Filter, deadline: Instant) -> Scrape {
         let order = Arc::new(Order::new(filter, deadline));
         let (sender, mut reports) = mpsc::unbounded_channel();
-        for lane in &self.lanes {
+        let send = |lane: &Arc<tokio::sync::Mutex<Lane>>| {
             let work = lane::work(
                 Arc::clone(&self),
                 Arc::clone(lane),
@@ -158,13 +163,34 @@ impl Crew {
                 sender.clone(),
             );
             tokio::spawn(work);
-        }
-        drop(sender);
+        };
+        let mut lanes = self.lanes.iter();
+        let mut sent = usize::from(lanes.next().map(send).is_some());
+        let mut help = Instant::now() + HELP;
         let mut scrape = Scrape::default();
         while !order.is_done(&scrape) {
-            match tokio::time::timeout_at(deadline, reports.recv()).await {
+            let until = if lanes.len() > 0 {
+                help.min(deadline)
+            } else {
+                deadline
+            };
+            match tokio::time::timeout_at(until, reports.recv()).await {
+                Ok(Some(report)) if report.ends_it(&scrape) => {
+                    scrape.note(report);
+                    break;
+                }
                 Ok(Some(report)) => scrape.note(report),
-                Ok(None) | Err(_) => break,
+                Ok(None) => break,
+                Err(_) if Instant::now() >= deadline => break,
+                Err(_) => help = Instant::now(),
+            }
+            if scrape.left == sent || Instant::now() >= help {
+                match lanes.next().map(send) {
+                    Some(_) => sent += 1,
+                    None if scrape.left == sent => break,
+                    None => {}
+                }
+                help = Instant::now() + HELP;
             }
         }
         scrape.finish(&order.names());

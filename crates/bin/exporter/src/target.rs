@@ -5,7 +5,7 @@ mod option_file;
 
 use std::fmt;
 
-use pilotfish_engine::query::Session;
+use pilotfish_engine::query::{self, Session};
 use pilotfish_engine::{EngineName, Error, Route, Settings};
 
 pub(crate) use auth_modules::AuthModules;
@@ -54,18 +54,14 @@ impl Target {
     }
 
     pub(crate) async fn session(&self, database: Option<&str>) -> Result<Box<dyn Session>, Error> {
-        let engine = pilotfish_engine::open(&self.settings().await?).await?;
-        engine.query().session(database).await
+        query::open(&self.settings().await?).session(database).await
     }
 
     async fn settings(&self) -> Result<Settings, Error> {
-        let mut settings = match &self.source {
-            Source::Settings(settings) => settings.as_ref().clone(),
-            Source::OptionFile(file) => file.read().await?,
-        };
-        // Of MariaDB and MySQL the session itself says which one answers.
-        settings.engine.get_or_insert(EngineName::MariaDb);
-        Ok(settings)
+        match &self.source {
+            Source::Settings(settings) => Ok(settings.as_ref().clone()),
+            Source::OptionFile(file) => file.read().await,
+        }
     }
 }
 

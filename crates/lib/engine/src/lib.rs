@@ -38,8 +38,6 @@ pub trait Engine: Send + Sync {
     fn name(&self) -> &'static str;
     /// Looks at the server; every engine can.
     fn probe(&self) -> &dyn Probe;
-    /// Opens sessions that ask; every engine can.
-    fn query(&self) -> &dyn query::Query;
     /// Loads dumps, where this engine can.
     fn load(&self) -> Option<&dyn load::Load>;
 }

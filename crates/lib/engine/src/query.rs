@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::{EngineName, Error, LiveRelease};
+use crate::{EngineName, Error, LiveRelease, Settings, mysql_family, postgres};
 
 /// Longest answer, in bytes: of tens of thousands of tables, say. One that is longer is an error, not half an answer.
 pub(crate) const ANSWER_LIMIT: usize = 64 << 20;
@@ -22,17 +22,23 @@ pub trait Query: Send + Sync {
     async fn session(&self, database: Option<&str>) -> Result<Box<dyn Session>, Error>;
 }
 
+/// Opens no connection. A server of MariaDB or MySQL says in its session which of them it is; without an engine in the
+/// settings it is one of these.
+///
+/// Whoever only asks links none of what loads, which is most of this crate.
+#[must_use]
+pub fn open(settings: &Settings) -> Box<dyn Query> {
+    match settings.engine {
+        Some(EngineName::Postgres) => postgres::query(settings),
+        Some(EngineName::MariaDb | EngineName::MySql) | None => mysql_family::query(settings),
+    }
+}
+
 /// A session that asks.
 #[async_trait]
 pub trait Session: Send {
     /// What answers.
     fn identity(&self) -> &Identity;
-
-    /// Whether the server still answers.
-    ///
-    /// # Errors
-    /// `Unreachable` where it does not.
-    async fn ping(&mut self) -> Result<(), Error>;
 
     /// From now on the server itself ends statements that take longer, and waits for locks that do. What MySQL shows
     /// with SHOW it cannot end.

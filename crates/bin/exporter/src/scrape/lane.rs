@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pilotfish_engine::Error;
-use pilotfish_engine::query::Session;
+use pilotfish_engine::query::{Identity, Session};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -28,6 +28,8 @@ pub(super) struct Lane {
     session: Option<Box<dyn Session>>,
     /// When something was first denied to it.
     denied: Option<Instant>,
+    /// It has answered in this scrape.
+    proven: bool,
     /// What the server was told to bear, as whole hundreds of milliseconds.
     guard: Option<Duration>,
 }
@@ -41,18 +43,24 @@ pub(super) async fn work(
 ) {
     // Nobody listens any more where the scrape has ended; what is sent then is of no use to anybody.
     let tell = |report| drop(reports.send(report));
+    work_off(&crew, lane, &order, &tell).await;
+    tell(Report::Left);
+}
+
+async fn work_off(
+    crew: &Crew,
+    lane: Arc<Mutex<Lane>>,
+    order: &Order,
+    tell: &(impl Fn(Report) + Sync),
+) {
     let Ok(mut lane) = timeout_at(order.deadline, lane.lock_owned()).await else {
         return tell(Report::Busy);
     };
     let started = Instant::now();
-    if let Err(error) = lane.open(&crew, &order).await {
-        lane.drop_session();
-        return tell(Report::Unreachable(error));
-    }
-    let Some(session) = lane.session.as_mut() else {
-        return;
+    let identity = match lane.open(crew, order).await {
+        Ok(identity) => identity,
+        Err(error) => return tell(Report::Unreachable(error)),
     };
-    let identity = session.identity().clone();
     order.fill(crew.chosen_for(&identity));
     tell(Report::Connected(identity, started.elapsed()));
     while let Some(task) = order.take() {
@@ -61,7 +69,18 @@ pub(super) async fn work(
         }
         let name = task.chosen().collector.name;
         let started = Instant::now();
-        let result = lane.collect(&crew, &task).await;
+        let mut result = lane.collect(crew, &task).await;
+        // It was restarted since the last scrape, or dropped what was idle. Nobody asks whether it is there before: that
+        // would be one more question of every scrape.
+        if matches!(result, Err(Error::Unreachable(_))) && !lane.proven {
+            lane.drop_session();
+            if let Err(error) = lane.open(crew, order).await {
+                tell(Report::Unreachable(error));
+                return tell(Report::Lost);
+            }
+            result = lane.collect(crew, &task).await;
+        }
+        lane.proven = true;
         let lost = result.as_ref().is_err_and(is_the_end);
         if matches!(result, Err(Error::Denied(_))) {
             lane.denied.get_or_insert(started);
@@ -87,22 +106,36 @@ fn is_the_end(error: &Error) -> bool {
 }
 
 impl Lane {
-    /// A session that answers: the one that is here, else a new one.
-    async fn open(&mut self, crew: &Crew, order: &Order) -> Result<(), Error> {
+    /// A session: the one that is here, else a new one.
+    async fn open(&mut self, crew: &Crew, order: &Order) -> Result<Identity, Error> {
         if self.denied.is_some_and(|since| since.elapsed() > DENIED) {
             self.close().await;
         }
-        if let Some(session) = &mut self.session {
-            match in_time("ask whether the server is there", session.ping()).await {
-                Ok(()) => return self.guard(crew, order).await,
-                // It was restarted, or dropped what was idle.
-                Err(error) => tracing::debug!(%error, "the session is gone, opening another"),
-            }
+        self.proven = false;
+        let mut opened = self.begin(crew, order).await;
+        if opened.is_err() && self.session.is_some() {
+            // As it is with a session that nobody used for a while.
+            self.drop_session();
+            opened = self.begin(crew, order).await;
+        }
+        if opened.is_err() {
             self.drop_session();
         }
-        let session = in_time("open a session", crew.target.session(None)).await?;
-        self.session = Some(session);
-        self.guard(crew, order).await
+        opened
+    }
+
+    async fn begin(&mut self, crew: &Crew, order: &Order) -> Result<Identity, Error> {
+        let session = match &mut self.session {
+            Some(session) => session,
+            None => {
+                let session = in_time("open a session", crew.target.session(None)).await?;
+                self.proven = true;
+                self.session.insert(session)
+            }
+        };
+        let identity = session.identity().clone();
+        self.guard(crew, order).await?;
+        Ok(identity)
     }
 
     /// Tells the server how long a statement may take, where that is not what it was told before.

@@ -43,16 +43,17 @@ impl Order {
     /// Whoever reaches the server first says what there is to do.
     pub(super) fn fill(&self, chosen: Arc<Vec<Chosen>>) {
         self.list.get_or_init(|| {
-            let wanted = |chosen: &Chosen| self.wants(chosen.collector.name);
-            let wanted = (0..chosen.len()).filter(|index| wanted(&chosen[*index]));
-            let wanted = wanted.collect();
+            let all = 0..chosen.len();
+            let is_wanted = |index: &usize| self.filter.contains(chosen[*index].collector.name);
+            let wanted: Vec<usize> = all.clone().filter(is_wanted).collect();
+            // One that fits no collector asks for all, as in mysqld_exporter since 0.15.
+            let wanted = if wanted.is_empty() {
+                all.collect()
+            } else {
+                wanted
+            };
             (chosen, wanted)
         });
-    }
-
-    /// A filter that fits no collector asks for all, as in mysqld_exporter since 0.15.
-    fn wants(&self, name: &str) -> bool {
-        self.filter.is_empty() || self.filter.contains(name)
     }
 
     /// The next collector that nobody has taken.

@@ -17,12 +17,21 @@ pub(super) enum Report {
     Busy,
     /// The session broke.
     Lost,
+    /// A worker has nothing more to do.
+    Left,
     /// A collector is done.
     Collected {
         name: &'static str,
         took: Duration,
         result: Result<Gathered, Error>,
     },
+}
+
+impl Report {
+    /// A server that turns the first lane away turns the others away.
+    pub(super) fn ends_it(&self, so_far: &Scrape) -> bool {
+        matches!(self, Self::Unreachable(_)) && so_far.identity.is_none()
+    }
 }
 
 /// One collector's part of a scrape.
@@ -47,6 +56,8 @@ pub(crate) struct Scrape {
     /// Series that came twice, and are shown once.
     pub(crate) duplicates: u64,
     lost: bool,
+    /// Workers that have left.
+    pub(super) left: usize,
 }
 
 impl Scrape {
@@ -80,6 +91,7 @@ impl Scrape {
                 self.error.get_or_insert(busy.to_owned());
             }
             Report::Lost => self.lost = true,
+            Report::Left => self.left += 1,
             Report::Collected { name, took, result } => {
                 let error = match result {
                     Ok(gathered) => {

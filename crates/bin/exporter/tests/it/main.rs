@@ -6,6 +6,8 @@
 
 mod beside;
 mod differential;
+mod replication;
+mod scene;
 
 use pilotfish_harness::{
     Exposition, PATIENCE, Port, Postgres, Running, Server, eventually, http, tool,

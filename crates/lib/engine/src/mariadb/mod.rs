@@ -2,7 +2,6 @@
 
 use crate::load::Load;
 use crate::mysql_family::{Family, Variant};
-use crate::query::Query;
 use crate::{Engine, EngineName, Probe, Settings};
 
 static VARIANT: Variant = Variant {
@@ -31,10 +30,6 @@ impl Engine for MariaDb {
     }
 
     fn probe(&self) -> &dyn Probe {
-        &self.family
-    }
-
-    fn query(&self) -> &dyn Query {
         &self.family
     }
 

@@ -15,6 +15,7 @@ mod truth;
 #[cfg(feature = "testing")]
 pub use load::converted_bytes;
 
+use crate::query::Query;
 use crate::{EngineName, Error, Settings};
 use ask::Ask as _;
 use connect::{SessionSetup, connect};
@@ -36,6 +37,13 @@ pub(crate) struct Variant {
 pub(crate) struct Family {
     pub(crate) settings: Settings,
     pub(crate) variant: &'static Variant,
+}
+
+/// Opens sessions that ask.
+pub(crate) fn query(settings: &Settings) -> Box<dyn Query> {
+    Box::new(query::Opener {
+        settings: settings.clone(),
+    })
 }
 
 /// Asks the server which engine it is.

@@ -7,9 +7,15 @@ use mysql_async::prelude::Queryable as Driver;
 use mysql_async::{Conn, Row, Value};
 
 use super::ask::Ask;
-use super::{Family, engine_of};
+use super::connect::{SessionSetup, connect};
+use super::engine_of;
 use crate::query::{Identity, Query, Rows, Session};
-use crate::{EngineName, Error, LiveRelease};
+use crate::{EngineName, Error, LiveRelease, Settings};
+
+/// Opens sessions that ask.
+pub(super) struct Opener {
+    pub(super) settings: Settings,
+}
 
 /// A session that asks.
 struct Asker {
@@ -18,9 +24,13 @@ struct Asker {
 }
 
 #[async_trait]
-impl Query for Family {
+impl Query for Opener {
     async fn session(&self, database: Option<&str>) -> Result<Box<dyn Session>, Error> {
-        let mut conn = Self::session(self, database.map(str::to_owned)).await?;
+        let setup = SessionSetup {
+            database: database.map(str::to_owned),
+            ..SessionSetup::default()
+        };
+        let mut conn = connect(&self.settings, &setup).await?;
         let version: Option<String> = Ask::query_first(&mut conn, "SELECT VERSION()").await?;
         let words = version.unwrap_or_default();
         Ok(Box::new(Asker {
@@ -34,10 +44,6 @@ impl Query for Family {
 impl Session for Asker {
     fn identity(&self) -> &Identity {
         &self.identity
-    }
-
-    async fn ping(&mut self) -> Result<(), Error> {
-        Ok(self.conn.ping().await?)
     }
 
     async fn guard(&mut self, statement: Duration, lock: Duration) -> Result<(), Error> {

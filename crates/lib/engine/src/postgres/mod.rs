@@ -24,16 +24,19 @@ pub(crate) fn open(settings: &Settings) -> Box<dyn Engine> {
     })
 }
 
+/// Opens sessions that ask.
+pub(crate) fn query(settings: &Settings) -> Box<dyn Query> {
+    Box::new(query::Opener {
+        settings: settings.clone(),
+    })
+}
+
 impl Engine for Postgres {
     fn name(&self) -> &'static str {
         "postgres"
     }
 
     fn probe(&self) -> &dyn Probe {
-        self
-    }
-
-    fn query(&self) -> &dyn Query {
         self
     }
 
