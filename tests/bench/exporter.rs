@@ -22,7 +22,9 @@ const HEADERS: [(&str, &str); 3] = [
     ("x-prometheus-scrape-timeout-seconds", "10"),
 ];
 /// Collectors that only ours has, off for a fair comparison.
-const OURS_ALONE: [&str; 5] = [
+const OURS_ALONE_OF_MYSQL: [&str; 2] = ["--no-collect.innodb_trx", "--no-collect.releases"];
+const OURS_ALONE_OF_POSTGRES: [&str; 6] = [
+    "--no-collector.releases",
     "--no-collector.stat_checkpointer",
     "--no-collector.stat_io",
     "--no-collector.stat_slru",
@@ -55,7 +57,7 @@ fn mysql(world: &World, figures: &mut Figures) {
     );
     let peer = Peer::mysqld(Build::Upstream, world, &server, ("exporter", "secret"), &[]);
     let url = format!("mysql://exporter:secret@127.0.0.1:{}", server.port());
-    let (ours, process) = start(&url, &[]);
+    let (ours, process) = start(&url, &OURS_ALONE_OF_MYSQL);
     let theirs = Side::new(peer.url(), peer.pid());
     measure("mysql", server.pid(), ours, theirs, figures);
     drop(process);
@@ -69,7 +71,7 @@ fn postgres(world: &World, figures: &mut Figures) {
     );
     let url = format!("postgres://exporter:secret@127.0.0.1:{}/app", server.port());
     let peer = Peer::postgres(Build::Upstream, world, &url, &[]);
-    let (ours, process) = start(&url, &OURS_ALONE);
+    let (ours, process) = start(&url, &OURS_ALONE_OF_POSTGRES);
     let theirs = Side::new(peer.url(), peer.pid());
     measure("postgres", server.pid(), ours, theirs, figures);
     drop(process);

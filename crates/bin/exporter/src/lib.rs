@@ -37,6 +37,8 @@ pub struct Exporter;
 
 impl Tool for Exporter {
     const NAME: &'static str = "exporter";
+    /// It waits for the server most of the time; a thread more is memory for nothing.
+    const THREADS: Option<usize> = Some(1);
     type Args = Args;
     type Config = Config;
 

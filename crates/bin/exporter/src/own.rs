@@ -39,6 +39,14 @@ impl Counts {
             EngineName::MariaDb | EngineName::MySql => of_mysql(scrape, shown),
             EngineName::Postgres => of_postgres(scrape, scrapes, is_whole, took, shown),
         }
+        let help = "1 where the server is there and turns the account away.";
+        let refused = flag(scrape.refused);
+        shown.gauge(
+            "pilotfish_exporter_login_refused",
+            help,
+            Labels::new(),
+            refused,
+        );
         self.own(scrapes, failed, scrape, took, shown);
     }
 

@@ -48,12 +48,17 @@ impl Pod {
 
     /// Looks at all of it; what is not there is left out.
     pub(crate) fn gather(&self, into: &mut Gathered) {
-        for volume in &self.volumes {
-            room(volume, into);
-        }
         let server = self
             .server()
-            .map(|pid| PathBuf::from(format!("/proc/{pid}/root{CGROUP}")));
+            .map(|pid| PathBuf::from(format!("/proc/{pid}/root")));
+        for volume in &self.volumes {
+            // Mounted here, or as the server has it.
+            let inside = volume.strip_prefix("/").unwrap_or(volume);
+            let there = server.as_ref().map(|root| root.join(inside));
+            let place = there.filter(|_| !volume.exists());
+            room(volume, place.as_ref().unwrap_or(volume), into);
+        }
+        let server = server.map(|root| root.join(CGROUP.trim_start_matches('/')));
         let readable = |folder: &PathBuf| folder.join("cgroup.controllers").exists();
         match server.filter(readable) {
             Some(folder) => group(&folder, "server", into),
@@ -62,8 +67,8 @@ impl Pod {
     }
 }
 
-fn room(volume: &Path, into: &mut Gathered) {
-    let Ok(found) = rustix::fs::statvfs(volume) else {
+fn room(volume: &Path, place: &Path, into: &mut Gathered) {
+    let Ok(found) = rustix::fs::statvfs(place) else {
         return;
     };
     let mut gauge = |name, help, value: u64| {
@@ -114,11 +119,17 @@ fn first_server() -> Option<u32> {
 /// A control group of version 2.
 fn group(folder: &Path, whose: &str, into: &mut Gathered) {
     let read = |file: &str| fs::read_to_string(folder.join(file)).ok();
-    let labels = || -> Labels { vec![("container", whose.to_owned())] };
+    // Not `container`, which the scrape says of the exporter's own.
+    let labels = || -> Labels { vec![("cgroup", whose.to_owned())] };
     let number = |file: &str| read(file)?.trim().parse::<f64>().ok();
     if let Some(bytes) = number("memory.current") {
         let help = "Memory of the container, page cache included.";
         into.gauge("pilotfish_container_memory_bytes", help, labels(), bytes);
+        let stat = read("memory.stat").unwrap_or_default();
+        let cold = keyed(&stat, "inactive_file").unwrap_or(0.0);
+        let help = "The same without pages that the kernel would give up first.";
+        let name = "pilotfish_container_memory_working_set_bytes";
+        into.gauge(name, help, labels(), (bytes - cold).max(0.0));
     }
     // `max` is no number.
     if let Some(bytes) = number("memory.max") {
@@ -207,8 +218,8 @@ mod tests {
     #[test]
     fn a_volume_has_a_size() {
         let mut gathered = Gathered::default();
-        room(Path::new("/"), &mut gathered);
-        room(Path::new("/nowhere"), &mut gathered);
+        room(Path::new("/"), Path::new("/"), &mut gathered);
+        room(Path::new("/nowhere"), Path::new("/nowhere"), &mut gathered);
         assert!(gathered.series() >= 2);
     }
 }

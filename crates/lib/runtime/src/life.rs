@@ -35,6 +35,8 @@ const CLEARING: Duration = Duration::from_secs(5);
 pub trait Tool: 'static {
     /// Name without prefix: `fetch` is the binary `pilotfish-fetch` and the metrics `pilotfish_fetch_*`.
     const NAME: &'static str;
+    /// Threads that work is done on; as many as there are cores where nothing is said.
+    const THREADS: Option<usize> = None;
     /// What the user typed; flattens [`CommonArgs`].
     type Args: clap::Parser + Send;
     /// What the tool works with. Its `Debug` shows secrets as stars: it is logged once, as fields.
@@ -61,7 +63,7 @@ pub trait Tool: 'static {
 pub fn main<T: Tool>() -> ExitCode {
     use_small_pages();
     // First of all: as PID 1 the kernel drops every signal that comes before its handler.
-    let ground = Ground::prepare();
+    let ground = Ground::prepare(T::THREADS);
     let environment = Environment::read();
     let words: Vec<OsString> = std::env::args_os().collect();
     if let Some(wanted) = install::wanted(&words) {
@@ -217,8 +219,12 @@ struct Ground {
 }
 
 impl Ground {
-    fn prepare() -> Result<Self, Failure> {
-        let event_loop = tokio::runtime::Builder::new_multi_thread()
+    fn prepare(threads: Option<usize>) -> Result<Self, Failure> {
+        let mut event_loop = tokio::runtime::Builder::new_multi_thread();
+        if let Some(threads) = threads {
+            event_loop.worker_threads(threads);
+        }
+        let event_loop = event_loop
             .enable_all()
             .build()
             .map_err(|error| Failure::new(Kind::Config, format!("start threads: {error}")))?;

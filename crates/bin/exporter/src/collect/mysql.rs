@@ -18,6 +18,7 @@ mod innodb_cmp;
 mod innodb_cmpmem;
 mod innodb_metrics;
 mod innodb_tablespaces;
+mod innodb_trx;
 mod memory_events;
 mod mysql_user;
 mod processlist;
@@ -50,6 +51,7 @@ pub(super) const COLLECTORS: &[&Collector] = &[
     &innodb_cmp::COLLECTOR,
     &innodb_cmpmem::COLLECTOR,
     &query_response_time::COLLECTOR,
+    &innodb_trx::COLLECTOR,
     &processlist::COLLECTOR,
     &mysql_user::COLLECTOR,
     &tables::COLLECTOR,

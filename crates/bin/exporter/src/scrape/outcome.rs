@@ -56,6 +56,8 @@ pub(crate) struct Scrape {
     /// Series that came twice, and are shown once.
     pub(crate) duplicates: u64,
     lost: bool,
+    /// The server turned the account away.
+    pub(crate) refused: bool,
     /// Workers that have left.
     pub(super) left: usize,
 }
@@ -84,6 +86,7 @@ impl Scrape {
                 self.connection = self.connection.max(took);
             }
             Report::Unreachable(error) => {
+                self.refused |= matches!(error, Error::Denied(_) | Error::LoginRefused(_));
                 self.error.get_or_insert(error.to_string());
             }
             Report::Busy => {

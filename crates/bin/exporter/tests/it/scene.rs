@@ -30,7 +30,7 @@ impl Replica {
             let begin = match kind.is_mariadb() {
                 true => format!(
                     "CHANGE MASTER '{name}' TO MASTER_HOST='127.0.0.1', MASTER_PORT={port}, MASTER_USER='replica', \
-                     MASTER_PASSWORD='secret', MASTER_CONNECT_RETRY=1; START SLAVE '{name}';"
+                     MASTER_PASSWORD='secret', MASTER_CONNECT_RETRY=1, MASTER_USE_GTID=no; START SLAVE '{name}';"
                 ),
                 false => format!(
                     "CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.1', SOURCE_PORT={port}, SOURCE_USER='replica', \
