@@ -55,7 +55,7 @@ pub use proxy::{Fault, Proxy};
 pub use s3::S3;
 pub use seed::seeded;
 pub use server::{Server, ServerKind};
-pub use tls::TlsFront;
+pub use tls::{TlsFront, certificate_files};
 pub use tool::{Finished, Running, Tool};
 pub use world::{Port, World, cache_dir};
 

@@ -2,13 +2,16 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection};
+
+use crate::world::World;
 
 /// Bytes carried at once; less than rustls holds of plain text.
 const CHUNK: usize = 8 << 10;
@@ -75,8 +78,22 @@ impl Drop for TlsFront {
     }
 }
 
-/// A new authority, and a server's configuration with a certificate of its for 127.0.0.1.
-fn certificates() -> (String, Arc<ServerConfig>) {
+/// PEM files of an authority, of a certificate of its for 127.0.0.1, and of that one's key.
+///
+/// # Panics
+/// When they cannot be made.
+#[must_use]
+pub fn certificate_files(world: &World) -> [PathBuf; 3] {
+    let (authority, leaf, key) = chain();
+    [
+        world.write("ca.pem", authority),
+        world.write("cert.pem", leaf.pem()),
+        world.write("key.pem", key.serialize_pem()),
+    ]
+}
+
+/// An authority, a certificate of its for 127.0.0.1, and that one's key.
+fn chain() -> (String, Certificate, KeyPair) {
     let mut authority = CertificateParams::default();
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().expect("make a key");
@@ -85,6 +102,12 @@ fn certificates() -> (String, Arc<ServerConfig>) {
     let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()])
         .and_then(|leaf| leaf.signed_by(&key, &authority))
         .expect("make a certificate");
+    (authority.pem(), leaf, key)
+}
+
+/// A new authority, and a server's configuration with a certificate of its for 127.0.0.1.
+fn certificates() -> (String, Arc<ServerConfig>) {
+    let (authority, leaf, key) = chain();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -95,7 +118,7 @@ fn certificates() -> (String, Arc<ServerConfig>) {
             PrivateKeyDer::Pkcs8(key.serialize_der().into()),
         )
         .expect("use the certificate");
-    (authority.pem(), Arc::new(config))
+    (authority, Arc::new(config))
 }
 
 fn serve(client: &TcpStream, config: Arc<ServerConfig>, upstream: &str) -> io::Result<()> {

@@ -99,6 +99,22 @@ pub(crate) fn targets_up(stage: &Stage) -> Outcome<usize> {
         .count())
 }
 
+/// How many series a query has.
+pub(crate) fn series(stage: &Stage, query: &str) -> Outcome<usize> {
+    let mut path = "/api/v1/query?query=".to_owned();
+    for byte in query.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' => path.push(byte.into()),
+            _ => path.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    let answer = ask(stage, &path)?;
+    let found = answer["data"]["result"].as_array();
+    found
+        .map(Vec::len)
+        .ok_or_else(|| format!("prometheus: {query}: {answer}"))
+}
+
 fn ask(stage: &Stage, path: &str) -> Outcome<Value> {
     let page = stage.cluster.service_page(SERVICE, PORT, path)?;
     serde_json::from_str(&page).map_err(|error| format!("prometheus {path}: {error}"))

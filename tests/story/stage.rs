@@ -42,12 +42,12 @@ impl Stage {
         }
     }
 
-    /// Another stage of the same story, in a namespace of its own; the overlays that are acted out there are MariaDB's.
-    pub(crate) fn beside(&self, name: &str) -> Outcome<Self> {
+    /// Another stage of the same story, in a namespace of its own, for an overlay of that engine.
+    pub(crate) fn beside(&self, name: &str, engine: &'static str) -> Outcome<Self> {
         let namespace = format!("{}-{name}", self.cluster.namespace());
         Ok(Self {
             cluster: Cluster::with_namespace(&namespace)?,
-            engine: "mariadb",
+            engine,
             repository: self.repository.clone(),
             start: self.start,
         })
@@ -85,7 +85,11 @@ impl Stage {
         )?;
         secret(
             "pilotfish",
-            &["password=it's \\a secret", "token=the-token"],
+            &[
+                "password=it's \\a secret",
+                "token=the-token",
+                "exporter-password=the exporter's \\",
+            ],
         )?;
         secret("pilotfish-wait", &["password=reader's"])
     }

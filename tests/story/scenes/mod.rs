@@ -1,6 +1,7 @@
 //! The scenes, in the order of the story. Each prints what was seen and fails where a promise was not kept.
 
 mod disturbances;
+mod exporter;
 mod first_start;
 mod new_release;
 mod operations;
@@ -43,6 +44,7 @@ const SCENES: &[Scene] = &[
     short("deleted-mid-load", disturbances::deleted_mid_load),
     long("containers-restarted", disturbances::containers_restarted),
     long("out-of-memory", disturbances::out_of_memory),
+    long("exporter", exporter::act),
     long("shared-volume", variants::shared_volume),
     long("azure", variants::azure),
     long("config-map", variants::config_map),

@@ -10,31 +10,37 @@ use crate::stage::{FETCH, PODS, Stage, WATCH};
 
 /// One ReadWriteMany volume for both pods, filled by the CronJob's Job.
 pub(crate) fn shared_volume(stage: &Stage) -> Outcome<()> {
-    act_beside(stage, "shared", act_shared_volume)
+    act_beside(stage, "shared", "mariadb", act_shared_volume)
 }
 
 /// The dumps lie in Azure's Blob Storage.
 pub(crate) fn azure(stage: &Stage) -> Outcome<()> {
-    act_beside(stage, "azure", act_azure)
+    act_beside(stage, "azure", "mariadb", act_azure)
 }
 
 /// A ConfigMap holds the dump: the volume is empty at first, and then the kubelet swaps its `..data`.
 pub(crate) fn config_map(stage: &Stage) -> Outcome<()> {
-    act_beside(stage, "config-map", act_config_map)
+    act_beside(stage, "config-map", "mariadb", act_config_map)
 }
 
 /// No claim for the dumps, a pod made anew, and a key that the bucket refuses: it serves the data that it has.
 pub(crate) fn key_refused(stage: &Stage) -> Outcome<()> {
-    act_beside(stage, "key-refused", act_key_refused)
+    act_beside(stage, "key-refused", "mariadb", act_key_refused)
 }
 
 /// A Secret without one of its keys: the pod waits, its events say for what, and no server has run initdb.d.
 pub(crate) fn key_missing(stage: &Stage) -> Outcome<()> {
-    act_beside(stage, "key-missing", act_key_missing)
+    act_beside(stage, "key-missing", "mariadb", act_key_missing)
 }
 
-fn act_beside(stage: &Stage, name: &str, act: fn(&Stage) -> Outcome<()>) -> Outcome<()> {
-    let variant = stage.beside(name)?;
+/// In a namespace of its own, which is gone after it.
+pub(super) fn act_beside(
+    stage: &Stage,
+    name: &str,
+    engine: &'static str,
+    act: fn(&Stage) -> Outcome<()>,
+) -> Outcome<()> {
+    let variant = stage.beside(name, engine)?;
     let acted = variant.make_secrets().and_then(|()| act(&variant));
     if acted.is_err() {
         println!("{}", variant.cluster.account_of_trouble());

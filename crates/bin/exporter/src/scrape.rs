@@ -11,6 +11,7 @@
 mod lane;
 mod order;
 mod outcome;
+mod shift;
 mod tour;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -20,7 +21,6 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt as _, Shared};
 use pilotfish_engine::query::Identity;
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::collect::{self, Choices, Chosen};
@@ -29,10 +29,7 @@ use crate::target::Target;
 use lane::Lane;
 use order::Order;
 pub(crate) use outcome::{Outcome, Scrape};
-
-/// A scrape that takes so long gets another lane. Two sessions at once cost the server more than one after the other,
-/// and most scrapes are over by then.
-const HELP: Duration = Duration::from_millis(50);
+use shift::Shift;
 
 /// Names of collectors that were asked for; none means all that are on.
 pub(crate) type Filter = BTreeSet<String>;
@@ -154,45 +151,8 @@ impl Scraper {
 impl Crew {
     async fn scrape(self: Arc<Self>, filter: Filter, deadline: Instant) -> Scrape {
         let order = Arc::new(Order::new(filter, deadline));
-        let (sender, mut reports) = mpsc::unbounded_channel();
-        let send = |lane: &Arc<tokio::sync::Mutex<Lane>>| {
-            let work = lane::work(
-                Arc::clone(&self),
-                Arc::clone(lane),
-                Arc::clone(&order),
-                sender.clone(),
-            );
-            tokio::spawn(work);
-        };
-        let mut lanes = self.lanes.iter();
-        let mut sent = usize::from(lanes.next().map(send).is_some());
-        let mut help = Instant::now() + HELP;
         let mut scrape = Scrape::default();
-        while !order.is_done(&scrape) {
-            let until = if lanes.len() > 0 {
-                help.min(deadline)
-            } else {
-                deadline
-            };
-            match tokio::time::timeout_at(until, reports.recv()).await {
-                Ok(Some(report)) if report.ends_it(&scrape) => {
-                    scrape.note(report);
-                    break;
-                }
-                Ok(Some(report)) => scrape.note(report),
-                Ok(None) => break,
-                Err(_) if Instant::now() >= deadline => break,
-                Err(_) => help = Instant::now(),
-            }
-            if scrape.left == sent || Instant::now() >= help {
-                match lanes.next().map(send) {
-                    Some(_) => sent += 1,
-                    None if scrape.left == sent => break,
-                    None => {}
-                }
-                help = Instant::now() + HELP;
-            }
-        }
+        Shift::begin(&self, &order).work(&mut scrape).await;
         scrape.finish(&order.names());
         if scrape.is_up() {
             self.look_elsewhere(&mut scrape, deadline).await;

@@ -6,6 +6,8 @@
 
 mod beside;
 mod differential;
+mod drop_in;
+mod named;
 mod replication;
 mod scene;
 
