@@ -22,7 +22,7 @@ const HEADERS: [(&str, &str); 3] = [
     ("x-prometheus-scrape-timeout-seconds", "10"),
 ];
 /// Collectors that only ours has, off for a fair comparison.
-const OURS_ALONE_OF_MYSQL: [&str; 2] = ["--no-collect.innodb_trx", "--no-collect.releases"];
+const OURS_ALONE_OF_MYSQL: [&str; 1] = ["--no-collect.releases"];
 const OURS_ALONE_OF_POSTGRES: [&str; 6] = [
     "--no-collector.releases",
     "--no-collector.stat_checkpointer",

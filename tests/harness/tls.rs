@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
-use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
+};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection};
 
@@ -100,7 +102,12 @@ fn chain() -> (String, Certificate, KeyPair) {
     let authority = CertifiedIssuer::self_signed(authority, key).expect("make an authority");
     let key = KeyPair::generate().expect("make a key");
     let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()])
-        .and_then(|leaf| leaf.signed_by(&key, &authority))
+        .and_then(|mut leaf| {
+            // OpenSSL takes one that is called as its authority for that authority.
+            leaf.distinguished_name
+                .push(DnType::CommonName, "127.0.0.1");
+            leaf.signed_by(&key, &authority)
+        })
         .expect("make a certificate");
     (authority.pem(), leaf, key)
 }

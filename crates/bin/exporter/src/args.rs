@@ -42,13 +42,14 @@ pub struct Args {
     collectors: CollectorArgs,
     #[command(flatten)]
     common: CommonArgs,
-    #[command(subcommand)]
-    command: Option<Command>,
+    /// list: scrape once, and describe every metric
+    #[arg(value_name = "COMMAND", hide_possible_values = true)]
+    verb: Option<Verb>,
 }
 
-#[derive(Debug, clap::Subcommand)]
-enum Command {
-    /// Scrape once, and describe every metric
+/// What to do other than to serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Verb {
     List,
 }
 
@@ -119,8 +120,11 @@ struct ScrapeArgs {
     volume: Vec<PathBuf>,
     /// Run only the collectors that are turned on
     #[arg(long, hide_short_help = true, alias = "collector.disable-defaults")]
-    disable_default_metrics: bool,
+    disable_defaults: bool,
 }
+
+/// Paths that answer something else.
+const TAKEN: [&str; 3] = ["/probe", "/livez", "/readyz"];
 
 /// What the tool does.
 #[derive(Debug)]
@@ -162,9 +166,10 @@ impl Args {
         let (source, probes) = source::source(self.server, &self.legacy, environment)?;
         let target = Target::new(source);
         let mut choices = self.collectors.choices;
-        if self.scrape.disable_default_metrics {
+        if self.scrape.disable_defaults {
             choices.without_defaults();
         }
+        self.legacy.turn_off(&mut choices);
         let is_postgres = target.engine() == EngineName::Postgres;
         let listen = self.web.listen.unwrap_or_else(|| {
             let port = if is_postgres { 9187 } else { 9104 };
@@ -186,6 +191,7 @@ impl Args {
                 connections: self.scrape.connections.into(),
                 lock_timeout: self.scrape.lock_timeout,
                 caches,
+                passing: false,
                 databases: Databases {
                     every: self.scrape.databases_every,
                     only: self.scrape.include_databases,
@@ -194,11 +200,14 @@ impl Args {
             },
             timeout: self.scrape.scrape_timeout,
         };
-        if matches!(self.command, Some(Command::List)) {
+        if self.verb == Some(Verb::List) {
             return Ok(Config::List(Box::new(scrape)));
         }
-        if !self.web.metrics_path.starts_with('/') {
-            return Err(vec!["--metrics-path: begin it with /".to_owned()]);
+        let path = &self.web.metrics_path;
+        if !path.starts_with('/') || path.contains(['{', '*']) || TAKEN.contains(&path.as_str()) {
+            let why =
+                "--metrics-path: begin it with /, and take none of /probe, /livez and /readyz";
+            return Err(vec![why.to_owned()]);
         }
         Ok(Config::Serve(Box::new(ServeConfig {
             listen,

@@ -1,7 +1,8 @@
 //! Observations of this process: with bounds for every Prometheus, and native for those that take it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
+use crate::locked;
 use crate::metric::{Buckets, Native};
 
 /// From a scrape of memory to one that ends by its time, in seconds.
@@ -36,7 +37,7 @@ impl Default for Histogram {
 impl Histogram {
     /// One more, and all of them.
     pub(crate) fn observe(&self, seconds: f64) -> Buckets {
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut buckets = locked(&self.buckets);
         buckets.count += 1;
         buckets.sum += seconds;
         for (bound, count) in &mut buckets.cumulative {

@@ -26,10 +26,17 @@ mod target;
 mod web;
 mod web_config;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use pilotfish_failure::Failure;
 use pilotfish_runtime::{CommonArgs, Environment, Process, Tool};
 
 pub use args::{Args, Config};
+
+/// Locks; a panic elsewhere leaves what is kept here whole.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The tool.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ use pilotfish_engine::EngineName;
 use pilotfish_failure::{Failure, Kind};
 use pilotfish_runtime::{OutputFormat, Process};
 use serde::Serialize;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::args::ScrapeConfig;
@@ -49,7 +50,7 @@ struct Metric {
 pub(crate) async fn run(config: ScrapeConfig, process: Process) -> Result<(), Failure> {
     let target = config.target;
     let engine = target.engine();
-    let scraper = Scraper::new(target, config.choices, config.limits);
+    let scraper = Scraper::new(target, config.choices, config.limits, Handle::current());
     let started = Instant::now();
     let scrape = scraper
         .scrape(Filter::new(), started + config.timeout)

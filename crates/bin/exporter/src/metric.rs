@@ -37,7 +37,7 @@ pub(crate) type Labels = Vec<(&'static str, String)>;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {
     Number(f64),
-    Buckets(Buckets),
+    Buckets(Box<Buckets>),
 }
 
 /// A histogram with bounds.
@@ -104,7 +104,13 @@ impl Gathered {
         labels: Labels,
         buckets: Buckets,
     ) {
-        self.add(name, help, Kind::Histogram, labels, Value::Buckets(buckets));
+        self.add(
+            name,
+            help,
+            Kind::Histogram,
+            labels,
+            Value::Buckets(Box::new(buckets)),
+        );
     }
 
     /// One more series. The first of a name says what all of that name are.

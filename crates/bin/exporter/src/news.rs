@@ -2,8 +2,9 @@
 //! would be read by nobody.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
+use crate::locked;
 use crate::scrape::Scrape;
 
 /// Failures as they are known.
@@ -16,7 +17,7 @@ pub(crate) struct News {
 impl News {
     /// Compares a scrape with what was known.
     pub(crate) fn note(&self, scrape: &Scrape) {
-        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failing = locked(&self.failing);
         let server = (!scrape.is_up()).then(|| {
             let why = scrape.error.clone();
             why.unwrap_or_else(|| "the session broke".to_owned())
@@ -47,7 +48,7 @@ impl News {
 
     /// What fails now, and why.
     pub(crate) fn last(&self) -> Vec<(String, String)> {
-        let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let failing = locked(&self.failing);
         failing
             .iter()
             .map(|(name, why)| (name.clone(), why.clone()))

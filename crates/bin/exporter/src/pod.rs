@@ -3,11 +3,14 @@
 //! Control groups are those of the server's container where the pod shares its process namespace
 //! (`shareProcessNamespace: true`), else of the exporter's own; a label says which.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::locked;
 use crate::metric::{Gathered, Labels};
 
 /// Where the stock images keep their data; looked at where they are mounted here, too.
@@ -19,25 +22,42 @@ const CGROUP: &str = "/sys/fs/cgroup";
 /// A look at all processes costs more than a scrape.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
+/// Longest look, and how long what was seen may be shown.
+const PATIENCE: Duration = Duration::from_secs(1);
+const FRESH: Duration = Duration::from_secs(5);
+
 /// What is looked at.
-#[derive(Debug)]
 pub(crate) struct Pod {
     volumes: Vec<PathBuf>,
     /// The server's process, and when all were looked at last.
     server: Mutex<(Option<u32>, Option<Instant>)>,
+    /// Somebody looks, or has not come back from it.
+    looking: AtomicBool,
+    last: Mutex<Option<(Instant, Gathered)>>,
+}
+
+/// What somebody chose.
+impl fmt::Debug for Pod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.volumes).finish()
+    }
 }
 
 impl Pod {
-    pub(crate) fn new(volumes: Vec<PathBuf>) -> Self {
+    pub(crate) fn new(mut volumes: Vec<PathBuf>) -> Self {
+        volumes.sort();
+        volumes.dedup();
         Self {
             volumes,
             server: Mutex::default(),
+            looking: AtomicBool::new(false),
+            last: Mutex::default(),
         }
     }
 
     /// The server's process, if it can be seen from here.
     fn server(&self) -> Option<u32> {
-        let mut known = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = locked(&self.server);
         let (pid, looked) = *known;
         if pid.is_some_and(is_server) || looked.is_some_and(|at| at.elapsed() < LOOK_AGAIN) {
             return pid;
@@ -46,8 +66,34 @@ impl Pod {
         known.0
     }
 
-    /// Looks at all of it; what is not there is left out.
-    pub(crate) fn gather(&self, into: &mut Gathered) {
+    /// Looks at all of it aside: a volume whose server is gone does not answer, and must hold nobody up. What is not there,
+    /// or does not come, is left out.
+    pub(crate) async fn gathered(self: &Arc<Self>) -> Gathered {
+        if self.looking.swap(true, Ordering::AcqRel) {
+            return self.last();
+        }
+        let pod = Arc::clone(self);
+        let look = tokio::task::spawn_blocking(move || {
+            let mut gathered = Gathered::default();
+            pod.gather(&mut gathered);
+            *locked(&pod.last) = Some((Instant::now(), gathered));
+            pod.looking.store(false, Ordering::Release);
+        });
+        // Whatever has come by then.
+        let _ = tokio::time::timeout(PATIENCE, look).await;
+        self.last()
+    }
+
+    /// What was seen a moment ago.
+    fn last(&self) -> Gathered {
+        let last = locked(&self.last);
+        let fresh = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH);
+        fresh
+            .map(|(_, gathered)| gathered.clone())
+            .unwrap_or_default()
+    }
+
+    fn gather(&self, into: &mut Gathered) {
         let server = self
             .server()
             .map(|pid| PathBuf::from(format!("/proc/{pid}/root")));

@@ -3,6 +3,9 @@
 //! Whoever may ask names a server, and the exporter logs in there: so there are probes only where a file has accounts
 //! that are meant for it. Their sessions end with the answer.
 
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
 use crate::collect::Choices;
 use crate::scrape::{Limits, Scraper};
 use crate::target::{AuthModules, OptionFile, Source, Target};
@@ -18,11 +21,14 @@ pub(crate) struct Probes {
 }
 
 /// Settings of the scrapes of a probe.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Prober {
     pub(crate) probes: Probes,
     pub(crate) choices: Choices,
     pub(crate) limits: Limits,
+    pub(crate) runtime: Handle,
+    /// Probes at a time.
+    pub(crate) turns: Semaphore,
 }
 
 impl Prober {
@@ -53,8 +59,14 @@ impl Prober {
         })))
     }
 
+    /// For one answer, on the runtime where all sessions live.
     pub(crate) fn scraper(&self, target: Target) -> Scraper {
-        Scraper::new(target, self.choices.clone(), self.limits.clone())
+        let limits = Limits {
+            connections: 1,
+            passing: true,
+            ..self.limits.clone()
+        };
+        Scraper::new(target, self.choices.clone(), limits, self.runtime.clone())
     }
 }
 
@@ -66,6 +78,7 @@ mod tests {
     async fn nobody_is_logged_in_anywhere_without_a_file_for_it() {
         let limits = Limits {
             connections: 1,
+            passing: true,
             lock_timeout: std::time::Duration::ZERO,
             caches: std::collections::BTreeMap::new(),
             databases: crate::scrape::Databases {
@@ -78,6 +91,8 @@ mod tests {
             probes: Probes::default(),
             choices: Choices::default(),
             limits,
+            runtime: Handle::current(),
+            turns: Semaphore::new(1),
         };
         let query = [("target".to_owned(), "db:3306".to_owned())];
         assert!(

@@ -15,7 +15,7 @@ mod shift;
 mod tour;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _, Shared};
@@ -23,7 +23,8 @@ use pilotfish_engine::query::Identity;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use crate::collect::{self, Choices, Chosen};
+use crate::collect::{self, Choices, Chosen, Scope};
+use crate::locked;
 use crate::metric::Gathered;
 use crate::target::Target;
 use lane::Lane;
@@ -44,6 +45,8 @@ pub(crate) struct Limits {
     /// Collectors whose answers are good for a while.
     pub(crate) caches: BTreeMap<String, Duration>,
     pub(crate) databases: Databases,
+    /// For one answer: nothing is said of it in the log, and no other database is visited.
+    pub(crate) passing: bool,
 }
 
 /// Which databases of PostgreSQL are looked into, besides the one that every scrape is in.
@@ -70,7 +73,24 @@ pub(crate) struct Scraper {
     runtime: Handle,
 }
 
-type Flight = Shared<BoxFuture<'static, Arc<Scrape>>>;
+/// A scrape under way, and when it ends at the latest.
+#[derive(Clone)]
+struct Flight {
+    deadline: Instant,
+    landing: Shared<BoxFuture<'static, Arc<Scrape>>>,
+}
+
+impl Flight {
+    /// Whether it does for somebody with another deadline: it ends before that, and not at a time when hardly
+    /// anything can have come.
+    fn suits(&self, deadline: Instant) -> bool {
+        let half = deadline.saturating_duration_since(Instant::now()) / 2;
+        self.deadline <= deadline + SLACK && self.deadline + half >= deadline
+    }
+}
+
+/// Two that ask at the same time do not ask at the same instant.
+const SLACK: Duration = Duration::from_millis(100);
 
 /// What the workers of all scrapes share.
 struct Crew {
@@ -85,8 +105,8 @@ struct Crew {
 }
 
 impl Scraper {
-    /// Opens nothing; call it on the runtime that the sessions shall live on.
-    pub(crate) fn new(target: Target, choices: Choices, limits: Limits) -> Self {
+    /// Opens nothing; sessions live on that runtime.
+    pub(crate) fn new(target: Target, choices: Choices, limits: Limits, runtime: Handle) -> Self {
         let lanes = (0..limits.connections.max(1)).map(|_| Arc::default());
         Self {
             crew: Arc::new(Crew {
@@ -99,42 +119,38 @@ impl Scraper {
                 album: Mutex::default(),
             }),
             flights: Arc::default(),
-            runtime: Handle::current(),
+            runtime,
         }
     }
 
-    /// Scrapes, or waits for the scrape of the same that is under way. Ends by the deadline of whoever came first.
-    pub(crate) async fn scrape(&self, filter: Filter, deadline: Instant) -> Arc<Scrape> {
-        self.flight(filter, deadline).await
+    /// Scrapes, or waits for the scrape of the same that is under way. Ends by the deadline, give or take a moment.
+    pub(crate) async fn scrape(&self, mut filter: Filter, deadline: Instant) -> Arc<Scrape> {
+        // Names that there are none of would be as many scrapes of the same.
+        filter.retain(|name| collect::flags().any(|(_, collector, _)| collector.name == name));
+        self.flight(filter, deadline).landing.await
     }
 
     fn flight(&self, filter: Filter, deadline: Instant) -> Flight {
         let mut flights = locked(&self.flights);
-        if let Some(flight) = flights.get(&filter) {
+        if let Some(flight) = flights.get(&filter).filter(|flight| flight.suits(deadline)) {
             return flight.clone();
         }
-        let (crew, flights_of_all, key) = (
-            Arc::clone(&self.crew),
-            Arc::clone(&self.flights),
-            filter.clone(),
-        );
-        let landing = self.runtime.spawn(async move {
-            let scrape = Arc::new(crew.scrape(key.clone(), deadline).await);
-            locked(&flights_of_all).remove(&key);
-            scrape
-        });
-        let flights_of_all = Arc::clone(&self.flights);
-        let key = filter.clone();
-        let flight = landing
-            .map(move |landed| {
-                landed.unwrap_or_else(|error| {
-                    locked(&flights_of_all).remove(&key);
-                    Arc::new(Scrape::broken(error.to_string()))
-                })
-            })
-            .boxed()
-            .shared();
+        let crew = Arc::clone(&self.crew);
+        let scraping = self.runtime.spawn(crew.scrape(filter.clone(), deadline));
+        let (flights_of_all, key) = (Arc::clone(&self.flights), filter.clone());
+        let landing = async move {
+            let landed = scraping.await;
+            locked(&flights_of_all)
+                .retain(|one, flight| *one != key || flight.deadline != deadline);
+            Arc::new(landed.unwrap_or_else(|error| Scrape::broken(error.to_string())))
+        };
+        let flight = Flight {
+            deadline,
+            landing: landing.boxed().shared(),
+        };
         flights.insert(filter, flight.clone());
+        // Whoever asked may go away; it lands all the same.
+        drop(self.runtime.spawn(flight.landing.clone()));
         flight
     }
 
@@ -154,7 +170,7 @@ impl Crew {
         let mut scrape = Scrape::default();
         Shift::begin(&self, &order).work(&mut scrape).await;
         scrape.finish(&order.names());
-        if scrape.is_up() {
+        if scrape.is_up() && !self.limits.passing {
             self.look_elsewhere(&mut scrape, deadline).await;
         }
         let server = self.target.server_label();
@@ -167,18 +183,18 @@ impl Crew {
 
     /// Adds what other databases have. Only the first scrape waits for it.
     async fn look_elsewhere(self: &Arc<Self>, scrape: &mut Scrape, deadline: Instant) {
-        let tour = tokio::spawn(tour::when_due(Arc::clone(self)));
+        let chosen = locked(&self.chosen)
+            .as_ref()
+            .map(|(_, list)| Arc::clone(list));
+        let is_local = |one: &Chosen| one.plan.scope == Scope::EachDatabase;
+        let Some(chosen) = chosen.filter(|list| list.iter().any(is_local)) else {
+            return;
+        };
+        let tour = tokio::spawn(tour::when_due(Arc::clone(self), chosen));
         if !locked(&self.album).has_begun() {
             let _ = tokio::time::timeout_at(deadline, tour).await;
         }
-        let album = locked(&self.album);
-        let Scrape {
-            outcomes, gathered, ..
-        } = scrape;
-        for outcome in outcomes.iter().filter(|outcome| outcome.error.is_none()) {
-            album.show(outcome.name, gathered);
-        }
-        album.describe(gathered);
+        locked(&self.album).show(scrape);
     }
 
     /// The collectors for a server; they keep what they remember while the server stays the same.
@@ -188,15 +204,17 @@ impl Crew {
             Some((known, list)) if known == identity => Arc::clone(list),
             _ => {
                 let foreign = self.choices.foreign(identity.engine);
-                if !foreign.is_empty() {
+                if !foreign.is_empty() && !self.limits.passing {
                     tracing::warn!(flags = ?foreign, server = %identity.words, "these flags are for another kind of server");
                 }
                 let list = Arc::new(collect::choose(identity, &self.choices));
-                tracing::info!(
-                    version = %identity.words,
-                    collectors = list.len(),
-                    "chose the collectors for this server"
-                );
+                if !self.limits.passing {
+                    tracing::info!(
+                        version = %identity.words,
+                        collectors = list.len(),
+                        "chose the collectors for this server"
+                    );
+                }
                 *chosen = Some((identity.clone(), Arc::clone(&list)));
                 list
             }
@@ -215,8 +233,4 @@ impl Crew {
             locked(&self.cache).insert(name, (Instant::now(), gathered.clone()));
         }
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,6 +13,8 @@ use axum::routing::get;
 use pilotfish_engine::EngineName;
 use pilotfish_failure::Failure;
 use pilotfish_runtime::{Process, Ready};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::args::ServeConfig;
@@ -28,8 +30,11 @@ use crate::{gzip, page, process_metrics};
 
 /// How Prometheus says how long it waits.
 const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
-/// However short the time that is left.
+/// However short the time that is left, or long what somebody names.
 const LEAST: Duration = Duration::from_millis(100);
+/// Probes at a time; the others wait.
+const PROBES: usize = 8;
+const MOST: Duration = Duration::from_secs(300);
 
 /// What handlers need.
 struct Web {
@@ -39,7 +44,7 @@ struct Web {
     counts: Counts,
     news: News,
     registry: prometheus::Registry,
-    pod: Pod,
+    pod: Arc<Pod>,
     timeout: Duration,
     timeout_offset: Duration,
     metrics_path: String,
@@ -64,20 +69,30 @@ pub(crate) async fn run(config: ServeConfig, process: Process) -> Result<(), Fai
             probes: config.probes,
             choices: config.scrape.choices.clone(),
             limits: config.scrape.limits.clone(),
+            runtime: Handle::current(),
+            turns: Semaphore::new(PROBES),
         },
-        scraper: Scraper::new(target, config.scrape.choices, config.scrape.limits),
+        scraper: Scraper::new(
+            target,
+            config.scrape.choices,
+            config.scrape.limits,
+            Handle::current(),
+        ),
         counts: Counts::default(),
         news: News::default(),
         registry: process.metrics.clone(),
-        pod: config.pod,
+        pod: Arc::new(config.pod),
         timeout: config.scrape.timeout,
         timeout_offset: config.timeout_offset,
         metrics_path: config.metrics_path,
     });
     // What does not depend on the server beside it: a blip of that must not take the pod out of service twice.
     let ready = Ready::new("the port");
-    let routes = Router::new()
-        .route("/", get(landing))
+    let mut routes = Router::new();
+    if web.metrics_path != "/" {
+        routes = routes.route("/", get(landing));
+    }
+    let routes = routes
         .route(&web.metrics_path, get(metrics))
         .route("/probe", get(probe))
         .with_state(Arc::clone(&web));
@@ -125,7 +140,7 @@ async fn metrics(
     web.counts
         .complete(web.engine, &scrape, started.elapsed(), &mut own);
     process_metrics::gather(&web.registry, &mut own);
-    web.pod.gather(&mut own);
+    own.extend(web.pod.gathered().await);
     answer(&headers, &[&scrape.gathered, &own])
 }
 
@@ -136,15 +151,22 @@ async fn probe(
     headers: HeaderMap,
 ) -> Response {
     let started = Instant::now();
+    let time = web.time_for(&headers);
+    let turn = tokio::time::timeout(time, web.prober.turns.acquire()).await;
+    if turn.is_err() {
+        let busy = "too many probes are under way\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, busy).into_response();
+    }
     let target = match web.prober.target(&query).await {
         Ok(target) => target,
         Err(why) => return (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
     };
     let engine = target.engine();
     let scraper = web.prober.scraper(target);
-    let scrape = scraper
-        .scrape(filter(&query), started + web.time_for(&headers))
-        .await;
+    let scrape = scraper.scrape(filter(&query), started + time).await;
+    if let Some(error) = &scrape.error {
+        tracing::debug!(%error, ?query, "a probe failed");
+    }
     let mut own = Gathered::default();
     Counts::default().complete(engine, &scrape, started.elapsed(), &mut own);
     scraper.close().await;
@@ -183,7 +205,7 @@ impl Web {
         let named = text(headers, TIMEOUT_HEADER).and_then(|text| text.parse().ok());
         let named = named.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let time = named.unwrap_or(self.timeout);
-        time.saturating_sub(self.timeout_offset).max(LEAST)
+        time.saturating_sub(self.timeout_offset).clamp(LEAST, MOST)
     }
 }
 

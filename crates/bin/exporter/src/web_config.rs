@@ -5,7 +5,7 @@ mod users;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use pilotfish_failure::{Failure, Kind};
@@ -15,6 +15,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use serde::Deserialize;
+
+use crate::locked;
 
 pub(crate) use users::{Users, only};
 
@@ -104,7 +106,7 @@ impl WebConfig {
         };
         Ok(Self {
             front,
-            users: Users::new(content.basic_auth_users),
+            users: Users::new(content.basic_auth_users).map_err(wrong)?,
             headers: content.http_server_config.headers,
         })
     }
@@ -141,14 +143,21 @@ impl TlsServer {
         let key = key.map_err(|error| at(&self.key_file, &error))?;
         let versions = match self.min_version.as_deref() {
             Some("TLS13") => &[&rustls::version::TLS13][..],
-            _ => rustls::ALL_VERSIONS,
+            None | Some("TLS10" | "TLS11" | "TLS12") => rustls::ALL_VERSIONS,
+            Some(_) => return Err("min_version: there are TLS12 and TLS13".to_owned()),
         };
         let builder =
             ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
                 .with_protocol_versions(versions)
                 .map_err(|error| error.to_string())?;
         let builder = match (self.client_auth_type, &self.client_ca_file) {
-            (ClientAuth::NoClientCert | ClientAuth::RequestClientCert, _) => {
+            (ClientAuth::NoClientCert | ClientAuth::RequestClientCert, Some(_)) => {
+                return Err(
+                    "client_ca_file: no certificate is verified without client_auth_type"
+                        .to_owned(),
+                );
+            }
+            (ClientAuth::NoClientCert | ClientAuth::RequestClientCert, None) => {
                 builder.with_no_client_auth()
             }
             (ClientAuth::RequireAnyClientCert, _) => {
@@ -187,11 +196,13 @@ fn front(tls: TlsServer) -> Result<Front, String> {
     let first = (tls.changed(), Arc::new(tls.server_config()?));
     let known = Mutex::new(first);
     Ok(Front::new(move || {
-        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = locked(&known);
         let changed = tls.changed();
         if changed != known.0 {
+            // Said once for each change.
+            known.0 = changed;
             match tls.server_config() {
-                Ok(config) => *known = (changed, Arc::new(config)),
+                Ok(config) => known.1 = Arc::new(config),
                 Err(error) => tracing::warn!(%error, "cannot read the new certificate"),
             }
         }

@@ -12,18 +12,25 @@ use crate::url;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The server that it names. Parameters that say nothing of the way to it are passed over.
+/// The server that it names. Parameters of libpq and of the driver that have nothing to do with the way to it or with TLS
+/// are passed over.
 ///
 /// # Errors
 /// One sentence on what is wrong, without the text.
 pub fn parse(text: &str) -> Result<Settings, String> {
     let text = text.trim();
-    if text.contains("://") {
-        return address(text);
+    // A word of libpq's may hold anything behind its `=`.
+    let name = text.split('=').next().unwrap_or_default().trim();
+    let is_word = |name: &str| {
+        name.bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
+    if text.contains('=') && !name.is_empty() && is_word(name) {
+        return words(text);
     }
-    match text.contains('@') && text.contains('/') {
-        true => go_driver(text),
-        false => words(text),
+    match text.contains("://") {
+        true => address(text),
+        false => go_driver(text),
     }
 }
 
@@ -75,9 +82,14 @@ impl Parts {
             Kind::MySqlFamily => "root",
             Kind::Postgres => "postgres",
         };
+        // As their driver has it for PostgreSQL.
+        let mode = self
+            .tls
+            .mode
+            .or((kind == Kind::Postgres).then_some(TlsMode::Require));
         // Only modes that verify look at it.
         let verifies = !matches!(
-            self.tls.mode,
+            mode,
             Some(TlsMode::Disable | TlsMode::Prefer | TlsMode::Require)
         );
         Settings {
@@ -87,9 +99,9 @@ impl Parts {
             password: Password::new(self.password.map(Text::Value)),
             database: self.database.map(Text::Value),
             tls: Tls {
+                mode,
                 ca: self.tls.ca.filter(|_| verifies),
                 identity: self.certificate.zip(self.key),
-                ..self.tls
             },
             connect_timeout: CONNECT_TIMEOUT,
         }
@@ -146,6 +158,7 @@ fn words(text: &str) -> Result<Settings, String> {
         if letters.next().is_none() {
             return Err("has a word without =".to_owned());
         }
+        while letters.next_if(|letter| letter.is_whitespace()).is_some() {}
         let quoted = letters.next_if_eq(&'\'').is_some();
         let mut value = String::new();
         loop {
@@ -164,7 +177,7 @@ fn words(text: &str) -> Result<Settings, String> {
 /// `user:password@(host:3306)/`, `user:password@tcp(host:3306)/db`, `user:password@unix(/path)/`. A password may hold
 /// anything: the last `@` before the last `/` ends it.
 fn go_driver(text: &str) -> Result<Settings, String> {
-    let (text, _) = match text.rsplit_once('?') {
+    let (text, query) = match text.rsplit_once('?') {
         Some((before, after)) if !after.contains(['@', ')']) => (before, after),
         _ => (text, ""),
     };
@@ -174,9 +187,16 @@ fn go_driver(text: &str) -> Result<Settings, String> {
         Some((user, password)) => (user, Some(Secret::new(password))),
         None => (credentials, None),
     };
+    let mut tls = Tls::default();
+    for parameter in query.split('&') {
+        if let Some(("tls", value)) = parameter.split_once('=') {
+            tls.mode = Some(go_tls(value)?);
+        }
+    }
     let mut parts = Parts {
         user: Some(user.to_owned()),
         password,
+        tls,
         database: (!database.is_empty()).then(|| database.to_owned()),
         ..Parts::default()
     };
@@ -193,6 +213,20 @@ fn go_driver(text: &str) -> Result<Settings, String> {
         (parts.host, parts.port) = host_and_port(place)?;
     }
     Ok(parts.into_settings(Kind::MySqlFamily))
+}
+
+/// What Go's driver for MySQL calls the ways of TLS.
+///
+/// # Errors
+/// For a name that is none: those that a program registers cannot be known here.
+pub fn go_tls(name: &str) -> Result<TlsMode, String> {
+    match name {
+        "true" => Ok(TlsMode::VerifyFull),
+        "skip-verify" => Ok(TlsMode::Require),
+        "preferred" => Ok(TlsMode::Prefer),
+        "false" => Ok(TlsMode::Disable),
+        _ => Err("has a tls that is none of true, skip-verify, preferred and false".to_owned()),
+    }
 }
 
 /// `host:3306`, `[::1]:3306`, or either without a port.
@@ -255,12 +289,21 @@ mod tests {
                 "postgresql://u:p@db:5433/app?sslmode=disable",
                 "u db:5433 app Some(Disable)",
             ),
+            ("postgresql://u:p@db/app", "u db:5432 app Some(Require)"),
             (
                 "user=u password='a b' host=/run/postgresql sslmode=require",
                 "u /run/postgresql/.s.PGSQL.5432 - Some(Require)",
             ),
+            (
+                "user = u password=p@ss host=/run/postgresql sslmode=disable",
+                "u /run/postgresql/.s.PGSQL.5432 - Some(Disable)",
+            ),
             ("u:p@(db:3307)/", "u db:3307 - None"),
-            ("u:p@ss@tcp(db:3307)/app?tls=false", "u db:3307 app None"),
+            (
+                "u:p@ss@tcp(db:3307)/app?tls=false",
+                "u db:3307 app Some(Disable)",
+            ),
+            ("u:p@tcp(db)/?tls=true", "u db:3306 - Some(VerifyFull)"),
             (
                 "u@unix(/run/mysqld/mysqld.sock)/",
                 "u /run/mysqld/mysqld.sock - None",
@@ -275,6 +318,7 @@ mod tests {
     fn what_is_wrong_is_said_without_the_password() {
         for text in [
             "user",
+            "u:hunter2@(db)/?tls=custom",
             "u:hunter2@tcp(db/",
             "host='x",
             "postgres://u:hunter2@h:99999/",

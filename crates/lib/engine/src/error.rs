@@ -74,6 +74,9 @@ pub enum Error {
         /// How long it was waited for.
         limit: Duration,
     },
+    /// The server answered, and not as it was asked, or more than is taken.
+    #[error("the answer cannot be used: {0}")]
+    Answer(String),
     /// Server and driver did not understand each other.
     #[error("talk to the server: {0}")]
     Protocol(String),
@@ -198,6 +201,7 @@ impl Classify for Error {
             Self::Full { .. } => Kind::CannotWrite,
             Self::Config(_) | Self::NeedsDatabase(_) | Self::Unreadable { .. } => Kind::Config,
             Self::TimedOut { .. } => Kind::TimedOut,
+            Self::Answer(_) => Kind::Config,
             Self::Protocol(_) => Kind::Bug,
         }
     }

@@ -50,7 +50,7 @@ pub trait Session: Send {
     /// All rows of the answer to one statement.
     ///
     /// # Errors
-    /// `Sql`, `Denied`, `Busy` in the server's words; `Protocol` for an answer longer than 64 MiB.
+    /// `Sql`, `Denied`, `Busy` in the server's words; `Answer` for one longer than 64 MiB.
     async fn rows(&mut self, sql: &str) -> Result<Rows, Error>;
 
     /// The live release of every database that pilotfish loaded; of PostgreSQL of the session's.
@@ -121,8 +121,8 @@ impl Rows {
         self.cells.push(range);
         let size = self.text.len() + self.cells.len() * size_of::<Option<Range<usize>>>();
         if size > ANSWER_LIMIT {
-            return Err(Error::Protocol(format!(
-                "the answer has more than {} MiB: ask for less",
+            return Err(Error::Answer(format!(
+                "it has more than {} MiB: ask for less",
                 ANSWER_LIMIT >> 20
             )));
         }

@@ -14,9 +14,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// Longest handshake.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+const HANDSHAKE: Duration = Duration::from_secs(3);
 /// Handshakes at a time; whoever comes meanwhile waits in the kernel.
-const HANDSHAKES: usize = 32;
+const HANDSHAKES: usize = 128;
 /// After an error of the listener itself, such as too many open files.
 const PAUSE: Duration = Duration::from_secs(1);
 

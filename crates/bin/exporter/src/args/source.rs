@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use pilotfish_engine::{EngineName, Password, Secret, ServerArgs, Text, data_source};
 use pilotfish_runtime::Environment;
 
+use crate::collect::Choices;
 use crate::probe::Probes;
 use crate::target::{AuthModules, OptionFile, Source};
 
@@ -26,9 +27,45 @@ pub(super) struct LegacyArgs {
     /// File with accounts for the servers that probes name, of PostgreSQL
     #[arg(long = "config.file", hide = true, value_name = "FILE")]
     auth_modules: Option<PathBuf>,
+    /// Leave the oldest part of postgres_exporter out
+    #[arg(long = "disable-default-metrics", hide = true, id = "config.oldest")]
+    without_oldest: bool,
+    /// Leave settings out
+    #[arg(long = "disable-settings-metrics", hide = true, id = "config.settings")]
+    without_settings: bool,
+    /// Has no effect: all databases are visited
+    #[arg(long = "auto-discover-databases", hide = true, id = "config.discover")]
+    _discover: bool,
+    /// Has no effect: statements of sessions that stay are in no slow log for long
+    #[arg(long = "exporter.log_slow_filter", hide = true)]
+    _log_slow_filter: bool,
+    /// Has no effect: see --log-format
+    #[arg(long = "log.format", hide = true, value_name = "FORMAT")]
+    _log_format: Option<String>,
     /// Verify no certificate
     #[arg(long = "tls.insecure-skip-verify", hide = true)]
     trusting: bool,
+}
+
+/// Collectors of postgres_exporter that its flag `--disable-default-metrics` turns off: its oldest part.
+const OLDEST: [&str; 5] = [
+    "stat_activity",
+    "stat_archiver",
+    "stat_database_conflicts",
+    "stat_replication",
+    "static",
+];
+
+impl LegacyArgs {
+    /// What flags of postgres_exporter turn off beside those of single collectors.
+    pub(super) fn turn_off(&self, choices: &mut Choices) {
+        let oldest = OLDEST.iter().filter(|_| self.without_oldest);
+        let settings = ["settings"];
+        let settings = settings.iter().filter(|_| self.without_settings);
+        for name in oldest.chain(settings) {
+            choices.turn(format!("collector.{name}"), false);
+        }
+    }
 }
 
 /// The server, and files with accounts for probes.
@@ -42,6 +79,7 @@ pub(super) fn source(
         path,
         section: "client".to_owned(),
         place: None,
+        fallback: legacy.address.clone(),
         user: legacy.username.clone(),
         password: env("MYSQLD_EXPORTER_PASSWORD").map(Secret::new),
         trusting: legacy.trusting,

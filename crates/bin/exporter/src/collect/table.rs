@@ -125,7 +125,7 @@ pub(super) fn gather(
     edit: impl Fn(&mut Labels),
     into: &mut Gathered,
 ) -> Result<(), Error> {
-    let missing = |name: &str| Error::Protocol(format!("the answer has no column {name}"));
+    let missing = |name: &str| Error::Answer(format!("it has no column {name}"));
     let place = |name| rows.column(name).ok_or_else(|| missing(name));
     let labels = labels.iter().map(|label| Ok((*label, place(label)?)));
     let labels: Vec<_> = labels.collect::<Result<_, Error>>()?;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use pilotfish_engine::Error;
-use pilotfish_engine::query::{Identity, Session};
+use async_trait::async_trait;
+use pilotfish_engine::query::{Identity, Rows, Session};
+use pilotfish_engine::{Error, LiveRelease};
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -57,12 +58,20 @@ async fn work_off(
         return tell(Report::Busy);
     };
     let started = Instant::now();
-    let identity = match lane.open(crew, order).await {
+    let mut identity = match lane.open(crew, order).await {
         Ok(identity) => identity,
         Err(error) => return tell(Report::Unreachable(error)),
     };
-    order.fill(crew.chosen_for(&identity));
-    tell(Report::Connected(identity, started.elapsed()));
+    // A session that was not used for a while remembers a server that another one has taken the place of.
+    if order.is_for_another(&identity) {
+        lane.close().await;
+        identity = match lane.open(crew, order).await {
+            Ok(identity) if !order.is_for_another(&identity) => identity,
+            _ => return,
+        };
+    }
+    order.fill(&identity, || crew.chosen_for(&identity));
+    tell(Report::Connected(identity.clone(), started.elapsed()));
     while let Some(task) = order.take() {
         if Instant::now() >= order.deadline {
             return;
@@ -70,30 +79,42 @@ async fn work_off(
         let name = task.chosen().collector.name;
         let started = Instant::now();
         let mut result = lane.collect(crew, &task).await;
-        // It was restarted since the last scrape, or dropped what was idle. Nobody asks whether it is there before: that
-        // would be one more question of every scrape.
-        if matches!(result, Err(Error::Unreachable(_))) && !lane.proven {
+        if result.as_ref().is_err_and(is_the_end) {
+            // Restarted since the last scrape, ended by somebody, or dropped for being idle: what has not answered in this
+            // scrape may have been so for long, and is asked again. Nobody asks whether it is there before: that would be one
+            // more question of every scrape.
+            let again = !lane.proven;
             lane.drop_session();
-            if let Err(error) = lane.open(crew, order).await {
-                tell(Report::Unreachable(error));
-                return tell(Report::Lost);
+            match lane.open(crew, order).await {
+                Ok(now) if now == identity => {
+                    if again {
+                        result = lane.collect(crew, &task).await;
+                    }
+                }
+                Ok(now) => {
+                    crew.chosen_for(&now);
+                    tell(collected(name, started, result));
+                    return tell(Report::Changed);
+                }
+                Err(error) => {
+                    tell(collected(name, started, result));
+                    tell(Report::Unreachable(error));
+                    return tell(Report::Lost);
+                }
             }
-            result = lane.collect(crew, &task).await;
         }
-        lane.proven = true;
-        let lost = result.as_ref().is_err_and(is_the_end);
         if matches!(result, Err(Error::Denied(_))) {
             lane.denied.get_or_insert(started);
         }
-        tell(Report::Collected {
-            name,
-            took: started.elapsed(),
-            result,
-        });
-        if lost {
-            lane.drop_session();
-            return tell(Report::Lost);
-        }
+        tell(collected(name, started, result));
+    }
+}
+
+fn collected(name: &'static str, started: Instant, result: Result<Gathered, Error>) -> Report {
+    Report::Collected {
+        name,
+        took: started.elapsed(),
+        result,
     }
 }
 
@@ -166,7 +187,11 @@ impl Lane {
             return Err(Error::Unreachable("no session".to_owned()));
         };
         let mut gathered = Gathered::default();
-        let collect = chosen.plan.how.collect(session.as_mut(), &mut gathered);
+        let mut watched = Watched {
+            session: session.as_mut(),
+            answered: &mut self.proven,
+        };
+        let collect = chosen.plan.how.collect(&mut watched, &mut gathered);
         in_time(name, collect).await?;
         crew.keep(name, &gathered);
         Ok(gathered)
@@ -182,6 +207,37 @@ impl Lane {
         }
         self.drop_session();
     }
+}
+
+/// A session, and whether it has answered.
+struct Watched<'a> {
+    session: &'a mut dyn Session,
+    answered: &'a mut bool,
+}
+
+#[async_trait]
+impl Session for Watched<'_> {
+    fn identity(&self) -> &Identity {
+        self.session.identity()
+    }
+
+    async fn guard(&mut self, statement: Duration, lock: Duration) -> Result<(), Error> {
+        self.session.guard(statement, lock).await
+    }
+
+    async fn rows(&mut self, sql: &str) -> Result<Rows, Error> {
+        let rows = self.session.rows(sql).await;
+        *self.answered |= !rows.as_ref().is_err_and(is_the_end);
+        rows
+    }
+
+    async fn releases(&mut self) -> Result<Vec<LiveRelease>, Error> {
+        let releases = self.session.releases().await;
+        *self.answered |= !releases.as_ref().is_err_and(is_the_end);
+        releases
+    }
+
+    async fn close(self: Box<Self>) {}
 }
 
 async fn in_time<T>(doing: &str, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use pilotfish_engine::query::Identity;
 use tokio::time::Instant;
 
 use super::{Filter, Scrape};
@@ -14,8 +15,15 @@ pub(super) struct Order {
     filter: Filter,
     pub(super) deadline: Instant,
     /// Known as soon as a server has answered: its collectors, and which of them are asked for.
-    list: OnceLock<(Arc<Vec<Chosen>>, Vec<usize>)>,
+    list: OnceLock<List>,
     next: AtomicUsize,
+}
+
+/// The server that answered first, its collectors, and which of them are asked for.
+struct List {
+    identity: Identity,
+    chosen: Arc<Vec<Chosen>>,
+    wanted: Vec<usize>,
 }
 
 /// One collector to run.
@@ -40,9 +48,16 @@ impl Order {
         }
     }
 
+    /// Whether another server, or another version of it, answered first.
+    pub(super) fn is_for_another(&self, identity: &Identity) -> bool {
+        let list = self.list.get();
+        list.is_some_and(|list| list.identity != *identity)
+    }
+
     /// Whoever reaches the server first says what there is to do.
-    pub(super) fn fill(&self, chosen: Arc<Vec<Chosen>>) {
+    pub(super) fn fill(&self, identity: &Identity, choose: impl FnOnce() -> Arc<Vec<Chosen>>) {
         self.list.get_or_init(|| {
+            let chosen = choose();
             let all = 0..chosen.len();
             let is_wanted = |index: &usize| self.filter.contains(chosen[*index].collector.name);
             let wanted: Vec<usize> = all.clone().filter(is_wanted).collect();
@@ -52,16 +67,20 @@ impl Order {
             } else {
                 wanted
             };
-            (chosen, wanted)
+            List {
+                identity: identity.clone(),
+                chosen,
+                wanted,
+            }
         });
     }
 
     /// The next collector that nobody has taken.
     pub(super) fn take(&self) -> Option<Task> {
-        let (list, wanted) = self.list.get()?;
-        let index = *wanted.get(self.next.fetch_add(1, Ordering::Relaxed))?;
+        let list = self.list.get()?;
+        let index = *list.wanted.get(self.next.fetch_add(1, Ordering::Relaxed))?;
         Some(Task {
-            list: Arc::clone(list),
+            list: Arc::clone(&list.chosen),
             index,
         })
     }
@@ -73,16 +92,18 @@ impl Order {
     }
 
     pub(super) fn names(&self) -> Vec<&'static str> {
-        let Some((list, wanted)) = self.list.get() else {
+        let Some(list) = self.list.get() else {
             return Vec::new();
         };
-        let names = wanted.iter().map(|index| list[*index].collector.name);
-        names.collect()
+        let names = list.wanted.iter();
+        names
+            .map(|index| list.chosen[*index].collector.name)
+            .collect()
     }
 
     /// Every collector has reported; a lane that is stuck does not count then.
     pub(super) fn is_done(&self, scrape: &Scrape) -> bool {
-        let wanted = self.list.get().map(|(_, wanted)| wanted.len());
-        wanted.is_some_and(|wanted| scrape.reported() >= wanted)
+        let list = self.list.get();
+        list.is_some_and(|list| scrape.reported() >= list.wanted.len())
     }
 }

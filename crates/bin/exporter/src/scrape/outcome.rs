@@ -15,8 +15,10 @@ pub(super) enum Report {
     Unreachable(Error),
     /// The lane was taken all the time: the statement of an earlier scrape is still under way.
     Busy,
-    /// The session broke.
+    /// The session broke, and there is no other.
     Lost,
+    /// Another server has taken the place of the one that answered first; the next scrape is of it.
+    Changed,
     /// A worker has nothing more to do.
     Left,
     /// A collector is done.
@@ -94,6 +96,7 @@ impl Scrape {
                 self.error.get_or_insert(busy.to_owned());
             }
             Report::Lost => self.lost = true,
+            Report::Changed => {}
             Report::Left => self.left += 1,
             Report::Collected { name, took, result } => {
                 let error = match result {
@@ -110,6 +113,10 @@ impl Scrape {
 
     /// What has not reported in time has failed.
     pub(super) fn finish(&mut self, all: &[&'static str]) {
+        if self.identity.is_none() {
+            let late = "no session within the time of this scrape";
+            self.error.get_or_insert(late.to_owned());
+        }
         for name in all {
             if !self.outcomes.iter().any(|outcome| outcome.name == *name) {
                 self.outcomes.push(Outcome {

@@ -8,46 +8,62 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pilotfish_engine::Error;
-use pilotfish_engine::query::Session;
 use tokio::time::{Instant, timeout};
 
-use super::{Crew, locked};
+use super::{Crew, Scrape};
 use crate::collect::{Chosen, Scope};
+use crate::locked;
 use crate::metric::{Gathered, Labels};
 
-/// Those that one may look into, but for templates and the one where every scrape is.
-const DATABASES: &str = "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate \
+/// Those that one may look into, but for templates, what is left of a DROP that broke off, and the one where every scrape is.
+const DATABASES: &str = "SELECT datname FROM pg_database WHERE datallowconn AND datconnlimit <> -2 AND NOT datistemplate \
     AND datname <> current_database() AND has_database_privilege(datname, 'CONNECT') ORDER BY datname";
 /// Longest visit of one database.
 const VISIT: Duration = Duration::from_secs(5);
 /// Longest tour; what is not reached is called missed.
 const TOUR: Duration = Duration::from_secs(60);
 
+/// So many tours that fail, and what the last good one brought home is shown no more.
+const TOO_OLD: u32 = 5;
+
 /// What the last tour brought home.
 #[derive(Default)]
 pub(super) struct Album {
+    /// When the last tour ended, however.
+    tried: Option<Instant>,
+    /// When the last good one did.
     ended: Option<Instant>,
     under_way: bool,
+    /// Tours that failed since.
+    failures: u32,
     by_collector: HashMap<&'static str, Gathered>,
+    /// By collector: a database in which it failed, and why.
+    errors: HashMap<&'static str, String>,
     visited: u64,
     missed: u64,
 }
 
 impl Album {
-    /// Whether there is anything to show yet.
+    /// Whether a tour has been made.
     pub(super) fn has_begun(&self) -> bool {
-        self.ended.is_some()
+        self.tried.is_some()
     }
 
-    /// Adds what it has for a collector.
-    pub(super) fn show(&self, collector: &str, into: &mut Gathered) {
-        if let Some(gathered) = self.by_collector.get(collector) {
-            into.extend(gathered.clone());
+    /// Adds what it has of each collector, and where one failed.
+    pub(super) fn show(&self, scrape: &mut Scrape) {
+        for outcome in &mut scrape.outcomes {
+            if let Some(gathered) = self.by_collector.get(outcome.name) {
+                scrape.gathered.extend(gathered.clone());
+            }
+            if outcome.error.is_none() {
+                outcome.error = self.errors.get(outcome.name).cloned();
+            }
         }
+        self.describe(&mut scrape.gathered);
     }
 
     /// How it was made.
-    pub(super) fn describe(&self, into: &mut Gathered) {
+    fn describe(&self, into: &mut Gathered) {
         let Some(ended) = self.ended else { return };
         let mut gauge = |name, help, labels, value| {
             into.gauge(format!("pilotfish_exporter_{name}"), help, labels, value);
@@ -64,35 +80,51 @@ impl Album {
             ended.elapsed().as_secs_f64(),
         );
     }
+
+    /// Takes in how a tour ended.
+    fn note(&mut self, made: Result<Self, Error>) {
+        let now = Some(Instant::now());
+        match made {
+            Ok(made) => {
+                *self = Self { ended: now, ..made };
+            }
+            Err(error) => {
+                self.failures += 1;
+                match self.failures {
+                    1 => tracing::warn!(%error, "cannot visit the other databases"),
+                    TOO_OLD => {
+                        *self = Self {
+                            failures: TOO_OLD,
+                            ..Self::default()
+                        }
+                    }
+                    _ => tracing::debug!(%error, "cannot visit the other databases"),
+                }
+            }
+        }
+        self.tried = now;
+        self.under_way = false;
+    }
 }
 
 /// Makes a tour where it is time for one and nobody is on one.
-pub(super) async fn when_due(crew: Arc<Crew>) {
+pub(super) async fn when_due(crew: Arc<Crew>, chosen: Arc<Vec<Chosen>>) {
     let every = crew.limits.databases.every;
     {
         let mut album = locked(&crew.album);
-        let fresh = album.ended.is_some_and(|ended| ended.elapsed() < every);
+        let fresh = album.tried.is_some_and(|tried| tried.elapsed() < every);
         if fresh || album.under_way {
             return;
         }
         album.under_way = true;
     }
-    let chosen = locked(&crew.chosen)
-        .as_ref()
-        .map(|(_, list)| Arc::clone(list));
     let tour = Tour {
         crew: &crew,
         started: Instant::now(),
         album: Album::default(),
     };
-    let made = tour.make(&chosen.unwrap_or_default()).await;
-    let mut album = locked(&crew.album);
-    match made {
-        Ok(made) => *album = made,
-        Err(error) => tracing::warn!(%error, "cannot visit the other databases"),
-    }
-    album.ended = Some(Instant::now());
-    album.under_way = false;
+    let made = tour.make(&chosen).await;
+    locked(&crew.album).note(made);
 }
 
 struct Tour<'a> {
@@ -103,31 +135,19 @@ struct Tour<'a> {
 
 impl Tour<'_> {
     async fn make(mut self, chosen: &[Chosen]) -> Result<Album, Error> {
-        let local: Vec<&Chosen> = chosen
-            .iter()
-            .filter(|chosen| chosen.plan.scope == Scope::EachDatabase)
-            .collect();
-        if local.is_empty() {
-            return Ok(self.album);
-        }
+        let is_local = |chosen: &&Chosen| chosen.plan.scope == Scope::EachDatabase;
+        let local: Vec<&Chosen> = chosen.iter().filter(is_local).collect();
         for database in self.databases().await? {
-            let visit = timeout(VISIT, self.visit(&database, &local));
-            let found = match visit.await {
-                Ok(found) => found,
-                Err(_) => Err(Error::TimedOut {
-                    doing: "visit".to_owned(),
-                    limit: VISIT,
-                }),
+            let visit = timeout(VISIT, self.visit(&database, &local)).await;
+            let late = |_| Error::TimedOut {
+                doing: "visit".to_owned(),
+                limit: VISIT,
             };
-            match found {
+            match visit.map_err(late).flatten() {
                 Ok(found) => {
                     self.album.visited += 1;
-                    for (name, gathered) in found {
-                        self.album
-                            .by_collector
-                            .entry(name)
-                            .or_default()
-                            .extend(gathered);
+                    for (name, result) in found {
+                        self.note(&database, name, result);
                     }
                 }
                 Err(error) => {
@@ -137,6 +157,22 @@ impl Tour<'_> {
             }
         }
         Ok(self.album)
+    }
+
+    /// What a collector has or why it has nothing there; one that fails costs no other.
+    fn note(&mut self, database: &str, name: &'static str, result: Result<Gathered, Error>) {
+        match result {
+            Ok(gathered) => self
+                .album
+                .by_collector
+                .entry(name)
+                .or_default()
+                .extend(gathered),
+            Err(error) => {
+                let why = format!("in the database {database}: {error}");
+                self.album.errors.entry(name).or_insert(why);
+            }
+        }
     }
 
     async fn databases(&self) -> Result<Vec<String>, Error> {
@@ -150,34 +186,27 @@ impl Tour<'_> {
         Ok(names)
     }
 
-    async fn visit(
-        &self,
-        database: &str,
-        local: &[&Chosen],
-    ) -> Result<Vec<(&'static str, Gathered)>, Error> {
+    async fn visit(&self, database: &str, local: &[&Chosen]) -> Result<Vec<Found>, Error> {
         if self.started.elapsed() > TOUR {
             return Err(Error::Unreachable("the tour took too long".to_owned()));
         }
         let mut session = self.crew.target.session(Some(database)).await?;
-        let found = self.look_around(session.as_mut(), local).await;
-        session.close().await;
-        found
-    }
-
-    async fn look_around(
-        &self,
-        session: &mut dyn Session,
-        local: &[&Chosen],
-    ) -> Result<Vec<(&'static str, Gathered)>, Error> {
-        session
-            .guard(VISIT, self.crew.limits.lock_timeout.min(VISIT))
-            .await?;
+        let lock = self.crew.limits.lock_timeout.min(VISIT);
+        session.guard(VISIT, lock).await?;
         let mut found = Vec::new();
         for chosen in local {
             let mut gathered = Gathered::default();
-            chosen.plan.how.collect(session, &mut gathered).await?;
-            found.push((chosen.collector.name, gathered));
+            let collected = chosen
+                .plan
+                .how
+                .collect(session.as_mut(), &mut gathered)
+                .await;
+            found.push((chosen.collector.name, collected.map(|()| gathered)));
         }
+        session.close().await;
         Ok(found)
     }
 }
+
+/// A collector, and what it has.
+type Found = (&'static str, Result<Gathered, Error>);

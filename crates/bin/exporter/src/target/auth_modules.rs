@@ -46,7 +46,8 @@ impl std::fmt::Debug for UserPass {
 }
 
 impl AuthModules {
-    /// The settings for a server that a probe names, with the account of a module.
+    /// The settings for a server that a probe names, with the account of a module: host, port and database are whoever
+    /// asks to say, and nothing else.
     ///
     /// # Errors
     /// One sentence.
@@ -55,30 +56,27 @@ impl AuthModules {
         place: &str,
         module: Option<&str>,
     ) -> Result<Settings, String> {
-        let bare = |place: &str| match place.contains("://") || place.contains('=') {
-            true => place.to_owned(),
-            false => format!("postgresql://{place}"),
-        };
-        let wrong = |why| format!("the target {why}");
-        let Some(name) = module else {
-            return data_source::parse(&bare(place)).map_err(wrong);
-        };
+        let place = place
+            .trim_start_matches("postgresql://")
+            .trim_start_matches("postgres://");
+        let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._-:[]/".contains(letter);
+        if !place.chars().all(is_plain) || place.starts_with('/') {
+            return Err("the target is no host:port/database".to_owned());
+        }
+        let name = module.ok_or("give the account: &auth_module=name")?;
         let text = tokio::fs::read_to_string(&self.path).await;
         let text = text.map_err(|error| format!("read {}: {error}", self.path.display()))?;
         let module = find(&text, name).map_err(|why| format!("{}: {why}", self.path.display()))?;
-        let options: Vec<_> = module
-            .options
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        let mut place = bare(place);
-        if !options.is_empty() && place.contains("://") {
-            place.push(if place.contains('?') { '&' } else { '?' });
-            place.push_str(&options.join("&"));
+        let mut address = format!("postgresql://{place}?");
+        for (name, value) in &module.options {
+            let value: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            address.push_str(&format!("{name}={value}&"));
         }
-        let mut settings = data_source::parse(&place).map_err(wrong)?;
+        let wrong = |why| format!("the target {why}");
+        let mut settings = data_source::parse(&address).map_err(wrong)?;
         settings.user = Text::Value(module.userpass.username);
-        settings.password = Password::new(Some(Text::Value(Secret::new(module.userpass.password))));
+        let password = Secret::new(module.userpass.password);
+        settings.password = Password::new(Some(Text::Value(password)));
         Ok(settings)
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct OptionFile {
     pub(crate) section: String,
     /// `host:port` or `unix:///path` of the server, where somebody names it.
     pub(crate) place: Option<String>,
+    /// `host:port` for a section that names none.
+    pub(crate) fallback: Option<String>,
     pub(crate) user: Option<String>,
     pub(crate) password: Option<Secret>,
     /// Certificates are not verified.
@@ -45,18 +47,26 @@ impl OptionFile {
         if !ini.sections().contains(&self.section.to_lowercase()) {
             return Err("there is no such section".to_owned());
         }
+        // `client.other` has what `client` has, where it does not say it itself.
+        let parents = self
+            .section
+            .match_indices('.')
+            .map(|(dot, _)| &self.section[..dot]);
+        let mut sections: Vec<&str> = parents.chain([self.section.as_str()]).collect();
+        sections.reverse();
         let value = |key: &str| {
-            let value = ini.get(&self.section, key)?;
-            let bare = value.trim().trim_matches(['"', '\'']).to_owned();
-            (!bare.is_empty()).then_some(bare)
+            let value = sections.iter().find_map(|section| ini.get(section, key))?;
+            let value = value.trim();
+            let pair = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
+            let bare = pair('"').or_else(|| pair('\'')).unwrap_or(value);
+            (!bare.is_empty()).then(|| bare.to_owned())
         };
         let user = value("user").or_else(|| self.user.clone());
         let user = user.ok_or("it names no user")?;
         let password = value("password").map(Secret::new);
         let password = password.or_else(|| self.password.clone()).map(Text::Value);
         let tls = Tls {
-            mode: self
-                .tls_mode(value("ssl-skip-verfication").or_else(|| value("ssl-skip-verification"))),
+            mode: self.tls_mode(&value)?,
             ca: value("ssl-ca").map(PathBuf::from),
             identity: value("ssl-cert")
                 .zip(value("ssl-key"))
@@ -66,6 +76,9 @@ impl OptionFile {
             // Whoever probes names the server.
             (Some(place), ..) => place.clone(),
             (None, Some(socket), _) => format!("unix://{socket}"),
+            (None, None, None) if self.fallback.is_some() && value("port").is_none() => {
+                self.fallback.clone().unwrap_or_default()
+            }
             (None, None, host) => {
                 let host = host.unwrap_or_else(|| "127.0.0.1".to_owned());
                 let port = value("port").unwrap_or_else(|| DEFAULT_PORT.to_owned());
@@ -81,9 +94,19 @@ impl OptionFile {
         )
     }
 
-    fn tls_mode(&self, skips: Option<String>) -> Option<TlsMode> {
-        let skips = skips.is_some_and(|text| text == "true" || text == "1");
-        (self.trusting || skips).then_some(TlsMode::Require)
+    /// One of its names is misspelt in mysqld_exporter, and so in files.
+    fn tls_mode(&self, value: &impl Fn(&str) -> Option<String>) -> Result<Option<TlsMode>, String> {
+        let skips = ["ssl-skip-verfication", "ssl-skip-verification"].map(value);
+        let skips = skips
+            .iter()
+            .flatten()
+            .any(|text| text == "true" || text == "1");
+        if self.trusting || skips {
+            return Ok(Some(TlsMode::Require));
+        }
+        value("tls")
+            .map(|name| data_source::go_tls(&name))
+            .transpose()
     }
 }
 
@@ -102,6 +125,7 @@ mod tests {
             path: "my.cnf".into(),
             section: section.to_owned(),
             place: place.map(str::to_owned),
+            fallback: None,
             user: None,
             password: None,
             trusting: false,
@@ -109,7 +133,7 @@ mod tests {
     }
 
     const TEXT: &str = "[client]\nuser = exporter\npassword = \"a#b;c\"\nhost=db\nport=3307\n\
-                        # a comment\n[client.other]\nuser=o\nsocket=/run/s\n[empty]\n";
+                        # a comment\n[client.other]\nsocket=/run/s\n[empty]\n";
 
     #[test]
     fn a_section_is_a_server() {
@@ -118,6 +142,7 @@ mod tests {
         assert_eq!(settings.user, Text::Value("exporter".to_owned()));
         let settings = file("client.other", None).parse(TEXT.to_owned()).unwrap();
         assert_eq!(settings.to_string(), "/run/s");
+        assert_eq!(settings.user, Text::Value("exporter".to_owned()));
         let settings = file("client", Some("far:1"))
             .parse(TEXT.to_owned())
             .unwrap();

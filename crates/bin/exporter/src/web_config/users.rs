@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
@@ -12,24 +12,39 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+use crate::locked;
 
 /// Compared with where there is no such user, so that a name cannot be told by the time it takes: of no password.
 const NOBODY: &str = "$2b$10$abcdefghijklmnopqrstuuJk1Z0WZ4qXPpHnZ2Xk3Yl0m8u1JxN7m";
 
+/// Passwords that are looked at a time: whoever guesses them does not take the processor from the database.
+const TURNS: usize = 1;
+
 /// Everybody, where there is none.
-#[derive(Default)]
 pub(crate) struct Users {
     hashes: BTreeMap<String, String>,
     /// Digests of headers that were right: bcrypt takes a tenth of a second on purpose, and Prometheus comes back.
     known: Mutex<HashSet<[u8; 32]>>,
+    turn: Semaphore,
 }
 
 impl Users {
-    pub(super) fn new(hashes: BTreeMap<String, String>) -> Self {
-        Self {
+    /// # Errors
+    /// Naming the user whose password is no hash of bcrypt's.
+    pub(super) fn new(hashes: BTreeMap<String, String>) -> Result<Self, String> {
+        let is_hash = |hash: &String| hash.parse::<bcrypt::HashParts>().is_ok();
+        if let Some((user, _)) = hashes.iter().find(|(_, hash)| !is_hash(hash)) {
+            return Err(format!(
+                "basic_auth_users: the password of {user} is no hash of bcrypt's"
+            ));
+        }
+        Ok(Self {
             hashes,
             known: Mutex::default(),
-        }
+            turn: Semaphore::new(TURNS),
+        })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -39,7 +54,7 @@ impl Users {
     /// Whether a header `Authorization` is of one of them.
     fn are(&self, authorization: &str) -> bool {
         let digest: [u8; 32] = Sha256::digest(authorization.as_bytes()).into();
-        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = || locked(&self.known);
         if known().contains(&digest) {
             return true;
         }
@@ -61,6 +76,16 @@ impl Users {
     }
 }
 
+impl Default for Users {
+    fn default() -> Self {
+        Self {
+            hashes: BTreeMap::new(),
+            known: Mutex::default(),
+            turn: Semaphore::new(TURNS),
+        }
+    }
+}
+
 impl fmt::Debug for Users {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.hashes.keys()).finish()
@@ -78,7 +103,10 @@ pub(crate) async fn only(
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
         .to_owned();
-    let asked = tokio::task::spawn_blocking(move || users.are(&header)).await;
+    let turn = users.turn.acquire().await;
+    let looking = Arc::clone(&users);
+    let asked = tokio::task::spawn_blocking(move || looking.are(&header)).await;
+    drop(turn);
     if asked.unwrap_or(false) {
         return next.run(request).await;
     }
@@ -93,7 +121,9 @@ mod tests {
     #[test]
     fn a_password_is_right_or_wrong() {
         let hash = bcrypt::hash("secret", 4).unwrap();
-        let users = Users::new(BTreeMap::from([("prometheus".to_owned(), hash)]));
+        let users = Users::new(BTreeMap::from([("prometheus".to_owned(), hash)])).unwrap();
+        let plain = BTreeMap::from([("p".to_owned(), "secret".to_owned())]);
+        assert!(Users::new(plain).is_err());
         let header = |plain: &str| format!("Basic {}", BASE64_STANDARD.encode(plain));
         assert!(users.are(&header("prometheus:secret")));
         assert!(users.are(&header("prometheus:secret")), "from memory");

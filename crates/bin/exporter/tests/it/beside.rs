@@ -234,6 +234,14 @@ fn two_that_ask_at_once_share_one_scrape() {
     let url = account(&server);
     let ours = Ours::start(&url, &[]);
     let _ = ours.scrape();
+    let asked = || -> u32 {
+        let text = server.sql("SHOW GLOBAL STATUS LIKE 'Com_show_slave_status'");
+        text.split('\t')
+            .nth(1)
+            .and_then(|count| count.trim().parse().ok())
+            .expect("a number")
+    };
+    let before = asked();
     std::thread::scope(|scope| {
         let asking: Vec<_> = (0..16).map(|_| scope.spawn(|| ours.scrape())).collect();
         for one in asking {
@@ -241,6 +249,8 @@ fn two_that_ask_at_once_share_one_scrape() {
             assert_eq!(found.value("mysql_up", &[]), Some(1.0));
         }
     });
+    let scrapes = asked() - before;
+    assert!((1..16).contains(&scrapes), "{scrapes} scrapes for 16");
     let open = sessions(&server);
     assert!(open <= 3, "{open} sessions");
 }

@@ -16,6 +16,7 @@ const SITUATIONS: &[(&str, &str)] = &[
     ("mysql_global_status_wsrep_", "a Galera cluster"),
     ("mysql_info_schema_query_response_time_", "a plugin"),
     ("pg_stat_progress_vacuum_", "a vacuum under way"),
+    ("pg_stat_statements_", "an extension"),
     ("pg_stat_subscription_", "a subscription"),
     ("pilotfish_container_", "a container"),
     ("pilotfish_release_", "a release"),
@@ -93,7 +94,7 @@ fn scrape(url: &str, flags: &[&str]) -> Exposition {
     ours.scrape()
 }
 
-fn is_of(prefix: &'static str) -> impl Fn(&&String) -> bool {
+fn is_not_of(prefix: &'static str) -> impl Fn(&&String) -> bool {
     move |name| !name.starts_with(prefix)
 }
 
@@ -102,7 +103,7 @@ fn what_rules_and_panels_ask_of_mariadb_and_mysql_is_shown() {
     let world = World::new();
     let rules = names(&manifests("exporter-alerts/rules.yaml"));
     let mut asked = names(&manifests("exporter-dashboards/mysql.json"));
-    asked.extend(rules.iter().filter(is_of("pg_")).cloned());
+    asked.extend(rules.iter().filter(is_not_of("pg_")).cloned());
     let mut scrapes = Vec::new();
     for kind in [
         ServerKind::MariaDb1011,
@@ -122,7 +123,8 @@ fn what_rules_and_panels_ask_of_postgres_is_shown() {
     let world = World::new();
     let rules = names(&manifests("exporter-alerts/rules.yaml"));
     let mut asked = names(&manifests("exporter-dashboards/postgres.json"));
-    asked.extend(rules.iter().filter(is_of("mysql_")).cloned());
+    asked.extend(rules.iter().filter(is_not_of("mysql_")).cloned());
+    let mut scrapes = Vec::new();
     for kind in PostgresKind::all() {
         let primary = Postgres::start(kind, &world, &[]);
         let url = role(&primary);
@@ -135,8 +137,17 @@ fn what_rules_and_panels_ask_of_postgres_is_shown() {
             "SELECT pg_create_physical_replication_slot('s', true)",
         );
         let standby = Postgres::standby_of(&primary, &world);
-        let scrapes = [&url, &role_url(&standby)].map(|url| scrape(url, OF_POSTGRES));
-        all_there(&asked, &shown(&scrapes), kind.name());
+        scrapes.extend([&url, &role_url(&standby)].map(|url| scrape(url, OF_POSTGRES)));
+    }
+    // Some are there since 16 or 17 only.
+    all_there(&asked, &shown(&scrapes), "PostgreSQL");
+    let failed = |scrape: &Exposition| {
+        scrape.families["pg_scrape_collector_success"]
+            .series
+            .clone()
+    };
+    for (_, labels, success) in scrapes.iter().flat_map(failed) {
+        assert!(success == 1.0, "{labels:?} fails");
     }
 }
 

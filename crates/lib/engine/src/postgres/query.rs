@@ -1,18 +1,19 @@
 //! Asks a server over one session that stays.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
+use sha2::{Digest as _, Sha256};
 use tokio_postgres::SimpleQueryMessage;
 
 use super::connect;
 use crate::query::{Identity, Query, Rows, Session};
 use crate::{EngineName, Error, LiveRelease, Settings};
 
-/// It reads, and its planner wastes no time: `jit` alone costs more than most of what is asked.
-const SETUP: &str = "SET default_transaction_read_only = on; SET jit = off";
+/// Where nobody says how long a statement may take.
+const DEFAULT: Duration = Duration::from_secs(5);
 
 /// Opens sessions that ask.
 pub(super) struct Opener {
@@ -23,29 +24,44 @@ pub(super) struct Opener {
 struct Asker {
     session: connect::Session,
     identity: Identity,
-    prepared: Prepared,
-}
-
-/// Statements that the server has planned: what is asked again and again takes longer to plan than to answer. Prepared in
-/// SQL, since the driver's own have answers that are no text.
-#[derive(Default)]
-struct Prepared {
-    /// By statement: its number, of which its name is made.
-    known: HashMap<String, usize>,
-    /// Somebody between here and the server hands out its sessions anew for each transaction, and forgets them.
-    lost: bool,
+    /// What begins each transaction.
+    begin: String,
+    /// Statements that the server has planned, by their names: what is asked again and again takes longer to plan than to
+    /// answer. Prepared in SQL, since the driver's own have answers that are no text.
+    prepared: HashSet<String>,
 }
 
 /// No more than that are prepared; a collector has one or two.
 const PREPARED: usize = 256;
-/// `invalid_sql_statement_name`.
-const NO_SUCH_STATEMENT: &str = "26000";
+/// `invalid_sql_statement_name`: a pooler gave another session of the server's, which has prepared nothing.
+const NOT_PREPARED: &str = "26000";
+/// `duplicate_prepared_statement`: it gave one that has.
+const IS_PREPARED: &str = "42P05";
+
+/// Everything is said for one transaction only: with a pooler in between, the server's session belongs to somebody else
+/// afterwards. Compiling costs more than most of what is asked.
+fn begin(statement: Duration, lock: Duration) -> String {
+    let (statement, lock) = (statement.as_millis(), lock.as_millis());
+    format!(
+        "BEGIN READ ONLY; SET LOCAL jit = off; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; ",
+        statement.clamp(1, MOST),
+        lock.clamp(1, MOST)
+    )
+}
+
+/// The server counts milliseconds in 31 bits.
+const MOST: u128 = i32::MAX as u128;
+
+/// A name that says which statement it is, whoever prepared it.
+fn name_of(sql: &str) -> String {
+    let digest = Sha256::digest(sql.as_bytes());
+    format!("pilotfish_{}", hex::encode(&digest[..8]))
+}
 
 #[async_trait]
 impl Query for Opener {
     async fn session(&self, database: Option<&str>) -> Result<Box<dyn Session>, Error> {
         let session = connect::Session::open(&self.settings, database).await?;
-        session.batch_execute(SETUP).await?;
         let words = session
             .simple_query("SHOW server_version")
             .await?
@@ -58,7 +74,8 @@ impl Query for Opener {
         Ok(Box::new(Asker {
             session,
             identity: Identity::new(EngineName::Postgres, &words),
-            prepared: Prepared::default(),
+            begin: begin(DEFAULT, DEFAULT),
+            prepared: HashSet::new(),
         }))
     }
 }
@@ -70,22 +87,33 @@ impl Session for Asker {
     }
 
     async fn guard(&mut self, statement: Duration, lock: Duration) -> Result<(), Error> {
-        let (statement, lock) = (statement.as_millis().max(1), lock.as_millis().max(1));
-        let sql = format!("SET statement_timeout = {statement}; SET lock_timeout = {lock}");
-        Ok(self.session.batch_execute(&sql).await?)
+        self.begin = begin(statement, lock);
+        Ok(())
     }
 
     async fn rows(&mut self, sql: &str) -> Result<Rows, Error> {
-        let Some(execute) = self.prepare(sql).await? else {
+        let plain = sql.trim_start().get(..6).unwrap_or_default();
+        let may_prepare = plain.eq_ignore_ascii_case("select") && self.prepared.len() < PREPARED;
+        let name = name_of(sql);
+        if !may_prepare && !self.prepared.contains(&name) {
             return self.ask(sql).await;
-        };
-        match self.ask(&execute).await {
-            Err(Error::Sql { code, .. }) if code.is(NO_SUCH_STATEMENT) => {
-                self.prepared.lost = true;
-                self.ask(sql).await
-            }
-            answer => answer,
         }
+        let execute = format!("EXECUTE {name}");
+        let prepare = format!("PREPARE {name} AS {sql}; {execute}");
+        let answer = match self.prepared.contains(&name) {
+            true => self.ask(&execute).await,
+            false => self.ask(&prepare).await,
+        };
+        let is = |error: &Error, state| matches!(error, Error::Sql { code, .. } if code.is(state));
+        let answer = match answer {
+            Err(error) if is(&error, NOT_PREPARED) => self.ask(&prepare).await,
+            Err(error) if is(&error, IS_PREPARED) => self.ask(&execute).await,
+            answer => answer,
+        };
+        if answer.is_ok() {
+            self.prepared.insert(name);
+        }
+        answer
     }
 
     async fn releases(&mut self) -> Result<Vec<LiveRelease>, Error> {
@@ -98,26 +126,18 @@ impl Session for Asker {
 }
 
 impl Asker {
-    /// What runs the prepared statement; `None` for what cannot be prepared.
-    async fn prepare(&mut self, sql: &str) -> Result<Option<String>, Error> {
-        let begins = sql.trim_start().get(..6).unwrap_or_default();
-        if self.prepared.lost || !begins.eq_ignore_ascii_case("select") {
-            return Ok(None);
+    /// One transaction, in one message; what comes before the question has no rows.
+    async fn ask(&self, sql: &str) -> Result<Rows, Error> {
+        let all = format!("{}{sql}; COMMIT", self.begin);
+        let answer = self.read(&all).await;
+        if answer.is_err() {
+            // Where the session is gone, whoever asks next is told.
+            let _ = self.session.batch_execute("ROLLBACK").await;
         }
-        if let Some(number) = self.prepared.known.get(sql) {
-            return Ok(Some(format!("EXECUTE pilotfish_{number}")));
-        }
-        let number = self.prepared.known.len();
-        if number >= PREPARED {
-            return Ok(None);
-        }
-        let prepare = format!("PREPARE pilotfish_{number} AS {sql}");
-        self.session.batch_execute(&prepare).await?;
-        self.prepared.known.insert(sql.to_owned(), number);
-        Ok(Some(format!("EXECUTE pilotfish_{number}")))
+        answer
     }
 
-    async fn ask(&self, sql: &str) -> Result<Rows, Error> {
+    async fn read(&self, sql: &str) -> Result<Rows, Error> {
         let mut answer = std::pin::pin!(self.session.simple_query_raw(sql).await?);
         let mut rows = Rows::default();
         while let Some(message) = answer.try_next().await? {
@@ -135,5 +155,23 @@ impl Asker {
             }
         }
         Ok(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_fit_into_what_the_server_takes() {
+        let begin = begin(Duration::MAX, Duration::ZERO);
+        assert!(begin.contains("statement_timeout = 2147483647;"), "{begin}");
+        assert!(begin.contains("lock_timeout = 1;"), "{begin}");
+    }
+
+    #[test]
+    fn a_name_is_of_one_statement() {
+        assert_eq!(name_of("SELECT 1"), name_of("SELECT 1"));
+        assert_ne!(name_of("SELECT 1"), name_of("SELECT 2"));
     }
 }

@@ -32,7 +32,8 @@ const TABLE: Table = Table {
 
 pub(super) static COLLECTOR: Collector = Collector {
     name: "innodb_trx",
-    by_default: true,
+    // It looks at all transactions while none may begin or end.
+    by_default: false,
     help: "open transactions of InnoDB, and the oldest",
     settings: &[],
     plan: |_, _| Some(Plan::server(TABLE)),

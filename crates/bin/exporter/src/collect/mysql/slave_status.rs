@@ -4,8 +4,8 @@
 //! Here a column has both names, whatever the server calls it. What is stopped or broken keeps its series: a lag that the
 //! server does not know is at least what it was last, and as long as it has not been known since.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -14,6 +14,7 @@ use pilotfish_engine::{EngineName, Error};
 
 use super::{Collect, Collector, Plan, parse};
 use crate::collect::replication::{Channel, Side, gather};
+use crate::locked;
 use crate::metric::{Gathered, Labels};
 
 const PREFIX: &str = "mysql_slave_status_";
@@ -52,21 +53,29 @@ impl Collect for SlaveStatus {
     async fn collect(&self, session: &mut dyn Session, into: &mut Gathered) -> Result<(), Error> {
         let rows = session.rows(self.sql).await?;
         let mut channels = Vec::new();
+        let mut names = HashSet::new();
         for row in rows.iter() {
             let seen = Seen { rows: &rows, row };
             let lag = self.lag(seen.channel(), seen.number("Seconds_Behind_Master"));
+            names.insert(seen.channel().to_owned());
             seen.gather_columns(lag, into);
             seen.gather_positions(into);
             channels.push(seen.normal(lag));
         }
+        // One that is made anew later is another one.
+        self.lags().retain(|name, _| names.contains(name));
         gather(&channels, into);
         Ok(())
     }
 }
 
 impl SlaveStatus {
+    fn lags(&self) -> MutexGuard<'_, HashMap<String, (Instant, f64)>> {
+        locked(&self.lags)
+    }
+
     fn lag(&self, channel: &str, known: Option<f64>) -> f64 {
-        let mut lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lags = self.lags();
         let now = Instant::now();
         match known {
             Some(lag) => {
@@ -74,8 +83,12 @@ impl SlaveStatus {
                 lag
             }
             None => {
-                let (since, lag) = *lags.entry(channel.to_owned()).or_insert((now, 0.0));
-                (lag + now.duration_since(since).as_secs_f64()).floor()
+                // At first sight nothing is known of it; later it has not caught up since.
+                let Some((since, lag)) = lags.get(channel) else {
+                    lags.insert(channel.to_owned(), (now, 0.0));
+                    return f64::NAN;
+                };
+                (lag + now.duration_since(*since).as_secs_f64()).floor()
             }
         }
     }
@@ -189,10 +202,13 @@ impl<'a> Seen<'a> {
 
 /// `Seconds_Behind_Source` was `Seconds_Behind_Master` once.
 fn old_name(column: &str) -> String {
-    column
-        .to_ascii_lowercase()
-        .replace("source", "master")
-        .replace("replica", "slave")
+    let column = column.to_ascii_lowercase();
+    let words = column.split('_').map(|word| match word {
+        "source" => "master",
+        "replica" => "slave",
+        word => word,
+    });
+    words.collect::<Vec<_>>().join("_")
 }
 
 #[cfg(test)]
@@ -204,6 +220,7 @@ mod tests {
         assert_eq!(old_name("Seconds_Behind_Source"), "seconds_behind_master");
         assert_eq!(old_name("Replica_IO_Running"), "slave_io_running");
         assert_eq!(old_name("Read_Source_Log_Pos"), "read_master_log_pos");
+        assert_eq!(old_name("Replicate_Do_DB"), "replicate_do_db");
     }
 
     #[test]
@@ -214,6 +231,7 @@ mod tests {
         };
         assert_eq!(status.lag("a", Some(7.0)), 7.0);
         assert!(status.lag("a", None) >= 7.0);
+        assert!(status.lag("b", None).is_nan(), "nobody knows");
         assert!(status.lag("b", None) < 1.0);
     }
 }
