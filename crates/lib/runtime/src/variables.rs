@@ -4,12 +4,13 @@
 //! tool: what another tool knows is no misspelling. `tests/tidy` holds the list to the flags.
 
 /// One line per variable, in the order of the alphabet.
-pub(crate) const FAMILY: [&str; 104] = [
+pub(crate) const FAMILY: [&str; 107] = [
     "PILOTFISH_ADOPT",
     "PILOTFISH_ALLOW_NON_TRANSACTIONAL",
     "PILOTFISH_ALLOW_ORPHANS",
     "PILOTFISH_ANONYMOUS",
     "PILOTFISH_ASK_TIMEOUT",
+    "PILOTFISH_AUTO_DISCOVER_DATABASES",
     "PILOTFISH_BEARER_TOKEN_FILE",
     "PILOTFISH_BEST_EFFORT",
     "PILOTFISH_CACHE",
@@ -23,6 +24,8 @@ pub(crate) const FAMILY: [&str; 104] = [
     "PILOTFISH_DECOMPRESS",
     "PILOTFISH_DEFINER",
     "PILOTFISH_DISABLE_DEFAULTS",
+    "PILOTFISH_DISABLE_DEFAULT_METRICS",
+    "PILOTFISH_DISABLE_SETTINGS_METRICS",
     "PILOTFISH_DRAIN_TIMEOUT",
     "PILOTFISH_DRY_RUN",
     "PILOTFISH_ENDPOINT",

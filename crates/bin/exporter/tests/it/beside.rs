@@ -73,6 +73,17 @@ fn a_postgres_that_is_away_is_shown_as_away_at_once_and_comes_back() {
 }
 
 #[test]
+fn whatever_somebody_says_of_his_patience_is_answered() {
+    let world = World::new();
+    let server = Server::start(ServerKind::MariaDb1011, &world, &[]);
+    let ours = Ours::start(&account(&server), &[]);
+    for seconds in ["1e19", "1e6", "-1", "NaN", "soon"] {
+        let found = ours.scrape_with(&[("x-prometheus-scrape-timeout-seconds", seconds)]);
+        assert_eq!(found.value("mysql_up", &[]), Some(1.0), "{seconds}");
+    }
+}
+
+#[test]
 fn a_server_that_hangs_costs_no_more_sessions_however_often_it_is_asked() {
     let world = World::new();
     let server = Server::start(ServerKind::MySql97, &world, &[]);

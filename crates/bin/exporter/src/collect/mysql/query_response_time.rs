@@ -22,7 +22,7 @@ pub(super) static COLLECTOR: Collector = Collector {
 
 #[derive(Default)]
 struct QueryResponseTime {
-    /// The server has no such plugin; one that is installed later counts from the next session on.
+    /// The server has no such plugin; one that is installed later counts when the exporter starts anew.
     absent: AtomicBool,
 }
 
