@@ -41,6 +41,10 @@ impl News {
             (None, None) => {}
         };
         change("", server.as_ref());
+        // What a server that is away does not answer is no news of each collector.
+        if server.is_some() {
+            return;
+        }
         for outcome in &scrape.outcomes {
             change(outcome.name, outcome.error.as_ref());
         }

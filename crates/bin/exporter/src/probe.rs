@@ -52,11 +52,14 @@ impl Prober {
         let file = self.probes.option_file.as_ref().ok_or(
             "there are no probes: start it with --config.my-cnf or, for PostgreSQL, --config.file, which has accounts for them",
         )?;
-        Ok(Target::new(Source::OptionFile(OptionFile {
+        let file = OptionFile {
             place: Some(place.to_owned()),
             section: module.unwrap_or(CLIENT).to_owned(),
             ..file.clone()
-        })))
+        };
+        // A section that is not there is no server that is away.
+        let settings = file.read().await.map_err(|error| error.to_string())?;
+        Ok(Target::new(Source::Settings(Box::new(settings))))
     }
 
     /// For one answer, on the runtime where all sessions live.

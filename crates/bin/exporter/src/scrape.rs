@@ -102,6 +102,8 @@ struct Crew {
     chosen: Mutex<Option<(Identity, Arc<Vec<Chosen>>)>>,
     cache: Mutex<HashMap<&'static str, (Instant, Gathered)>>,
     album: Mutex<tour::Album>,
+    /// When it was last known whether the server is there, and whether it was.
+    known: Mutex<Option<(Instant, bool)>>,
 }
 
 impl Scraper {
@@ -117,6 +119,7 @@ impl Scraper {
                 chosen: Mutex::default(),
                 cache: Mutex::default(),
                 album: Mutex::default(),
+                known: Mutex::default(),
             }),
             flights: Arc::default(),
             runtime,
@@ -170,6 +173,7 @@ impl Crew {
         let mut scrape = Scrape::default();
         Shift::begin(&self, &order).work(&mut scrape).await;
         scrape.finish(&order.names());
+        scrape.up = self.judge(&scrape);
         if scrape.is_up() && !self.limits.passing {
             self.look_elsewhere(&mut scrape, deadline).await;
         }
@@ -195,6 +199,18 @@ impl Crew {
             let _ = tokio::time::timeout_at(deadline, tour).await;
         }
         locked(&self.album).show(scrape);
+    }
+
+    /// Whether the server is there; where this scrape knows nothing of it, as the last one that did says.
+    fn judge(&self, scrape: &Scrape) -> bool {
+        let mut known = locked(&self.known);
+        match scrape.verdict() {
+            Some(up) => {
+                *known = Some((Instant::now(), up));
+                up
+            }
+            None => known.is_some_and(|(since, up)| up && since.elapsed() < lane::GIVE_UP),
+        }
     }
 
     /// The collectors for a server; they keep what they remember while the server stays the same.

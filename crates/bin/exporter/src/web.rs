@@ -61,6 +61,10 @@ pub(crate) async fn run(config: ServeConfig, process: Process) -> Result<(), Fai
         Some(path) => WebConfig::read(path)?,
         None => WebConfig::default(),
     };
+    let dead = config.scrape.choices.dead();
+    if !dead.is_empty() {
+        tracing::warn!(flags = ?dead, "no server has what these ask any more: they have no effect");
+    }
     let target = config.scrape.target;
     let web = Arc::new(Web {
         engine: target.engine(),
@@ -161,11 +165,11 @@ async fn probe(
         Ok(target) => target,
         Err(why) => return (StatusCode::BAD_REQUEST, format!("{why}\n")).into_response(),
     };
-    let engine = target.engine();
+    let (engine, server) = (target.engine(), target.to_string());
     let scraper = web.prober.scraper(target);
     let scrape = scraper.scrape(filter(&query), started + time).await;
     if let Some(error) = &scrape.error {
-        tracing::debug!(%error, ?query, "a probe failed");
+        tracing::info!(%error, %server, "a probe failed");
     }
     let mut own = Gathered::default();
     Counts::default().complete(engine, &scrape, started.elapsed(), &mut own);

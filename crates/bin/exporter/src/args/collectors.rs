@@ -97,6 +97,9 @@ impl FromArgMatches for CollectorArgs {
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), Error> {
+        for dead in DEAD.into_iter().filter(|dead| matches.get_flag(dead)) {
+            self.choices.note_dead(dead);
+        }
         for (prefix, collector, setting) in flags() {
             let long = name(prefix, collector.name, setting);
             if is_switch(setting) {

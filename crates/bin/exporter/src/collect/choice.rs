@@ -14,6 +14,8 @@ pub(crate) struct Choices {
     settings: BTreeMap<String, String>,
     /// No collector runs that is not turned on.
     defaults_off: bool,
+    /// Flags that have no effect any more.
+    dead: Vec<&'static str>,
 }
 
 /// What the flags of one collector say.
@@ -68,6 +70,14 @@ impl Choices {
 
     pub(crate) fn without_defaults(&mut self) {
         self.defaults_off = true;
+    }
+
+    pub(crate) fn note_dead(&mut self, flag: &'static str) {
+        self.dead.push(flag);
+    }
+
+    pub(crate) fn dead(&self) -> &[&'static str] {
+        &self.dead
     }
 
     pub(super) fn is_on(&self, engine: EngineName, collector: &Collector) -> bool {

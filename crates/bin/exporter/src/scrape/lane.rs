@@ -17,7 +17,7 @@ use crate::metric::Gathered;
 
 /// A session that has not answered for so long is given up: its server or the way to it is gone. Until then there is
 /// no other in its place, so that a server which hangs is not asked to hold more and more of them.
-const GIVE_UP: Duration = Duration::from_secs(60);
+pub(super) const GIVE_UP: Duration = Duration::from_secs(60);
 
 /// A session keeps the rights that its account had when it began: one that was denied something is replaced by a new
 /// one after so long, which may have been granted it.
@@ -71,7 +71,12 @@ async fn work_off(
         };
     }
     order.fill(&identity, || crew.chosen_for(&identity));
-    tell(Report::Connected(identity.clone(), started.elapsed()));
+    let took = started.elapsed();
+    tell(Report::Connected {
+        identity: identity.clone(),
+        took,
+        answered: lane.proven,
+    });
     while let Some(task) = order.take() {
         if Instant::now() >= order.deadline {
             return;
@@ -93,11 +98,11 @@ async fn work_off(
                 }
                 Ok(now) => {
                     crew.chosen_for(&now);
-                    tell(collected(name, started, result));
+                    tell(collected(name, started, result, lane.proven));
                     return tell(Report::Changed);
                 }
                 Err(error) => {
-                    tell(collected(name, started, result));
+                    tell(collected(name, started, result, lane.proven));
                     tell(Report::Unreachable(error));
                     return tell(Report::Lost);
                 }
@@ -106,15 +111,21 @@ async fn work_off(
         if matches!(result, Err(Error::Denied(_))) {
             lane.denied.get_or_insert(started);
         }
-        tell(collected(name, started, result));
+        tell(collected(name, started, result, lane.proven));
     }
 }
 
-fn collected(name: &'static str, started: Instant, result: Result<Gathered, Error>) -> Report {
+fn collected(
+    name: &'static str,
+    started: Instant,
+    result: Result<Gathered, Error>,
+    answered: bool,
+) -> Report {
     Report::Collected {
         name,
         took: started.elapsed(),
         result,
+        answered,
     }
 }
 

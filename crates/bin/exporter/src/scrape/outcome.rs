@@ -9,8 +9,12 @@ use crate::metric::Gathered;
 
 /// What a worker tells.
 pub(super) enum Report {
-    /// The server answered; how long that took.
-    Connected(Identity, Duration),
+    /// There is a session; whether the server has answered over it in this scrape, or will have to.
+    Connected {
+        identity: Identity,
+        took: Duration,
+        answered: bool,
+    },
     /// It did not.
     Unreachable(Error),
     /// The lane was taken all the time: the statement of an earlier scrape is still under way.
@@ -26,6 +30,8 @@ pub(super) enum Report {
         name: &'static str,
         took: Duration,
         result: Result<Gathered, Error>,
+        /// The server has answered over this session.
+        answered: bool,
     },
 }
 
@@ -57,7 +63,13 @@ pub(crate) struct Scrape {
     pub(crate) gathered: Gathered,
     /// Series that came twice, and are shown once.
     pub(crate) duplicates: u64,
+    /// Whether the server is there.
+    pub(super) up: bool,
     lost: bool,
+    answered: bool,
+    /// It could not be reached, and not only because all lanes were taken.
+    unreachable: bool,
+    busy: bool,
     /// The server turned the account away.
     pub(crate) refused: bool,
     /// Workers that have left.
@@ -72,9 +84,26 @@ impl Scrape {
         }
     }
 
-    /// Whether the server was there, to the end.
+    /// Whether the server is there.
     pub(crate) fn is_up(&self) -> bool {
-        self.identity.is_some() && !self.lost
+        self.up
+    }
+
+    /// What this scrape by itself knows of that: nothing, where it asked nothing, or where other scrapes had all lanes.
+    pub(super) fn verdict(&self) -> Option<bool> {
+        if self.lost || self.unreachable {
+            return Some(false);
+        }
+        if self.answered {
+            return Some(true);
+        }
+        let asked_nothing = self.outcomes.iter().all(|one| one.error.is_none());
+        match self.identity.is_some() {
+            true if asked_nothing => None,
+            true => Some(false),
+            false if self.busy => None,
+            false => Some(false),
+        }
     }
 
     pub(super) fn reported(&self) -> usize {
@@ -83,22 +112,35 @@ impl Scrape {
 
     pub(super) fn note(&mut self, report: Report) {
         match report {
-            Report::Connected(identity, took) => {
+            Report::Connected {
+                identity,
+                took,
+                answered,
+            } => {
+                self.answered |= answered;
                 self.identity = Some(identity);
                 self.connection = self.connection.max(took);
             }
             Report::Unreachable(error) => {
                 self.refused |= matches!(error, Error::Denied(_) | Error::LoginRefused(_));
+                self.unreachable = true;
                 self.error.get_or_insert(error.to_string());
             }
             Report::Busy => {
+                self.busy = true;
                 let busy = "the server has not answered an earlier statement yet";
                 self.error.get_or_insert(busy.to_owned());
             }
             Report::Lost => self.lost = true,
             Report::Changed => {}
             Report::Left => self.left += 1,
-            Report::Collected { name, took, result } => {
+            Report::Collected {
+                name,
+                took,
+                result,
+                answered,
+            } => {
+                self.answered |= answered;
                 let error = match result {
                     Ok(gathered) => {
                         self.gathered.extend(gathered);
@@ -117,12 +159,16 @@ impl Scrape {
             let late = "no session within the time of this scrape";
             self.error.get_or_insert(late.to_owned());
         }
+        let why = match self.unreachable {
+            true => "not asked: the server is away",
+            false => "no answer within the time of this scrape",
+        };
         for name in all {
             if !self.outcomes.iter().any(|outcome| outcome.name == *name) {
                 self.outcomes.push(Outcome {
                     name,
                     took: Duration::ZERO,
-                    error: Some("no answer within the time of this scrape".to_owned()),
+                    error: Some(why.to_owned()),
                 });
             }
         }

@@ -84,6 +84,22 @@ fn whatever_somebody_says_of_his_patience_is_answered() {
 }
 
 #[test]
+fn a_postgres_that_hangs_is_shown_as_away_at_once() {
+    let world = World::new();
+    let server = Postgres::start(PostgresKind::Postgres15, &world, &[]);
+    let ours = Ours::start(&role(&server), &[]);
+    assert_eq!(ours.scrape().value("pg_up", &[]), Some(1.0));
+    server.freeze();
+    for _ in 0..2 {
+        assert_eq!(in_three_seconds(&ours).value("pg_up", &[]), Some(0.0));
+    }
+    server.thaw();
+    eventually("the server", PATIENCE, || {
+        (in_three_seconds(&ours).value("pg_up", &[]) == Some(1.0)).then_some(())
+    });
+}
+
+#[test]
 fn a_server_that_hangs_costs_no_more_sessions_however_often_it_is_asked() {
     let world = World::new();
     let server = Server::start(ServerKind::MySql97, &world, &[]);

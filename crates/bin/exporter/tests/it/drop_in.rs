@@ -109,10 +109,17 @@ fn probes_ask_other_servers_with_accounts_that_are_meant_for_them() {
         Exposition::parse(&found.body).value("mysql_up", &[]),
         Some(1.0)
     );
+    let nobody = probe(&target);
     assert_eq!(
-        Exposition::parse(&probe(&target).body).value("mysql_up", &[]),
+        Exposition::parse(&nobody.body).value("mysql_up", &[]),
         Some(0.0)
     );
+    for wrong in [
+        format!("{target}&auth_module=client.none"),
+        "target=127.0.0.1:abc".to_owned(),
+    ] {
+        assert_eq!(probe(&wrong).status, 400, "{wrong}");
+    }
     assert_eq!(probe("").status, 400);
     // Without a file nobody is logged in anywhere.
     let ours = Ours::start(&server.url(), &[]);
