@@ -58,7 +58,7 @@ fn scraped(stage: &Stage) -> Outcome<()> {
     let here = |query: &&String| {
         let elsewhere = ELSEWHERE.iter().any(|(part, _)| query.contains(part));
         // Some show only what is wrong.
-        let is_trouble = query.ends_with("> 0") || query.ends_with("== 0");
+        let is_trouble = query.ends_with("> 0") || query.contains("== 0");
         !elsewhere && !is_trouble
     };
     let asked: Vec<&String> = queries.iter().filter(here).collect();
