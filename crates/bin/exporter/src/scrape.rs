@@ -3,10 +3,10 @@
 //! A fixed number of sessions stays open; whatever happens there are never more. Each is a [`lane`] in which one
 //! statement is under way at a time. A scrape sends a worker into the first lane, which takes the collectors off a
 //! list, and where that is not done soon another one into the next, so that a slow collector holds up its lane and nothing
-//! else. When the time of the scrape is over, what has come is
-//! answered and what has not is called failed; the worker stays in its lane until the server lets go of it.
+//! else. When the time of the scrape is over, what has come is answered and what has not is called failed; the worker
+//! stays in its lane until the server lets go of it.
 //!
-//! One scrape is in flight at a time for the same collectors; whoever asks meanwhile gets its result.
+//! Whoever asks for the same collectors while a scrape of them is under way, and waits about as long, gets its result.
 
 mod lane;
 mod order;

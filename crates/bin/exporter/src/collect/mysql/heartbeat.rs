@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use pilotfish_sql::mysql::quote;
+
 use super::table::{Column, Table, gauge};
-use super::{Collector, Own, Plan, Setting, quoted};
+use super::{Collector, Own, Plan, Setting};
 
 const VALUES: &[Column] = &[
     gauge(
@@ -57,7 +59,7 @@ fn statement(own: Own<'_>) -> String {
     format!(
         "SELECT server_id, UNIX_TIMESTAMP(ts) AS written, UNIX_TIMESTAMP({now}) AS now \
          FROM {}.{}",
-        quoted::name(own.text("database")),
-        quoted::name(own.text("table"))
+        quote(own.text("database")),
+        quote(own.text("table"))
     )
 }

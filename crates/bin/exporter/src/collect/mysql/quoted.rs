@@ -1,10 +1,5 @@
 //! Text of users in statements.
 
-/// An identifier.
-pub(super) fn name(text: &str) -> String {
-    format!("`{}`", text.replace('`', "``"))
-}
-
 /// A string that means the same with and without NO_BACKSLASH_ESCAPES, of which nothing is known.
 pub(super) fn literal(text: &str) -> String {
     if text.contains('\\') {
@@ -20,7 +15,6 @@ mod tests {
 
     #[test]
     fn nothing_ends_before_its_end() {
-        assert_eq!(name("a`b"), "`a``b`");
         assert_eq!(literal("it's"), "'it''s'");
         assert_eq!(literal("\\'"), "CONVERT(X'5C27' USING utf8mb4)");
     }
