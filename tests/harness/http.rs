@@ -40,20 +40,19 @@ pub fn get(url: &str) -> Option<Response> {
     request("GET", url, &[], "")
 }
 
+/// `GET url?name=value&...`, whatever characters the values have; `None` when nothing answers.
+#[must_use]
+pub fn query(url: &str, pairs: &[(&str, &str)]) -> Option<Response> {
+    let pairs = pairs.iter().copied();
+    read(agent().get(url).query_pairs(pairs).call().ok()?)
+}
+
 /// Any request; `None` when nothing answers within a minute.
 ///
 /// # Panics
 /// When the request itself is malformed.
 #[must_use]
 pub fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Option<Response> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .allow_non_standard_methods(true)
-        .timeout_global(Some(Duration::from_secs(60)))
-        .proxy(None)
-        .build()
-        .into();
     let mut request = ureq::http::Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -61,7 +60,21 @@ pub fn request(method: &str, url: &str, headers: &[(&str, &str)], body: &str) ->
     let request = request
         .body(body.to_owned())
         .expect("a well-formed request");
-    let mut response = agent.run(request).ok()?;
+    read(agent().run(request).ok()?)
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .allow_non_standard_methods(true)
+        .timeout_global(Some(Duration::from_secs(60)))
+        .proxy(None)
+        .build()
+        .into()
+}
+
+fn read(mut response: ureq::http::Response<ureq::Body>) -> Option<Response> {
     let body = response
         .body_mut()
         .with_config()

@@ -41,6 +41,25 @@ impl Build {
     }
 }
 
+/// Rules files of mysqld_exporter's mixin: what it records, and its alerts.
+///
+/// # Panics
+/// When they are missing.
+#[must_use]
+pub fn mysqld_mixin() -> [String; 3] {
+    let folder = cache_dir().join("exporters-0.16.0-0.17.1/mysqld-mixin");
+    [
+        "rules/rules.yaml",
+        "alerts/general.yaml",
+        "alerts/galera.yaml",
+    ]
+    .map(|file| {
+        let path = folder.join(file);
+        std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}: run `./x setup`", path.display()))
+    })
+}
+
 /// A peer that runs.
 #[derive(Debug)]
 pub struct Peer {

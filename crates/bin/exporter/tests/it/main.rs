@@ -7,7 +7,9 @@
 mod beside;
 mod differential;
 mod drop_in;
+mod mixins;
 mod named;
+mod panels;
 mod replication;
 mod scene;
 
@@ -41,8 +43,12 @@ impl Ours {
         ours
     }
 
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
+        format!("http://{}{path}", self.address())
     }
 
     pub(crate) fn scrape(&self) -> Exposition {

@@ -23,25 +23,25 @@ const SITUATIONS: &[(&str, &str)] = &[
 ];
 
 /// Collectors that manifests/exporter turns on.
-const OF_MYSQL: &[&str] = &[
+pub(crate) const OF_MYSQL: &[&str] = &[
     "--collect.info_schema.innodb_metrics",
     "--collect.info_schema.processlist",
     "--collect.perf_schema.eventsstatementssum",
     "--collect.binlog_size",
 ];
-const OF_POSTGRES: &[&str] = &[
+pub(crate) const OF_POSTGRES: &[&str] = &[
     "--collector.database_wraparound",
     "--collector.postmaster",
     "--collector.stat_wal_receiver",
 ];
 
-fn manifests(file: &str) -> String {
+pub(crate) fn manifests(file: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../manifests");
     fs::read_to_string(root.join(file)).expect("a manifest")
 }
 
 /// Names of metrics in the expressions of rules, and in the queries of panels and variables.
-fn names(text: &str) -> BTreeSet<String> {
+pub(crate) fn names(text: &str) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut is_annotation = false;
     for line in text.lines().map(str::trim) {

@@ -101,6 +101,12 @@ impl Seen {
                 "How late a standby is; it grows where nothing is received.",
                 Some(lag),
             ),
+            // As queries.yaml of postgres_exporter had it, and the alerts of its mixin still have.
+            (
+                "pg_replication_lag",
+                "As pg_replication_lag_seconds.",
+                Some(lag),
+            ),
             (
                 "pg_replication_is_replica",
                 "1 on a standby.",
