@@ -21,6 +21,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("query_response_time", "a plugin"),
     ("pilotfish_container_", "control groups of version 2"),
     ("ssl_server_not_after", "TLS"),
+    ("certificate_end", "TLS"),
     ("events_statements_sum", "performance_schema"),
     ("innodb_row_lock_time", "somebody who waits for a row"),
     ("processlist_threads", "somebody at work at that moment"),

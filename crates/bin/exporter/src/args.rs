@@ -4,6 +4,7 @@
 
 mod collectors;
 mod source;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,6 +21,7 @@ use crate::scrape::{Databases, Limits};
 use crate::target::Target;
 use collectors::CollectorArgs;
 use source::LegacyArgs;
+use variables::Variables;
 
 /// Show Prometheus what a MariaDB, MySQL or PostgreSQL server does
 #[derive(Debug, clap::Parser)]
@@ -67,15 +69,14 @@ struct WebArgs {
         alias = "web.config.file"
     )]
     web_config: Option<PathBuf>,
-    /// Path of the metrics
+    /// Path of the metrics [default: /metrics]
     #[arg(
         long,
         hide_short_help = true,
         value_name = "PATH",
-        alias = "web.telemetry-path",
-        default_value = "/metrics"
+        alias = "web.telemetry-path"
     )]
-    metrics_path: String,
+    metrics_path: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -88,7 +89,7 @@ struct ScrapeArgs {
     #[arg(long, value_name = "NAME=TIME", value_parser = cache)]
     cache: Vec<(String, Duration)>,
     /// Time of a scrape whose asker names none
-    #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "10s", value_parser = parse_duration_above_zero)]
+    #[arg(long, hide_short_help = true, value_name = "TIME", alias = "collection-timeout", default_value = "10s", value_parser = parse_duration_above_zero)]
     scrape_timeout: Duration,
     /// Kept back of the time that the asker names
     #[arg(long, hide_short_help = true, value_name = "TIME", default_value = "250ms", value_parser = seconds)]
@@ -163,18 +164,29 @@ impl Args {
     }
 
     pub(crate) fn into_config(self, environment: &Environment) -> Result<Config, Vec<String>> {
+        let variables = Variables::read(environment)?;
         let (source, probes) = source::source(self.server, &self.legacy, environment)?;
         let target = Target::new(source);
         let mut choices = self.collectors.choices;
         if self.scrape.disable_defaults {
             choices.without_defaults();
         }
-        self.legacy.turn_off(&mut choices);
+        self.legacy.turn_off(&variables, &mut choices);
         let is_postgres = target.engine() == EngineName::Postgres;
-        let listen = self.web.listen.unwrap_or_else(|| {
-            let port = if is_postgres { 9187 } else { 9104 };
-            SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)
-        });
+        let listen = match (self.web.listen, variables.listen) {
+            (Some(listen), _) => listen,
+            (None, Some(text)) => {
+                let wrong = |why| vec![format!("PG_EXPORTER_WEB_LISTEN_ADDRESS: {why}")];
+                address(&text).map_err(wrong)?
+            }
+            (None, None) => {
+                let port = if is_postgres { 9187 } else { 9104 };
+                SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)
+            }
+        };
+        let metrics_path = self.web.metrics_path.or(variables.metrics_path);
+        let metrics_path = metrics_path.unwrap_or_else(|| "/metrics".to_owned());
+        let either = |flag: Vec<String>, variable| if flag.is_empty() { variable } else { flag };
         let pod = Pod::new(match self.scrape.volume.is_empty() {
             true => DATA_FOLDERS.map(PathBuf::from).into(),
             false => self.scrape.volume,
@@ -194,8 +206,8 @@ impl Args {
                 passing: false,
                 databases: Databases {
                     every: self.scrape.databases_every,
-                    only: self.scrape.include_databases,
-                    except: self.scrape.exclude_databases,
+                    only: either(self.scrape.include_databases, variables.include_databases),
+                    except: either(self.scrape.exclude_databases, variables.exclude_databases),
                 },
             },
             timeout: self.scrape.scrape_timeout,
@@ -203,7 +215,7 @@ impl Args {
         if self.verb == Some(Verb::List) {
             return Ok(Config::List(Box::new(scrape)));
         }
-        let path = &self.web.metrics_path;
+        let path = &metrics_path;
         if !path.starts_with('/') || path.contains(['{', '*']) || TAKEN.contains(&path.as_str()) {
             let why =
                 "--metrics-path: begin it with /, and take none of /probe, /livez and /readyz";
@@ -211,7 +223,7 @@ impl Args {
         }
         Ok(Config::Serve(Box::new(ServeConfig {
             listen,
-            metrics_path: self.web.metrics_path,
+            metrics_path,
             web_config: self.web.web_config,
             timeout_offset: self.scrape.timeout_offset,
             probes,

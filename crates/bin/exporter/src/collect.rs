@@ -4,6 +4,7 @@
 //! see whether it fails. Names of collectors, flags and metrics are those of mysqld_exporter and postgres_exporter,
 //! whose dashboards and alerts go on working; what they never had is called `pilotfish_*`.
 
+mod certificate;
 mod choice;
 mod mysql;
 mod parse;

@@ -10,6 +10,9 @@ use std::fmt::Write as _;
 
 use crate::metric::{Buckets, Family, Gathered, Kind, Labels, Value};
 
+/// About so many bytes are handed on at a time.
+const PIECE: usize = 16 << 10;
+
 /// A format that can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -58,36 +61,56 @@ impl Format {
         }
     }
 
-    /// All of it, as the body of an answer. No family is in two parts.
-    pub(crate) fn write(self, parts: &[&Gathered]) -> Vec<u8> {
+    /// All of it, as the body of an answer, in pieces: of ten thousand tables the whole would be megabytes. No family is in
+    /// two parts.
+    pub(crate) fn write(self, parts: &[&Gathered], mut take: impl FnMut(&[u8])) {
+        let families = parts.iter().flat_map(|part| part.families());
         match self {
-            Self::Protobuf => protobuf::write(parts),
-            Self::Text | Self::OpenMetrics => self.text(parts).into_bytes(),
+            Self::Protobuf => {
+                for (name, family) in families {
+                    take(&protobuf::encoded(name, family));
+                }
+            }
+            Self::Text | Self::OpenMetrics => self.text(families, take),
         }
     }
 
-    fn text(self, parts: &[&Gathered]) -> String {
-        let series: usize = parts.iter().map(|part| part.series()).sum();
-        let mut out = String::with_capacity(series * 128);
-        for (name, family) in parts.iter().flat_map(|part| part.families()) {
+    fn text<'a>(
+        self,
+        families: impl Iterator<Item = (&'a str, &'a Family)>,
+        mut take: impl FnMut(&[u8]),
+    ) {
+        let mut out = String::with_capacity(2 * PIECE);
+        for (name, family) in families {
             self.head(&mut out, name, family);
             for sample in &family.samples {
                 match &sample.value {
                     Value::Number(value) => line(&mut out, name, "", &sample.labels, None, *value),
                     Value::Buckets(buckets) => histogram(&mut out, name, &sample.labels, buckets),
                 }
+                if out.len() > PIECE {
+                    take(out.as_bytes());
+                    out.clear();
+                }
             }
         }
         if self == Self::OpenMetrics {
             out.push_str("# EOF\n");
         }
-        out
+        take(out.as_bytes());
     }
 
     /// For tests of what is gathered.
     #[cfg(test)]
     pub(crate) fn shown(gathered: &Gathered) -> String {
-        Self::Text.text(&[gathered])
+        Self::Text.whole(gathered)
+    }
+
+    #[cfg(test)]
+    fn whole(self, gathered: &Gathered) -> String {
+        let mut all = Vec::new();
+        self.write(&[gathered], |piece| all.extend_from_slice(piece));
+        String::from_utf8(all).unwrap()
     }
 
     fn head(self, out: &mut String, name: &str, family: &Family) {
@@ -141,7 +164,7 @@ fn line(
     out.push_str(name);
     out.push_str(ending);
     let mut separator = '{';
-    for (label, value) in labels {
+    for (label, value) in labels.pairs() {
         out.push(separator);
         separator = ',';
         out.push_str(label);
@@ -219,7 +242,7 @@ mod tests {
 
     #[test]
     fn text_is_what_every_prometheus_reads() {
-        let text = Format::Text.text(&[&all()]);
+        let text = Format::Text.whole(&all());
         for part in SAMPLES {
             assert!(text.contains(part), "{text}");
         }
@@ -234,7 +257,7 @@ mod tests {
 
     #[test]
     fn open_metrics_keeps_the_names_of_all_series() {
-        let text = Format::OpenMetrics.text(&[&all()]);
+        let text = Format::OpenMetrics.whole(&all());
         for part in SAMPLES {
             assert!(text.contains(part), "{text}");
         }

@@ -17,12 +17,24 @@ pub(crate) fn wanted(accept_encoding: Option<&str>) -> bool {
     })
 }
 
-/// At the level that costs least: metrics are much alike.
-pub(crate) fn packed(text: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
-    // Writing into memory cannot fail.
-    let _ = encoder.write_all(text);
-    encoder.finish().unwrap_or_default()
+/// Packs an answer that comes in pieces, at the level that costs least: metrics are much alike.
+pub(crate) struct Packer(GzEncoder<Vec<u8>>);
+
+impl Default for Packer {
+    fn default() -> Self {
+        Self(GzEncoder::new(Vec::new(), Compression::fast()))
+    }
+}
+
+impl Packer {
+    pub(crate) fn take(&mut self, piece: &[u8]) {
+        // Writing into memory cannot fail.
+        let _ = self.0.write_all(piece);
+    }
+
+    pub(crate) fn finish(self) -> Vec<u8> {
+        self.0.finish().unwrap_or_default()
+    }
 }
 
 #[cfg(test)]

@@ -92,7 +92,10 @@ fn metrics(parts: &[&Gathered]) -> Vec<Metric> {
     let families = parts.iter().flat_map(|part| part.families());
     let mut metrics: Vec<_> = families
         .map(|(name, family)| {
-            let labels = family.samples.iter().flat_map(|sample| &sample.labels);
+            let labels = family
+                .samples
+                .iter()
+                .flat_map(|sample| sample.labels.pairs());
             let mut labels: Vec<_> = labels.map(|(name, _)| *name).collect();
             labels.sort_unstable();
             labels.dedup();

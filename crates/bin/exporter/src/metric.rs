@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 /// A name, help or label that is known when this is compiled, or comes from the server.
 pub(crate) type Text = Cow<'static, str>;
@@ -31,8 +32,45 @@ pub(crate) struct Sample {
     pub(crate) value: Value,
 }
 
-/// Names and values, in the order in which they are shown.
-pub(crate) type Labels = Vec<(&'static str, String)>;
+/// A label's name and value.
+pub(crate) type Pair = (&'static str, String);
+
+/// Labels in the order in which they are shown. The series of one row share them: a clone is a pointer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Labels(Option<Arc<Vec<Pair>>>);
+
+impl Labels {
+    pub(crate) fn none() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn of(name: &'static str, value: impl Into<String>) -> Self {
+        vec![(name, value.into())].into()
+    }
+
+    /// These and one more.
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        let pairs = self.0.get_or_insert_default();
+        Arc::make_mut(pairs).push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn pairs(&self) -> &[Pair] {
+        self.0.as_deref().map_or(&[], Vec::as_slice)
+    }
+}
+
+impl From<Vec<Pair>> for Labels {
+    fn from(pairs: Vec<Pair>) -> Self {
+        Self((!pairs.is_empty()).then(|| Arc::new(pairs)))
+    }
+}
+
+impl FromIterator<Pair> for Labels {
+    fn from_iter<I: IntoIterator<Item = Pair>>(pairs: I) -> Self {
+        Vec::from_iter(pairs).into()
+    }
+}
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {
@@ -71,7 +109,7 @@ impl Gathered {
         &mut self,
         name: impl Into<Text>,
         help: impl Into<Text>,
-        labels: Labels,
+        labels: impl Into<Labels>,
         value: f64,
     ) {
         self.add(name, help, Kind::Counter, labels, Value::Number(value));
@@ -81,7 +119,7 @@ impl Gathered {
         &mut self,
         name: impl Into<Text>,
         help: impl Into<Text>,
-        labels: Labels,
+        labels: impl Into<Labels>,
         value: f64,
     ) {
         self.add(name, help, Kind::Gauge, labels, Value::Number(value));
@@ -91,7 +129,7 @@ impl Gathered {
         &mut self,
         name: impl Into<Text>,
         help: impl Into<Text>,
-        labels: Labels,
+        labels: impl Into<Labels>,
         value: f64,
     ) {
         self.add(name, help, Kind::Untyped, labels, Value::Number(value));
@@ -101,7 +139,7 @@ impl Gathered {
         &mut self,
         name: impl Into<Text>,
         help: impl Into<Text>,
-        labels: Labels,
+        labels: impl Into<Labels>,
         buckets: Buckets,
     ) {
         self.add(
@@ -119,15 +157,17 @@ impl Gathered {
         name: impl Into<Text>,
         help: impl Into<Text>,
         kind: Kind,
-        labels: Labels,
+        labels: impl Into<Labels>,
         value: Value,
     ) {
         let family = self.families.entry(name.into());
         let family = family.or_insert_with(|| Family {
             help: help.into(),
             kind,
-            samples: Vec::new(),
+            // Most have one.
+            samples: Vec::with_capacity(1),
         });
+        let labels = labels.into();
         family.samples.push(Sample { labels, value });
     }
 
@@ -147,7 +187,7 @@ impl Gathered {
     pub(crate) fn label(&mut self, name: &'static str, value: &str, which: impl Fn(&str) -> bool) {
         for (_, family) in self.families.iter_mut().filter(|(name, _)| which(name)) {
             for sample in &mut family.samples {
-                sample.labels.push((name, value.to_owned()));
+                sample.labels = std::mem::take(&mut sample.labels).with(name, value);
             }
         }
     }
@@ -182,7 +222,7 @@ impl Gathered {
 
 /// One series is the same in any order of its labels. The text is for comparing only.
 fn sorted(labels: &Labels) -> String {
-    let mut labels: Vec<_> = labels.iter().map(|(name, value)| (*name, value)).collect();
+    let mut labels: Vec<_> = labels.pairs().iter().collect();
     labels.sort_unstable();
     let mut key = String::new();
     for (name, value) in labels {

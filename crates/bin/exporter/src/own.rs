@@ -44,7 +44,7 @@ impl Counts {
         shown.gauge(
             "pilotfish_exporter_login_refused",
             help,
-            Labels::new(),
+            Labels::none(),
             refused,
         );
         self.own(scrapes, failed, scrape, took, shown);
@@ -63,7 +63,7 @@ impl Counts {
         let series = scrape.gathered.series();
         let mut counter = |name, help, value: u64| {
             let name = format!("pilotfish_exporter_{name}");
-            shown.counter(name, help, Labels::new(), value as f64);
+            shown.counter(name, help, Labels::none(), value as f64);
         };
         counter("scrapes_total", "Scrapes.", scrapes);
         counter(
@@ -80,7 +80,7 @@ impl Counts {
             shown.gauge(
                 format!("pilotfish_exporter_{name}"),
                 help,
-                Labels::new(),
+                Labels::none(),
                 value,
             );
         };
@@ -88,7 +88,7 @@ impl Counts {
         shown.histogram(
             "pilotfish_exporter_scrape_duration_seconds",
             "How long scrapes took.",
-            Labels::new(),
+            Labels::none(),
             self.took.observe(took.as_secs_f64()),
         );
     }
@@ -96,7 +96,12 @@ impl Counts {
 
 fn of_mysql(scrape: &Scrape, shown: &mut Gathered) {
     let up = flag(scrape.is_up());
-    shown.gauge("mysql_up", "1 where the server answers.", Labels::new(), up);
+    shown.gauge(
+        "mysql_up",
+        "1 where the server answers.",
+        Labels::none(),
+        up,
+    );
     if scrape.identity.is_none() {
         return;
     }
@@ -130,23 +135,23 @@ fn of_postgres(
     shown: &mut Gathered,
 ) {
     let up = flag(scrape.is_up());
-    shown.gauge("pg_up", "1 where the server answers.", Labels::new(), up);
+    shown.gauge("pg_up", "1 where the server answers.", Labels::none(), up);
     shown.gauge(
         "pg_exporter_last_scrape_duration_seconds",
         "How long this scrape took.",
-        Labels::new(),
+        Labels::none(),
         took.as_secs_f64(),
     );
     shown.counter(
         "pg_exporter_scrapes_total",
         "Scrapes.",
-        Labels::new(),
+        Labels::none(),
         scrapes as f64,
     );
     shown.gauge(
         "pg_exporter_last_scrape_error",
         "1 where a collector or the server is missing.",
-        Labels::new(),
+        Labels::none(),
         flag(!is_whole),
     );
     for outcome in &scrape.outcomes {

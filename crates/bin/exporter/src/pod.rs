@@ -118,7 +118,7 @@ fn room(volume: &Path, place: &Path, into: &mut Gathered) {
         return;
     };
     let mut gauge = |name, help, value: u64| {
-        let labels: Labels = vec![("path", volume.display().to_string())];
+        let labels = Labels::of("path", volume.display().to_string());
         into.gauge(
             format!("pilotfish_volume_{name}"),
             help,
@@ -166,7 +166,7 @@ fn first_server() -> Option<u32> {
 fn group(folder: &Path, whose: &str, into: &mut Gathered) {
     let read = |file: &str| fs::read_to_string(folder.join(file)).ok();
     // Not `container`, which the scrape says of the exporter's own.
-    let labels = || -> Labels { vec![("cgroup", whose.to_owned())] };
+    let labels = || Labels::of("cgroup", whose);
     let number = |file: &str| read(file)?.trim().parse::<f64>().ok();
     if let Some(bytes) = number("memory.current") {
         let help = "Memory of the container, page cache included.";
@@ -218,9 +218,7 @@ fn group(folder: &Path, whose: &str, into: &mut Gathered) {
     for resource in ["cpu", "memory", "io"] {
         let text = read(&format!("{resource}.pressure")).unwrap_or_default();
         for (share, micros) in pressure(&text) {
-            let mut labels = labels();
-            labels.push(("resource", resource.to_owned()));
-            labels.push(("share", share.to_owned()));
+            let labels = labels().with("resource", resource).with("share", share);
             let help = "Time in which some or all of its processes waited for a resource.";
             into.counter(
                 "pilotfish_container_pressure_seconds_total",

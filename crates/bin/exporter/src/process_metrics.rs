@@ -5,7 +5,7 @@ use prometheus::Registry;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricType;
 
-use crate::metric::{Gathered, Kind, Value};
+use crate::metric::{Gathered, Kind, Labels, Value};
 
 /// Processor time, memory and files of this process, under the names that every exporter has.
 ///
@@ -35,12 +35,12 @@ pub(crate) fn gather(registry: &Registry, into: &mut Gathered) {
                 .get_label()
                 .iter()
                 .find(|label| label.name() == "version");
-            let labels = version.map(|label| ("version", label.value().to_owned()));
+            let labels = version.map(|label| Labels::of("version", label.value()));
             into.add(
                 family.name().to_owned(),
                 family.help().to_owned(),
                 kind,
-                labels.into_iter().collect(),
+                labels.unwrap_or_default(),
                 Value::Number(value),
             );
         }

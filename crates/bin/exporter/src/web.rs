@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::args::ServeConfig;
 use crate::exposition::Format;
+use crate::gzip::{self, Packer};
 use crate::metric::Gathered;
 use crate::news::News;
 use crate::own::Counts;
@@ -26,7 +27,7 @@ use crate::pod::Pod;
 use crate::probe::Prober;
 use crate::scrape::{Filter, Scraper};
 use crate::web_config::{Users, WebConfig, only};
-use crate::{gzip, page, process_metrics};
+use crate::{page, process_metrics};
 
 /// How Prometheus says how long it waits.
 const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
@@ -103,9 +104,17 @@ pub(crate) async fn run(config: ServeConfig, process: Process) -> Result<(), Fai
     let routes = guarded(routes, web_config.users, &web_config.headers);
     process.serve_own_metrics(config.listen, ready.clone(), routes, web_config.front)?;
     ready.set(true, "answers scrapes");
+    drop(tokio::spawn(look_first(Arc::clone(&web))));
     process.shutdown.cancelled().await;
     web.scraper.close().await;
     Ok(())
+}
+
+/// What is wrong with the server, the account or a file is in the log before anybody scrapes.
+async fn look_first(web: Arc<Web>) {
+    let deadline = Instant::now() + web.timeout;
+    let scrape = web.scraper.scrape(Filter::default(), deadline).await;
+    web.news.note(&scrape);
 }
 
 /// Only users get through, where there are any; every answer has these headers.
@@ -179,17 +188,16 @@ async fn probe(
 
 fn answer(headers: &HeaderMap, parts: &[&Gathered]) -> Response {
     let format = Format::accepted(text(headers, header::ACCEPT.as_str()));
-    let body = format.write(parts);
     let kind = [(header::CONTENT_TYPE, format.content_type())];
-    match gzip::wanted(text(headers, header::ACCEPT_ENCODING.as_str())) {
-        true => (
-            kind,
-            [(header::CONTENT_ENCODING, "gzip")],
-            gzip::packed(&body),
-        )
-            .into_response(),
-        false => (kind, body).into_response(),
+    if gzip::wanted(text(headers, header::ACCEPT_ENCODING.as_str())) {
+        let mut packer = Packer::default();
+        format.write(parts, |piece| packer.take(piece));
+        let encoding = [(header::CONTENT_ENCODING, "gzip")];
+        return (kind, encoding, packer.finish()).into_response();
     }
+    let mut body = Vec::new();
+    format.write(parts, |piece| body.extend_from_slice(piece));
+    (kind, body).into_response()
 }
 
 /// `collect[]=global_status`, with or without what stands before the name in its flag.

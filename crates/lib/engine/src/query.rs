@@ -59,6 +59,12 @@ pub trait Session: Send {
     /// As [`crate::Probe::live_releases`].
     async fn releases(&mut self) -> Result<Vec<LiveRelease>, Error>;
 
+    /// When the certificate ends that the server showed this session, in seconds since the epoch; none without TLS.
+    /// MariaDB and MySQL say it in their status, and not here.
+    fn certificate_end(&self) -> Option<u64> {
+        None
+    }
+
     /// Says goodbye: the server hears of it before this returns.
     async fn close(self: Box<Self>);
 }

@@ -77,7 +77,7 @@ fn log_level(text: &str) -> Result<String, String> {
     if lone_word && !known.contains(&text.to_ascii_lowercase().as_str()) {
         return Err(format!("write one of {}", known.join(", ")));
     }
-    text.parse::<tracing_subscriber::EnvFilter>()
+    text.parse::<tracing_subscriber::filter::Targets>()
         .map(|_| text.to_owned())
         .map_err(|error| error.to_string())
 }

@@ -10,9 +10,10 @@ use std::io::{self, IsTerminal, Write};
 use indicatif::MultiProgress;
 use serde_json::{Map, Value};
 use tracing::{Level, debug, enabled, info};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::args::{CommonArgs, LogFormat};
 
@@ -34,21 +35,18 @@ impl Log {
         };
         let bars = (terminal && !json).then(MultiProgress::new);
         let sink = Sink { bars };
-        let filter = EnvFilter::try_new(directives(&common.log_level))
-            .unwrap_or_else(|_| EnvFilter::new("info"));
+        let registry = tracing_subscriber::registry().with(filter(&common.log_level));
         let writer = sink.clone();
-        let builder = tracing_subscriber::fmt()
-            .with_env_filter(filter)
+        let lines = tracing_subscriber::fmt::layer()
             .with_writer(move || writer.clone())
             .log_internal_errors(false);
         // A second start in one process (unit tests) keeps the first log.
         let _ = if json {
-            let builder = builder.json().flatten_event(true).with_current_span(false);
-            tracing::subscriber::set_global_default(builder.with_span_list(false).finish())
+            let lines = lines.json().flatten_event(true).with_current_span(false);
+            tracing::subscriber::set_global_default(registry.with(lines.with_span_list(false)))
         } else {
-            tracing::subscriber::set_global_default(
-                builder.with_ansi(terminal).with_target(false).finish(),
-            )
+            let lines = lines.with_ansi(terminal).with_target(false);
+            tracing::subscriber::set_global_default(registry.with(lines))
         };
         Self { sink, json }
     }
@@ -106,16 +104,19 @@ impl Log {
 
 /// The filter for `--log-level`. At its usual levels the AWS SDK tells the failures that it hands to
 /// us once more, as pages of its inner structures: that takes debug, or directives of its targets.
-fn directives(level: &str) -> String {
+fn filter(level: &str) -> Targets {
     let all = level.split(',').any(|part| {
         let part = part.trim();
         part.eq_ignore_ascii_case("debug") || part.eq_ignore_ascii_case("trace")
     });
-    if all {
-        return level.to_owned();
-    }
     // Targets are compared by their beginning, and of two directives the longer one counts.
-    format!("aws_=error,{level}")
+    let directives = match all {
+        true => level.to_owned(),
+        false => format!("aws_=error,{level}"),
+    };
+    // It was read once before, when the flag was.
+    let usual = |_| Targets::new().with_default(Level::INFO);
+    directives.parse().unwrap_or_else(usual)
 }
 
 /// Standard error that gets along with the progress bars on it.
@@ -149,8 +150,7 @@ mod tests {
 
     /// Whether warnings of the SDK and of our own are shown at this level.
     fn shown(level: &str) -> (bool, bool) {
-        let filter = EnvFilter::new(directives(level));
-        let log = tracing_subscriber::fmt().with_env_filter(filter).finish();
+        let log = tracing_subscriber::registry().with(filter(level));
         with_default(log, || {
             (
                 enabled!(target: "aws_config::imds::region", Level::WARN),

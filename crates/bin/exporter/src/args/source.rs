@@ -1,10 +1,12 @@
 //! Which server, by flags and variables of ours, else by those of the exporter whose place it takes.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use pilotfish_engine::{EngineName, Password, Secret, ServerArgs, Text, data_source};
 use pilotfish_runtime::Environment;
 
+use super::variables::Variables;
 use crate::collect::Choices;
 use crate::probe::Probes;
 use crate::target::{AuthModules, OptionFile, Source};
@@ -58,10 +60,12 @@ const OLDEST: [&str; 5] = [
 
 impl LegacyArgs {
     /// What flags of postgres_exporter turn off beside those of single collectors.
-    pub(super) fn turn_off(&self, choices: &mut Choices) {
-        let oldest = OLDEST.iter().filter(|_| self.without_oldest);
+    pub(super) fn turn_off(&self, variables: &Variables, choices: &mut Choices) {
+        let without_oldest = self.without_oldest || variables.without_oldest;
+        let oldest = OLDEST.iter().filter(|_| without_oldest);
+        let without_settings = self.without_settings || variables.without_settings;
         let settings = ["settings"];
-        let settings = settings.iter().filter(|_| self.without_settings);
+        let settings = settings.iter().filter(|_| without_settings);
         for name in oldest.chain(settings) {
             choices.turn(format!("collector.{name}"), false);
         }
@@ -137,17 +141,23 @@ fn of_data_source(environment: &Environment) -> Result<Option<Source>, Vec<Strin
     }
     if let Some(name) = environment.get("DATA_SOURCE_NAME") {
         let wrong = |why| vec![format!("DATA_SOURCE_NAME {why}")];
+        if name.matches("://").count() > 1 {
+            return Err(wrong(
+                "names several servers: start an exporter beside each".to_owned(),
+            ));
+        }
         let settings = data_source::parse(name).map_err(wrong)?;
         return Ok(Some(Source::Settings(Box::new(settings))));
     }
     let Some(uri) = uri else { return Ok(None) };
-    let Text::Value(uri) = uri else {
-        return Err(vec![
-            "DATA_SOURCE_URI_FILE: give DATA_SOURCE_URI".to_owned(),
-        ]);
-    };
     let wrong = |why| vec![format!("DATA_SOURCE_URI {why}")];
-    let mut settings = data_source::parse(&format!("postgresql://{uri}")).map_err(wrong)?;
+    let uri = match uri {
+        Text::Value(uri) => uri,
+        Text::File(path) => fs::read_to_string(&path)
+            .map_err(|error| wrong(format!("cannot be read from {}: {error}", path.display())))?,
+    };
+    let mut settings =
+        data_source::parse(&format!("postgresql://{}", uri.trim())).map_err(wrong)?;
     if let Some(user) = user {
         settings.user = user;
     }

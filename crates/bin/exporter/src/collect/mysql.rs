@@ -37,8 +37,8 @@ mod tables;
 mod tablestats;
 mod userstats;
 
-use super::{Collect, Collector, Own, Plan, Setting, parse, releases, table};
-use crate::metric::Labels;
+use super::{Collect, Collector, Own, Plan, Setting, certificate, parse, releases, table};
+use crate::metric::Pair;
 
 /// In a second; performance_schema counts in them.
 const PICOSECONDS: f64 = 1e12;
@@ -83,7 +83,7 @@ pub(super) const COLLECTORS: &[&Collector] = &[
 ];
 
 /// Leaves out what the values of a label begin with.
-fn shorten(label: &str, prefix: &str, labels: &mut Labels) {
+fn shorten(label: &str, prefix: &str, labels: &mut Vec<Pair>) {
     for (_, text) in labels.iter_mut().filter(|(name, _)| *name == label) {
         if let Some(rest) = text.strip_prefix(prefix) {
             *text = rest.to_owned();

@@ -33,7 +33,7 @@ mod statio_user_tables;
 mod version;
 mod wal;
 
-use super::{Collect, Collector, Own, Plan, Setting, releases, table};
+use super::{Collect, Collector, Own, Plan, Setting, certificate, releases, table};
 
 /// In the order in which they are shown; each in a file of its name.
 pub(super) const COLLECTORS: &[&Collector] = &[
@@ -68,6 +68,7 @@ pub(super) const COLLECTORS: &[&Collector] = &[
     &stat_statements::COLLECTOR,
     &stat_wal_receiver::COLLECTOR,
     &statio_user_indexes::COLLECTOR,
+    &certificate::OF_SESSION,
     &releases::OF_DATABASES,
 ];
 

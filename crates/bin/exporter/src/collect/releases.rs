@@ -41,20 +41,19 @@ impl Collect for Releases {
             into.gauge(format!("pilotfish_release_{name}"), help, labels, value);
         };
         for release in session.releases().await? {
-            let labels = || -> Labels { vec![("database", release.database.clone())] };
-            let mut named = labels();
-            named.push(("digest", release.digest.clone()));
+            let labels = Labels::of("database", release.database);
+            let named = labels.clone().with("digest", release.digest);
             gauge("info", "The live release of each database.", named, 1.0);
             gauge(
                 "live_since_timestamp_seconds",
                 "When it became live.",
-                labels(),
+                labels.clone(),
                 release.since as f64,
             );
             gauge(
                 "finishing",
                 "1 while objects that follow the swap are still being made.",
-                labels(),
+                labels,
                 f64::from(u8::from(release.finishing)),
             );
         }

@@ -32,19 +32,14 @@ pub(super) fn gather(channels: &[Channel], into: &mut Gathered) {
     gauge(
         "configured",
         "1 where the server follows another, running or not.",
-        Labels::new(),
+        Labels::none(),
         configured,
     );
     for channel in channels {
-        let labels = || -> Labels {
-            vec![
-                ("channel", channel.name.clone()),
-                ("source", channel.source.clone()),
-            ]
-        };
+        let labels =
+            Labels::of("channel", channel.name.as_str()).with("source", channel.source.as_str());
         for (side, name) in [(channel.receiver, "receiver"), (channel.applier, "applier")] {
-            let mut labels = labels();
-            labels.push(("side", name.to_owned()));
+            let labels = labels.clone().with("side", name);
             let running = f64::from(u8::from(side.running));
             gauge(
                 "running",
@@ -61,7 +56,7 @@ pub(super) fn gather(channels: &[Channel], into: &mut Gathered) {
         }
         if let Some(lag) = channel.lag {
             let help = "How far it is behind, at least: it grows while a channel is broken.";
-            gauge("lag_seconds", help, labels(), lag);
+            gauge("lag_seconds", help, labels, lag);
         }
     }
 }

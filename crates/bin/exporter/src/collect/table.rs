@@ -7,7 +7,7 @@ use pilotfish_engine::Error;
 use pilotfish_engine::query::{Row, Rows, Session};
 
 use super::{Collect, parse};
-use crate::metric::{Gathered, Kind, Labels, Value};
+use crate::metric::{Gathered, Kind, Labels, Pair, Value};
 
 /// A statement, and what its columns mean. Columns that are labels have the labels' names.
 #[derive(Debug, Clone)]
@@ -122,7 +122,7 @@ pub(super) fn gather(
     rows: &Rows,
     labels: &[&'static str],
     values: &[Column],
-    edit: impl Fn(&mut Labels),
+    edit: impl Fn(&mut Vec<Pair>),
     into: &mut Gathered,
 ) -> Result<(), Error> {
     let missing = |name: &str| Error::Answer(format!("it has no column {name}"));
@@ -136,6 +136,7 @@ pub(super) fn gather(
     for row in rows.iter() {
         let mut labels = labels_of(&row, &labels);
         edit(&mut labels);
+        let labels = labels.into();
         for (column, place) in &values {
             column.gather(row.at(*place), &labels, into);
         }
@@ -151,15 +152,17 @@ impl Column {
             (cell, _) => cell.and_then(parse::number),
         };
         let Some(value) = value else { return };
-        let mut labels = labels.clone();
-        labels.extend(self.label.map(|(name, value)| (name, value.to_owned())));
+        let labels = match self.label {
+            Some((name, value)) => labels.clone().with(name, value),
+            None => labels.clone(),
+        };
         let value = Value::Number(value / self.divisor);
         into.add(self.metric, self.help, self.kind, labels, value);
     }
 }
 
 /// The labels of a row; NULL is the empty text, which Prometheus takes for a label that is not there.
-fn labels_of(row: &Row<'_>, labels: &[(&'static str, usize)]) -> Labels {
+fn labels_of(row: &Row<'_>, labels: &[(&'static str, usize)]) -> Vec<Pair> {
     let text = |place: usize| row.at(place).unwrap_or_default().to_owned();
     labels
         .iter()

@@ -3,16 +3,11 @@
 
 use prost::Message;
 
-use crate::metric::{Buckets, Family, Gathered, Kind, Sample, Value};
+use crate::metric::{Buckets, Family, Kind, Sample, Value};
 
-/// All of it, as the body of an answer.
-pub(super) fn write(parts: &[&Gathered]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for (name, family) in parts.iter().flat_map(|part| part.families()) {
-        // Into memory that grows, so that it cannot fail.
-        let _ = MetricFamily::new(name, family).encode_length_delimited(&mut out);
-    }
-    out
+/// One message, behind its length.
+pub(super) fn encoded(name: &str, family: &Family) -> Vec<u8> {
+    MetricFamily::new(name, family).encode_length_delimited_to_vec()
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -114,7 +109,7 @@ impl MetricFamily {
 
 impl Metric {
     fn new(kind: Kind, sample: &Sample) -> Self {
-        let labels = sample.labels.iter().map(|(name, value)| LabelPair {
+        let labels = sample.labels.pairs().iter().map(|(name, value)| LabelPair {
             name: Some((*name).to_owned()),
             value: Some(value.clone()),
         });
@@ -181,13 +176,14 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::metric::Native;
+    use crate::metric::{Gathered, Native};
 
     #[test]
     fn what_is_written_reads_back() {
         let mut gathered = Gathered::default();
         gathered.counter("a_total", "A.", vec![("x", "1".to_owned())], 2.0);
-        let bytes = write(&[&gathered]);
+        let (name, family) = gathered.families().next().unwrap();
+        let bytes = encoded(name, family);
         let family = MetricFamily::decode_length_delimited(bytes.as_slice()).unwrap();
         assert_eq!(family.name.as_deref(), Some("a_total"));
         assert_eq!(family.kind, Some(0));

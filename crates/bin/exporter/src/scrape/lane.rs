@@ -23,10 +23,15 @@ pub(super) const GIVE_UP: Duration = Duration::from_secs(60);
 /// one after so long, which may have been granted it.
 const DENIED: Duration = Duration::from_secs(10);
 
+/// As poolers do it: what a session remembers of tables, of rights and of the server's certificate is no older.
+const LIFETIME: Duration = Duration::from_secs(30 * 60);
+
 /// A session, or room for one.
 #[derive(Default)]
 pub(super) struct Lane {
     session: Option<Box<dyn Session>>,
+    /// When it began.
+    since: Option<Instant>,
     /// When something was first denied to it.
     denied: Option<Instant>,
     /// It has answered in this scrape.
@@ -140,7 +145,9 @@ fn is_the_end(error: &Error) -> bool {
 impl Lane {
     /// A session: the one that is here, else a new one.
     async fn open(&mut self, crew: &Crew, order: &Order) -> Result<Identity, Error> {
-        if self.denied.is_some_and(|since| since.elapsed() > DENIED) {
+        let longer =
+            |since: Option<Instant>, limit| since.is_some_and(|since| since.elapsed() > limit);
+        if longer(self.denied, DENIED) || longer(self.since, LIFETIME) {
             self.close().await;
         }
         self.proven = false;
@@ -162,6 +169,7 @@ impl Lane {
             None => {
                 let session = in_time("open a session", crew.target.session(None)).await?;
                 self.proven = true;
+                self.since = Some(Instant::now());
                 self.session.insert(session)
             }
         };
@@ -246,6 +254,10 @@ impl Session for Watched<'_> {
         let releases = self.session.releases().await;
         *self.answered |= !releases.as_ref().is_err_and(is_the_end);
         releases
+    }
+
+    fn certificate_end(&self) -> Option<u64> {
+        self.session.certificate_end()
     }
 
     async fn close(self: Box<Self>) {}

@@ -70,13 +70,13 @@ impl Album {
         };
         for (state, count) in [("visited", self.visited), ("missed", self.missed)] {
             let help = "Databases besides the one that every scrape is in.";
-            let labels: Labels = vec![("state", state.to_owned())];
+            let labels = Labels::of("state", state);
             gauge("other_databases", help, labels, count as f64);
         }
         gauge(
             "other_databases_age_seconds",
             "Since they were visited.",
-            Labels::new(),
+            Labels::none(),
             ended.elapsed().as_secs_f64(),
         );
     }

@@ -68,6 +68,8 @@ fn a_server_is_named_as_postgres_exporter_has_it() {
     let url = role(&server);
     let ((user, password), port) = (ACCOUNT, server.port());
     let file = world.write("password", format!("{password}\n"));
+    let address = format!("127.0.0.1:{port}/app?sslmode=disable");
+    let address_file = world.write("address", format!("{address}\n"));
     let words = format!(
         "host=127.0.0.1 port={port} user={user} password={password} dbname=app sslmode=disable"
     );
@@ -75,12 +77,14 @@ fn a_server_is_named_as_postgres_exporter_has_it() {
         tool!("exporter").env("DATA_SOURCE_NAME", format!("{url}?sslmode=disable")),
         tool!("exporter").env("DATA_SOURCE_NAME", words),
         tool!("exporter")
-            .env(
-                "DATA_SOURCE_URI",
-                format!("127.0.0.1:{port}/app?sslmode=disable"),
-            )
+            .env("DATA_SOURCE_URI_FILE", address_file)
+            .env("DATA_SOURCE_USER", user)
+            .env("DATA_SOURCE_PASS", password),
+        tool!("exporter")
+            .env("DATA_SOURCE_URI", address)
             .env("DATA_SOURCE_USER", user)
             .env("DATA_SOURCE_PASS_FILE", &file)
+            .env("PG_EXPORTER_DISABLE_SETTINGS_METRICS", "true")
             .args([
                 "--no-collector.wal",
                 "--collector.replication_slots",
@@ -240,6 +244,14 @@ fn what_is_wrong_with_files_and_flags_is_said_at_the_start() {
     let _ = run(&["--collect.global_statuss"]).fails_with(64, "--collect.global_statuss");
     let _ = run(&["--cache=nothing=5m"]).fails_with(64, "there is no collector nothing");
     let _ = tool!("exporter").run().fails_with(78, "no account");
+    let _ = tool!("exporter")
+        .env("DATA_SOURCE_NAME", "postgres://u@a/,postgres://u@b/")
+        .run()
+        .fails_with(78, "several servers");
+    let _ = tool!("exporter")
+        .env("PG_EXPORTER_EXTEND_QUERY_PATH", "/queries.yaml")
+        .run()
+        .fails_with(78, "PG_EXPORTER_EXTEND_QUERY_PATH");
     let _ = tool!("exporter")
         .env("DATA_SOURCE_NAME", "u:hunter2@(db")
         .run()

@@ -5,10 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use pilotfish_harness::{Exposition, Postgres, PostgresKind, ServerKind, World, http};
+use pilotfish_harness::{Exposition, Postgres, PostgresKind, Server, ServerKind, World, http};
 
-use super::scene::Replica;
-use super::{Ours, role, role_url};
+use super::scene::{Replica, with_certificate};
+use super::{Ours, account, role, role_url};
 
 /// What takes more than a server: the beginning of its names, and what it takes.
 const SITUATIONS: &[(&str, &str)] = &[
@@ -126,7 +126,8 @@ fn what_rules_and_panels_ask_of_postgres_is_shown() {
     asked.extend(rules.iter().filter(is_not_of("mysql_")).cloned());
     let mut scrapes = Vec::new();
     for kind in PostgresKind::all() {
-        let primary = Postgres::start(kind, &world, &[]);
+        let settings = with_certificate(&world);
+        let primary = Postgres::start(kind, &world, &settings.each_ref().map(String::as_str));
         let url = role(&primary);
         primary.sql(
             "app",
@@ -138,6 +139,7 @@ fn what_rules_and_panels_ask_of_postgres_is_shown() {
         );
         let standby = Postgres::standby_of(&primary, &world);
         scrapes.extend([&url, &role_url(&standby)].map(|url| scrape(url, OF_POSTGRES)));
+        scrapes.push(scrape(&url, &["--tls-mode=require"]));
     }
     // Some are there since 16 or 17 only.
     all_there(&asked, &shown(&scrapes), "PostgreSQL");
@@ -149,6 +151,27 @@ fn what_rules_and_panels_ask_of_postgres_is_shown() {
     for (_, labels, success) in scrapes.iter().flat_map(failed) {
         assert!(success == 1.0, "{labels:?} fails");
     }
+}
+
+#[test]
+fn the_end_of_the_servers_certificate_is_shown() {
+    let world = World::new();
+    let end = "pilotfish_server_certificate_end_timestamp_seconds";
+    for kind in PostgresKind::all() {
+        let settings = with_certificate(&world);
+        let server = Postgres::start(kind, &world, &settings.each_ref().map(String::as_str));
+        let url = role(&server);
+        // At the end of the year 4095.
+        let found = Ours::start(&url, &["--tls-mode=require"]).scrape();
+        assert_eq!(found.value(end, &[]), Some(67_090_118_400.0));
+        let plain = Ours::start(&url, &[]).scrape();
+        assert_eq!(plain.value(end, &[]), None);
+    }
+    let server = Server::start(ServerKind::MySql97, &world, &[]);
+    let found = Ours::start(&account(&server), &["--tls-mode=require"]).scrape();
+    let legacy = found.value("mysql_global_status_ssl_server_not_after", &[]);
+    assert!(legacy > Some(1.7e9), "{legacy:?}");
+    assert_eq!(found.value(end, &[]), legacy);
 }
 
 /// Prometheus' own judge has nothing to say of the names that are ours.

@@ -10,7 +10,7 @@ use pilotfish_harness::{
 use serde_json::Value;
 
 use super::named::{OF_MYSQL, OF_POSTGRES, manifests};
-use super::scene::Replica;
+use super::scene::{Replica, with_certificate};
 use super::{Ours, role, role_url};
 
 /// What is not here: a part of the query, and what it takes.
@@ -146,9 +146,13 @@ fn every_panel_of_mariadb_and_mysql_shows_something() {
 #[test]
 fn every_panel_of_postgres_shows_something() {
     let world = World::new();
+    let [ssl, certificate, key] = &with_certificate(&world);
     let settings = [
         "shared_preload_libraries=pg_stat_statements",
         "track_io_timing=on",
+        ssl,
+        certificate,
+        key,
     ];
     let mut exporters = Vec::new();
     let mut servers = Vec::new();
@@ -176,6 +180,7 @@ fn every_panel_of_postgres_shows_something() {
         for url in [&url, &role_url(&standby)] {
             exporters.push(Ours::start(url, &flags));
         }
+        exporters.push(Ours::start(&url, &["--tls-mode=require"]));
         servers.push((primary, standby));
     }
     all_show_something("postgres.json", &exporters, &world, || {

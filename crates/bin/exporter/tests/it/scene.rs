@@ -1,8 +1,10 @@
-//! A replica of MariaDB or MySQL that follows two servers.
+//! Servers that tests share: a replica of MariaDB or MySQL that follows two, a PostgreSQL with a certificate.
 
 use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
-use pilotfish_harness::{PATIENCE, Server, ServerKind, World, eventually};
+use pilotfish_harness::{PATIENCE, Server, ServerKind, World, certificate_files, eventually};
 
 use super::account;
 
@@ -67,6 +69,18 @@ impl Replica {
             self.replica.sql(asked).contains("1062").then_some(())
         });
     }
+}
+
+/// Settings of a PostgreSQL that shows a certificate.
+pub(crate) fn with_certificate(world: &World) -> [String; 3] {
+    let [_, certificate, key] = certificate_files(world);
+    // As the server demands it of a key.
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("hide the key");
+    [
+        "ssl=on".to_owned(),
+        format!("ssl_cert_file={}", certificate.display()),
+        format!("ssl_key_file={}", key.display()),
+    ]
 }
 
 /// Only what the scene is about travels.

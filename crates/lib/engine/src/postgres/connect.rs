@@ -27,6 +27,7 @@ const DEFAULT_PORT: u16 = 5432;
 pub(super) struct Session {
     client: Client,
     packets: JoinHandle<Result<(), tokio_postgres::Error>>,
+    certificate_end: Option<u64>,
 }
 
 impl Session {
@@ -68,11 +69,12 @@ impl Session {
         if mode == TlsMode::Disable {
             return Self::connect_plainly(&config).await;
         }
-        let connector = tls::connector(&settings.tls, mode).await?;
+        let (connector, end) = tls::connector(&settings.tls, mode).await?;
         match config.connect(connector).await {
             Ok((client, connection)) => Ok(Self {
                 client,
                 packets: tokio::spawn(connection),
+                certificate_end: end.get().copied(),
             }),
             // As libpq: TLS that fails is no reason to fail where none is asked for.
             Err(error) if mode == TlsMode::Prefer && crate::tls::rustls_error(&error).is_some() => {
@@ -89,7 +91,13 @@ impl Session {
         Ok(Self {
             client,
             packets: tokio::spawn(connection),
+            certificate_end: None,
         })
+    }
+
+    /// When the certificate ends that the server showed, in seconds since the epoch; none without TLS.
+    pub(super) fn certificate_end(&self) -> Option<u64> {
+        self.certificate_end
     }
 
     /// A transaction.

@@ -120,6 +120,10 @@ impl Session for Asker {
         super::load::release(&self.session).await
     }
 
+    fn certificate_end(&self) -> Option<u64> {
+        self.session.certificate_end()
+    }
+
     async fn close(self: Box<Self>) {
         self.session.close().await;
     }

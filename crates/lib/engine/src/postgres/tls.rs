@@ -1,6 +1,6 @@
 //! TLS modes over a driver that knows only whether there is TLS: the rest is a verifier of certificates.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -10,18 +10,27 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
 
 use crate::Error;
 use crate::settings::{Tls, TlsMode};
 
-/// The driver's TLS for `mode`, files read and checked now.
-pub(super) async fn connector(tls: &Tls, mode: TlsMode) -> Result<MakeRustlsConnect, Error> {
+/// When the certificate ends that a server showed, in seconds since the epoch; empty until it has shown one.
+pub(super) type CertificateEnd = Arc<OnceLock<u64>>;
+
+/// The driver's TLS for `mode`, files read and checked now, and where to look for what the server shows.
+pub(super) async fn connector(
+    tls: &Tls,
+    mode: TlsMode,
+) -> Result<(MakeRustlsConnect, CertificateEnd), Error> {
+    let end = CertificateEnd::default();
     let provider = Arc::new(ring::default_provider());
     let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::Config(format!("use TLS: {error}")))?
         .dangerous()
-        .with_custom_certificate_verifier(verifier(tls, mode, provider).await?);
+        .with_custom_certificate_verifier(verifier(tls, mode, provider, Arc::clone(&end)).await?);
     let config = match &tls.identity {
         None => config.with_no_client_auth(),
         Some((chain, key)) => {
@@ -32,13 +41,14 @@ pub(super) async fn connector(tls: &Tls, mode: TlsMode) -> Result<MakeRustlsConn
                 .map_err(|error| Error::Config(format!("use the client's certificate: {error}")))?
         }
     };
-    Ok(MakeRustlsConnect::new(config))
+    Ok((MakeRustlsConnect::new(config), end))
 }
 
 async fn verifier(
     tls: &Tls,
     mode: TlsMode,
     provider: Arc<CryptoProvider>,
+    end: CertificateEnd,
 ) -> Result<Arc<dyn ServerCertVerifier>, Error> {
     let chain = match mode {
         TlsMode::VerifyCa | TlsMode::VerifyFull => Some(chain(tls, Arc::clone(&provider)).await?),
@@ -48,6 +58,7 @@ async fn verifier(
         provider,
         chain,
         any_name: mode == TlsMode::VerifyCa,
+        end,
     }))
 }
 
@@ -78,6 +89,14 @@ struct Verifier {
     chain: Option<Arc<WebPkiServerVerifier>>,
     /// A certificate of theirs will do whatever name it carries (`verify-ca`).
     any_name: bool,
+    /// Noted of whatever is shown, good or not.
+    end: CertificateEnd,
+}
+
+fn end_of(certificate: &CertificateDer<'_>) -> Option<u64> {
+    let certificate = Certificate::from_der(certificate).ok()?;
+    let end = certificate.tbs_certificate.validity.not_after;
+    Some(end.to_unix_duration().as_secs())
 }
 
 impl ServerCertVerifier for Verifier {
@@ -89,6 +108,9 @@ impl ServerCertVerifier for Verifier {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Some(end) = end_of(certificate) {
+            let _ = self.end.set(end);
+        }
         let Some(chain) = &self.chain else {
             return Ok(ServerCertVerified::assertion());
         };

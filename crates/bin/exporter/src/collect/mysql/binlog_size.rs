@@ -37,13 +37,13 @@ fn gather(rows: &Rows, into: &mut Gathered) {
     into.gauge(
         "mysql_binlog_size_bytes",
         "Size of all binary logs.",
-        Labels::new(),
+        Labels::none(),
         sizes.sum::<u64>() as f64,
     );
     into.gauge(
         "mysql_binlog_files",
         "Number of binary logs.",
-        Labels::new(),
+        Labels::none(),
         rows.iter().count() as f64,
     );
     let newest = rows.iter().last().and_then(|row| row.at(0));
@@ -51,7 +51,7 @@ fn gather(rows: &Rows, into: &mut Gathered) {
         into.gauge(
             "mysql_binlog_file_number",
             "Number of the newest binary log.",
-            Labels::new(),
+            Labels::none(),
             number,
         );
     }

@@ -73,7 +73,7 @@ impl Found {
         ] {
             if let Some(value) = value {
                 let name = format!("mysql_engine_innodb_{name}");
-                into.gauge(name, help, Labels::new(), value as f64);
+                into.gauge(name, help, Labels::none(), value as f64);
             }
         }
     }

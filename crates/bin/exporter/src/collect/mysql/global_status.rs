@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use pilotfish_engine::Error;
 use pilotfish_engine::query::Session;
 
-use super::{Collect, Collector, Plan, parse};
+use super::{Collect, Collector, Plan, certificate, parse};
 use crate::metric::{Gathered, Labels, valid_name};
 
 const SQL: &str = "SHOW GLOBAL STATUS";
@@ -63,6 +63,9 @@ const GROUPS: [Group; 5] = [
     },
 ];
 
+/// When the server's certificate ends; without TLS it is no time.
+const CERTIFICATE: &str = "ssl_server_not_after";
+
 #[async_trait]
 impl Collect for GlobalStatus {
     async fn collect(&self, session: &mut dyn Session, into: &mut Gathered) -> Result<(), Error> {
@@ -74,7 +77,12 @@ impl Collect for GlobalStatus {
             };
             let name = valid_name(name);
             match parse::status(text) {
-                Some(value) => one(&name, value, into),
+                Some(value) => {
+                    one(&name, value, into);
+                    if name == CERTIFICATE {
+                        certificate::gather(value, into);
+                    }
+                }
                 None => galera.note(&name, text),
             }
         }
@@ -95,7 +103,7 @@ fn one(name: &str, value: f64, into: &mut Gathered) {
             let labels = vec![(group.label, rest.to_owned())];
             into.counter(group.metric, group.help, labels, value);
         }
-        None => into.untyped(format!("{PREFIX}{name}"), HELP, Labels::new(), value),
+        None => into.untyped(format!("{PREFIX}{name}"), HELP, Labels::none(), value),
     }
 }
 
@@ -106,7 +114,7 @@ fn pages_of_buffer_pool(which: &str, value: f64, into: &mut Gathered) {
         "dirty" => into.gauge(
             "mysql_global_status_buffer_pool_dirty_pages",
             "Pages of the buffer pool that are not on disk yet.",
-            Labels::new(),
+            Labels::none(),
             value,
         ),
         "data" | "free" | "misc" | "old" => into.gauge(
@@ -189,7 +197,7 @@ impl Galera {
             .collect();
         let values = values.filter(|values| values.len() == LATENCY.len());
         for ((name, help), value) in LATENCY.into_iter().zip(values.unwrap_or_default()) {
-            into.gauge(name, help, Labels::new(), value);
+            into.gauge(name, help, Labels::none(), value);
         }
     }
 }

@@ -46,7 +46,7 @@ impl Collect for GlobalVariables {
             let name = valid_name(name);
             match parse::status(text) {
                 Some(value) => {
-                    into.gauge(format!("{PREFIX}{name}"), HELP, Labels::new(), value);
+                    into.gauge(format!("{PREFIX}{name}"), HELP, Labels::none(), value);
                 }
                 None => {
                     if let Some(known) = WORDS.iter().find(|known| **known == name) {
@@ -67,7 +67,7 @@ fn described(words: &mut BTreeMap<&'static str, String>, into: &mut Gathered) {
     into.gauge(
         "mysql_version_info",
         "Version and packager.",
-        version.into(),
+        Vec::from(version),
         1.0,
     );
     let cluster = word("wsrep_cluster_name");
@@ -86,7 +86,7 @@ fn described(words: &mut BTreeMap<&'static str, String>, into: &mut Gathered) {
         into.gauge(
             "mysql_galera_gcache_size_bytes",
             help,
-            Labels::new(),
+            Labels::none(),
             gcache_size(&options),
         );
     }

@@ -84,7 +84,7 @@ fn pages(name: &str, value: f64, into: &mut Gathered) -> bool {
         "dirty" => into.gauge(
             format!("{PREFIX}buffer_pool_dirty_pages"),
             "Pages of the buffer pool that are not on disk yet.",
-            Labels::new(),
+            Labels::none(),
             value,
         ),
         state => into.gauge(
@@ -107,9 +107,9 @@ fn name(subsystem: &str, name: &str) -> String {
 fn other(name: &str, kind: &str, comment: &str, value: f64, into: &mut Gathered) {
     let help = comment.to_owned();
     if matches!(kind, "counter" | "status_counter") && value >= 0.0 {
-        into.counter(format!("{PREFIX}{name}_total"), help, Labels::new(), value);
+        into.counter(format!("{PREFIX}{name}_total"), help, Labels::none(), value);
     } else {
-        into.gauge(format!("{PREFIX}{name}"), help, Labels::new(), value);
+        into.gauge(format!("{PREFIX}{name}"), help, Labels::none(), value);
     }
 }
 

@@ -41,7 +41,7 @@ impl Collect for QueryResponseTime {
             let name = "mysql_info_schema_query_response_time_seconds";
             let help = "Statements, by how long they took.";
             let buckets = buckets(&session.rows(SQL).await?);
-            into.histogram(name, help, Labels::new(), buckets);
+            into.histogram(name, help, Labels::none(), buckets);
         }
         Ok(())
     }

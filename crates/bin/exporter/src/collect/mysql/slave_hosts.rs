@@ -5,7 +5,7 @@ use pilotfish_engine::query::{Identity, Session};
 use pilotfish_engine::{EngineName, Error};
 
 use super::{Collect, Collector, Plan};
-use crate::metric::Gathered;
+use crate::metric::{Gathered, Labels};
 
 pub(super) static COLLECTOR: Collector = Collector {
     name: "slave_hosts",
@@ -43,7 +43,7 @@ impl Collect for SlaveHosts {
             into.gauge(
                 "mysql_heartbeat_mysql_slave_hosts_info",
                 "A replica of this server.",
-                labels.map(|(place, label)| (*label, text(place))).collect(),
+                Labels::from_iter(labels.map(|(place, label)| (*label, text(place)))),
                 1.0,
             );
         }

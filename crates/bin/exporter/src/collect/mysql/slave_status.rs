@@ -129,6 +129,7 @@ impl<'a> Seen<'a> {
             ("channel_name", text("Channel_Name")),
             ("connection_name", text("Connection_name")),
         ]
+        .into()
     }
 
     fn gather_columns(&self, lag: f64, into: &mut Gathered) {
@@ -175,9 +176,8 @@ impl<'a> Seen<'a> {
                     continue;
                 };
                 let Ok(number) = number.parse() else { continue };
-                let mut labels = self.labels();
-                labels.push(("domain_id", domain.to_owned()));
-                labels.push(("server_id", server.to_owned()));
+                let labels = self.labels().with("domain_id", domain);
+                let labels = labels.with("server_id", server);
                 into.gauge(format!("{PREFIX}{name}"), help, labels, number);
             }
         }

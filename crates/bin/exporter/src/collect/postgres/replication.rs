@@ -124,7 +124,7 @@ impl Seen {
             ),
         ] {
             if let Some(value) = value {
-                into.gauge(name, help, Labels::new(), value);
+                into.gauge(name, help, Labels::none(), value);
             }
         }
         let side = |running| Side {

@@ -55,7 +55,12 @@ fn gather<'a>(settings: impl Iterator<Item = (&'a str, &'a str, f64)>, into: &mu
 fn one(name: &str, unit: &str, value: f64, into: &mut Gathered) {
     let (value, ending) = in_base_unit(value, unit);
     let metric = format!("pg_settings_{}{ending}", name.replace(['.', '-'], "_"));
-    into.gauge(metric, format!("The setting {name}."), Labels::new(), value);
+    into.gauge(
+        metric,
+        format!("The setting {name}."),
+        Labels::none(),
+        value,
+    );
 }
 
 fn number(text: &str) -> Option<f64> {
