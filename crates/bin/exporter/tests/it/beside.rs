@@ -73,6 +73,27 @@ fn a_postgres_that_is_away_is_shown_as_away_at_once_and_comes_back() {
 }
 
 #[test]
+fn a_setting_that_changes_is_shown_at_once() {
+    let world = World::new();
+    for kind in [ServerKind::MariaDb1011, ServerKind::MariaDb118] {
+        let server = Server::start(kind, &world, &[]);
+        server.sql("SET GLOBAL default_tmp_storage_engine = 'Aria'");
+        let ours = Ours::start(&account(&server), &[]);
+        let limit = || {
+            let name = "mysql_global_variables_max_connections";
+            ours.scrape().value(name, &[])
+        };
+        let _ = limit();
+        server.sql("SET GLOBAL max_connections = 77");
+        assert_eq!(limit(), Some(77.0));
+        // One that becomes NULL is in the way of asking for all by their names.
+        server.sql("SET GLOBAL default_tmp_storage_engine = NULL, max_connections = 78");
+        assert_eq!(limit(), Some(78.0));
+        assert_eq!(limit(), Some(78.0));
+    }
+}
+
+#[test]
 fn whatever_somebody_says_of_his_patience_is_answered() {
     let world = World::new();
     let server = Server::start(ServerKind::MariaDb1011, &world, &[]);

@@ -1,15 +1,26 @@
 //! The server's settings: SHOW GLOBAL VARIABLES.
+//!
+//! MariaDB makes a temporary table for it, with rows of six thousand bytes for six hundred settings. Asked for by their
+//! names, as one text, they cost it a third less (10.11: 0.75 ms for 1.12), and that is how it is asked once the names are
+//! known. Never as a prepared statement, which would cost a fifth: MariaDB ends in a crash when one names a setting of a
+//! plugin that has been uninstalled since. As columns they would cost us more than they save it.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use pilotfish_engine::Error;
-use pilotfish_engine::query::Session;
+use pilotfish_engine::query::{Rows, Session};
+use pilotfish_engine::{EngineName, Error};
+use tokio::time::Instant;
 
 use super::{Collect, Collector, Plan, parse};
+use crate::locked;
 use crate::metric::{Gathered, Labels, valid_name};
 
 const SQL: &str = "SHOW GLOBAL VARIABLES";
+/// Plugins bring settings with them: their names are looked up again after so long.
+const NAMES_ARE_GOOD: Duration = Duration::from_secs(300);
 const HELP: &str = "From SHOW GLOBAL VARIABLES.";
 const PREFIX: &str = "mysql_global_variables_";
 
@@ -29,35 +40,122 @@ pub(super) static COLLECTOR: Collector = Collector {
     by_default: true,
     help: "SHOW GLOBAL VARIABLES",
     settings: &[],
-    plan: |_, _| Some(Plan::server(GlobalVariables)),
+    plan: |identity, _| {
+        Some(match identity.engine {
+            EngineName::MariaDb => Plan::server(ByName::default()),
+            _ => Plan::server(Whole),
+        })
+    },
 };
 
-struct GlobalVariables;
+struct Whole;
 
 #[async_trait]
-impl Collect for GlobalVariables {
+impl Collect for Whole {
     async fn collect(&self, session: &mut dyn Session, into: &mut Gathered) -> Result<(), Error> {
         let rows = session.rows(SQL).await?;
-        let mut words = BTreeMap::new();
-        for row in rows.iter() {
-            let (Some(name), Some(text)) = (row.at(0), row.at(1)) else {
-                continue;
-            };
-            let name = valid_name(name);
-            match parse::status(text) {
-                Some(value) => {
-                    into.gauge(format!("{PREFIX}{name}"), HELP, Labels::none(), value);
+        gather(pairs(&rows), into);
+        Ok(())
+    }
+}
+
+/// Asks for settings by the names that the server said it has.
+#[derive(Default)]
+struct ByName {
+    known: Mutex<Option<Arc<Names>>>,
+}
+
+#[async_trait]
+impl Collect for ByName {
+    async fn collect(&self, session: &mut dyn Session, into: &mut Gathered) -> Result<(), Error> {
+        let known = locked(&self.known).clone();
+        let known = known.filter(|names| names.since.elapsed() < NAMES_ARE_GOOD);
+        if let Some(names) = known {
+            match names.ask(session).await {
+                Ok(Some(values)) => {
+                    gather(names.with(&values), into);
+                    return Ok(());
                 }
-                None => {
-                    if let Some(known) = WORDS.iter().find(|known| **known == name) {
-                        words.insert(*known, text.to_owned());
-                    }
+                // One of them went with its plugin, or has become NULL.
+                Ok(None) | Err(Error::Sql { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let rows = session.rows(SQL).await?;
+        *locked(&self.known) = Names::of(&rows).map(Arc::new);
+        gather(pairs(&rows), into);
+        Ok(())
+    }
+}
+
+/// What the server calls its settings, but for those that are empty.
+struct Names {
+    names: Vec<String>,
+    since: Instant,
+}
+
+/// Between values; no setting has it.
+const SEPARATOR: char = '\u{1f}';
+/// Names in one statement: the driver keeps as many buffers of its length as an answer ever had columns.
+const AT_A_TIME: usize = 100;
+
+impl Names {
+    /// `None` where one of them is called as none should be.
+    fn of(rows: &Rows) -> Option<Self> {
+        let full = pairs(rows).filter(|(_, text)| !text.is_empty());
+        let names: Vec<String> = full.map(|(name, _)| name.to_owned()).collect();
+        let plain = |letter: u8| letter.is_ascii_alphanumeric() || letter == b'_';
+        let is_plain = |name: &String| !name.is_empty() && name.bytes().all(plain);
+        names.iter().all(is_plain).then(|| Self {
+            names,
+            since: Instant::now(),
+        })
+    }
+
+    /// Their values, each set apart; `None` where one is NULL, which leaves no trace.
+    async fn ask(&self, session: &mut dyn Session) -> Result<Option<String>, Error> {
+        let mut values = String::new();
+        for names in self.names.chunks(AT_A_TIME) {
+            let list = names.iter().map(|name| format!("@@global.`{name}`"));
+            let list: Vec<_> = list.collect();
+            let sql = format!("SELECT CONCAT_WS('{SEPARATOR}',{})", list.join(","));
+            let rows = session.rows(&sql).await?;
+            let text = rows.iter().next().and_then(|row| row.at(0));
+            let Some(text) = text.filter(|text| text.split(SEPARATOR).count() == names.len())
+            else {
+                return Ok(None);
+            };
+            values.push_str(text);
+            values.push(SEPARATOR);
+        }
+        Ok(Some(values))
+    }
+
+    fn with<'a>(&'a self, values: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let names = self.names.iter().map(String::as_str);
+        names.zip(values.split(SEPARATOR))
+    }
+}
+
+/// Names and values of an answer to SHOW.
+fn pairs(rows: &Rows) -> impl Iterator<Item = (&str, &str)> {
+    rows.iter().filter_map(|row| Some((row.at(0)?, row.at(1)?)))
+}
+
+fn gather<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>, into: &mut Gathered) {
+    let mut words = BTreeMap::new();
+    for (name, text) in pairs {
+        let name = valid_name(name);
+        match parse::status(text) {
+            Some(value) => into.gauge(format!("{PREFIX}{name}"), HELP, Labels::none(), value),
+            None => {
+                if let Some(known) = WORDS.iter().find(|known| **known == name) {
+                    words.insert(*known, text.to_owned());
                 }
             }
         }
-        described(&mut words, into);
-        Ok(())
     }
+    described(&mut words, into);
 }
 
 /// What the server says of itself in words.
