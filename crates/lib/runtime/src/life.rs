@@ -35,7 +35,7 @@ const CLEARING: Duration = Duration::from_secs(5);
 pub trait Tool: 'static {
     /// Name without prefix: `fetch` is the binary `pilotfish-fetch` and the metrics `pilotfish_fetch_*`.
     const NAME: &'static str;
-    /// Threads that work is done on; as many as there are cores where nothing is said.
+    /// Threads that work is done on; as many as there are cores where nothing is said. One is the process's own.
     const THREADS: Option<usize> = None;
     /// What the user typed; flattens [`CommonArgs`].
     type Args: clap::Parser + Send;
@@ -220,7 +220,11 @@ struct Ground {
 
 impl Ground {
     fn prepare(threads: Option<usize>) -> Result<Self, Failure> {
-        let mut event_loop = tokio::runtime::Builder::new_multi_thread();
+        // One thread is this one.
+        let mut event_loop = match threads {
+            Some(1) => tokio::runtime::Builder::new_current_thread(),
+            _ => tokio::runtime::Builder::new_multi_thread(),
+        };
         if let Some(threads) = threads {
             event_loop.worker_threads(threads);
         }
