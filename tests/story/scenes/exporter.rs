@@ -24,6 +24,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("certificate_end", "TLS"),
     ("events_statements_sum", "performance_schema"),
     ("innodb_row_lock_time", "somebody who waits for a row"),
+    ("wait_event_type", "somebody who waits at that moment"),
     ("processlist_threads", "somebody at work at that moment"),
     ("mysql_binlog_size_bytes", "a binary log"),
     ("pg_stat_statements_", "an extension"),

@@ -164,15 +164,18 @@ impl Args {
     }
 
     pub(crate) fn into_config(self, environment: &Environment) -> Result<Config, Vec<String>> {
-        let variables = Variables::read(environment)?;
         let (source, probes) = source::source(self.server, &self.legacy, environment)?;
         let target = Target::new(source);
         let mut choices = self.collectors.choices;
         if self.scrape.disable_defaults {
             choices.without_defaults();
         }
-        self.legacy.turn_off(&variables, &mut choices);
         let is_postgres = target.engine() == EngineName::Postgres;
+        let variables = match is_postgres {
+            true => Variables::read(environment)?,
+            false => Variables::default(),
+        };
+        self.legacy.turn_off(&variables, &mut choices);
         let listen = match (self.web.listen, variables.listen) {
             (Some(listen), _) => listen,
             (None, Some(text)) => {

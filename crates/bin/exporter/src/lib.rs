@@ -25,6 +25,7 @@ mod scrape;
 mod target;
 mod web;
 mod web_config;
+mod yaml;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

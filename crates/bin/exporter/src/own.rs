@@ -30,7 +30,7 @@ impl Counts {
         shown: &mut Gathered,
     ) {
         let scrapes = self.scrapes.fetch_add(1, Ordering::Relaxed) + 1;
-        let is_whole = scrape.is_up() && scrape.outcomes.iter().all(|one| one.error.is_none());
+        let is_whole = scrape.is_whole();
         let failed = self
             .failed
             .fetch_add(u64::from(!is_whole), Ordering::Relaxed)
@@ -102,7 +102,7 @@ fn of_mysql(scrape: &Scrape, shown: &mut Gathered) {
         Labels::none(),
         up,
     );
-    if scrape.identity.is_none() {
+    if scrape.outcomes.is_empty() {
         return;
     }
     let mut took = |collector: String, seconds: Duration| {
@@ -113,7 +113,9 @@ fn of_mysql(scrape: &Scrape, shown: &mut Gathered) {
             seconds.as_secs_f64(),
         );
     };
-    took("connection".to_owned(), scrape.connection);
+    if scrape.identity.is_some() {
+        took("connection".to_owned(), scrape.connection);
+    }
     for outcome in &scrape.outcomes {
         took(format!("collect.{}", outcome.name), outcome.took);
     }

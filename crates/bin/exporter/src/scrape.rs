@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _, Shared};
+use pilotfish_engine::Error;
 use pilotfish_engine::query::Identity;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -101,6 +102,8 @@ struct Crew {
     /// Chosen for the server that answered last.
     chosen: Mutex<Option<(Identity, Arc<Vec<Chosen>>)>>,
     cache: Mutex<HashMap<&'static str, (Instant, Gathered)>>,
+    /// Collectors that a lane is at, and when the scrapes end that they are for.
+    under_way: Mutex<Vec<(&'static str, Instant)>>,
     album: Mutex<tour::Album>,
     /// When it was last known whether the server is there, and whether it was.
     known: Mutex<Option<(Instant, bool)>>,
@@ -118,6 +121,7 @@ impl Scraper {
                 limits,
                 chosen: Mutex::default(),
                 cache: Mutex::default(),
+                under_way: Mutex::default(),
                 album: Mutex::default(),
                 known: Mutex::default(),
             }),
@@ -157,6 +161,17 @@ impl Scraper {
         flight
     }
 
+    /// A session for a moment, to see whether there is one to be had.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) async fn greet(&self) -> Result<Identity, Error> {
+        let session = self.crew.target.session(None).await?;
+        let identity = session.identity().clone();
+        session.close().await;
+        Ok(identity)
+    }
+
     /// Ends the sessions that are free.
     pub(crate) async fn close(&self) {
         for lane in &self.crew.lanes {
@@ -174,6 +189,9 @@ impl Crew {
         Shift::begin(&self, &order).work(&mut scrape).await;
         scrape.finish(&order.names());
         scrape.up = self.judge(&scrape);
+        if scrape.is_up() && scrape.identity.is_none() {
+            scrape.finish(&self.names_known());
+        }
         if scrape.is_up() && !self.limits.passing {
             self.look_elsewhere(&mut scrape, deadline).await;
         }
@@ -237,6 +255,32 @@ impl Crew {
         }
     }
 
+    /// The collectors of the server that answered last.
+    fn names_known(&self) -> Vec<&'static str> {
+        let chosen = locked(&self.chosen);
+        let chosen = chosen.iter().flat_map(|(_, list)| list.iter());
+        chosen.map(|one| one.collector.name).collect()
+    }
+
+    /// Notes that a lane begins with a collector; `None` while another one is still at it for a scrape that is over, and
+    /// would only be joined in its waiting.
+    fn begin(&self, name: &'static str, deadline: Instant) -> Option<UnderWay<'_>> {
+        let mut under_way = locked(&self.under_way);
+        let now = Instant::now();
+        if under_way
+            .iter()
+            .any(|(one, until)| *one == name && *until < now)
+        {
+            return None;
+        }
+        under_way.push((name, deadline));
+        Some(UnderWay {
+            crew: self,
+            name,
+            deadline,
+        })
+    }
+
     fn cached(&self, name: &'static str) -> Option<Gathered> {
         let age = self.limits.caches.get(name)?;
         let cache = locked(&self.cache);
@@ -247,6 +291,23 @@ impl Crew {
     fn keep(&self, name: &'static str, gathered: &Gathered) {
         if self.limits.caches.contains_key(name) {
             locked(&self.cache).insert(name, (Instant::now(), gathered.clone()));
+        }
+    }
+}
+
+/// A collector that a lane is at, while this lives.
+struct UnderWay<'a> {
+    crew: &'a Crew,
+    name: &'static str,
+    deadline: Instant,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut under_way = locked(&self.crew.under_way);
+        let mine = |one: &(&str, Instant)| *one == (self.name, self.deadline);
+        if let Some(place) = under_way.iter().position(mine) {
+            under_way.swap_remove(place);
         }
     }
 }

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use pilotfish_engine::EngineName;
+use pilotfish_engine::{EngineName, Error};
 use pilotfish_failure::Failure;
 use pilotfish_runtime::{Process, Ready};
 use tokio::runtime::Handle;
@@ -33,6 +33,8 @@ use crate::{page, process_metrics};
 const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
 /// However short the time that is left, or long what somebody names.
 const LEAST: Duration = Duration::from_millis(100);
+/// How long a server that starts with the pod may take before the log says that it is not there.
+const START: Duration = Duration::from_secs(60);
 /// Probes at a time; the others wait.
 const PROBES: usize = 8;
 const MOST: Duration = Duration::from_secs(300);
@@ -110,11 +112,22 @@ pub(crate) async fn run(config: ServeConfig, process: Process) -> Result<(), Fai
     Ok(())
 }
 
-/// What is wrong with the server, the account or a file is in the log before anybody scrapes.
+/// What is wrong with the server, the account or a file is in the log before anybody scrapes. A server that starts in the
+/// same pod takes its time, and is waited for without a word.
 async fn look_first(web: Arc<Web>) {
-    let deadline = Instant::now() + web.timeout;
-    let scrape = web.scraper.scrape(Filter::default(), deadline).await;
-    web.news.note(&scrape);
+    let begin = Instant::now();
+    loop {
+        match web.scraper.greet().await {
+            Ok(server) => return tracing::info!(version = %server.words, "the server answers"),
+            Err(error @ (Error::Unreachable(_) | Error::Busy { .. } | Error::TimedOut { .. }))
+                if begin.elapsed() < START =>
+            {
+                tracing::debug!(%error, "the server does not answer yet");
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+            Err(error) => return tracing::warn!(%error, "the server does not answer"),
+        }
+    }
 }
 
 /// Only users get through, where there are any; every answer has these headers.
@@ -144,16 +157,14 @@ async fn metrics(
 ) -> Response {
     let started = Instant::now();
     let filter = filter(&query);
-    let scrape = web
-        .scraper
-        .scrape(filter, started + web.time_for(&headers))
-        .await;
+    let scrape = web.scraper.scrape(filter, started + web.time_for(&headers));
+    let (scrape, pod) = tokio::join!(scrape, web.pod.gathered());
     web.news.note(&scrape);
     let mut own = Gathered::default();
     web.counts
         .complete(web.engine, &scrape, started.elapsed(), &mut own);
     process_metrics::gather(&web.registry, &mut own);
-    own.extend(web.pod.gathered().await);
+    own.extend(pod);
     answer(&headers, &[&scrape.gathered, &own])
 }
 
@@ -182,7 +193,7 @@ async fn probe(
     }
     let mut own = Gathered::default();
     Counts::default().complete(engine, &scrape, started.elapsed(), &mut own);
-    scraper.close().await;
+    drop(tokio::spawn(async move { scraper.close().await }));
     answer(&headers, &[&scrape.gathered, &own])
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
+use axum::http::{HeaderName, HeaderValue};
 use pilotfish_failure::{Failure, Kind};
 use pilotfish_runtime::Front;
 use rustls::pki_types::pem::PemObject as _;
@@ -16,7 +17,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use serde::Deserialize;
 
-use crate::locked;
+use crate::{locked, yaml};
 
 pub(crate) use users::{Users, only};
 
@@ -30,7 +31,6 @@ struct Content {
     #[serde(default)]
     basic_auth_users: BTreeMap<String, String>,
     #[serde(default)]
-    #[expect(dead_code, reason = "taken for the sake of files that have it")]
     rate_limit: Option<serde::de::IgnoredAny>,
 }
 
@@ -98,8 +98,18 @@ impl WebConfig {
         let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
         let content: Content = match text.trim().is_empty() {
             true => Content::default(),
-            false => serde_saphyr::from_str(&text).map_err(|error| wrong(error.to_string()))?,
+            false => yaml::read(&text).map_err(wrong)?,
         };
+        for (name, value) in &content.http_server_config.headers {
+            if name.parse::<HeaderName>().is_err() || value.parse::<HeaderValue>().is_err() {
+                return Err(wrong(format!("the header {name} is none that HTTP has")));
+            }
+        }
+        if content.rate_limit.is_some() {
+            tracing::warn!(
+                "rate_limit of the web config has no effect: one scrape is under way at a time"
+            );
+        }
         let front = match content.tls_server_config {
             Some(tls) => Some(front(tls.beside(path)).map_err(wrong)?),
             None => None,

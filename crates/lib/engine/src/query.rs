@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use crate::{EngineName, Error, LiveRelease, Settings, mysql_family, postgres};
 
 /// Longest answer, in bytes: of tens of thousands of tables, say. One that is longer is an error, not half an answer.
-pub(crate) const ANSWER_LIMIT: usize = 64 << 20;
+pub(crate) const ANSWER_LIMIT: usize = 16 << 20;
 
 /// Opens sessions that ask.
 #[async_trait]
@@ -50,7 +50,7 @@ pub trait Session: Send {
     /// All rows of the answer to one statement.
     ///
     /// # Errors
-    /// `Sql`, `Denied`, `Busy` in the server's words; `Answer` for one longer than 64 MiB.
+    /// `Sql`, `Denied`, `Busy` in the server's words; `Answer` for one longer than 16 MiB.
     async fn rows(&mut self, sql: &str) -> Result<Rows, Error>;
 
     /// The live release of every database that pilotfish loaded; of PostgreSQL of the session's.

@@ -20,8 +20,18 @@ const REFUSED: [(&str, &str); 3] = [
         "CONSTANT_LABELS",
         "give labels in Prometheus' scrape_configs",
     ),
-    ("METRIC_PREFIX", "names are those that dashboards know"),
+    (
+        "METRIC_PREFIX",
+        "names are those that dashboards know, which begin with pg",
+    ),
 ];
+
+/// Said in many words, it asks for nothing.
+const DEFAULT: (&str, &str) = ("METRIC_PREFIX", "pg");
+
+/// As Go reads it.
+const TRUE: [&str; 6] = ["1", "t", "T", "TRUE", "true", "True"];
+const FALSE: [&str; 6] = ["0", "f", "F", "FALSE", "false", "False"];
 
 impl Variables {
     /// # Errors
@@ -30,7 +40,7 @@ impl Variables {
         let get = |name: &str| environment.get(&format!("PG_EXPORTER_{name}"));
         let refused: Vec<_> = REFUSED
             .iter()
-            .filter(|(name, _)| get(name).is_some())
+            .filter(|(name, _)| get(name).is_some_and(|value| (*name, value) != DEFAULT))
             .map(|(name, why)| format!("PG_EXPORTER_{name}: {why}; remove it"))
             .collect();
         if !refused.is_empty() {
@@ -44,14 +54,20 @@ impl Variables {
                 .map(str::to_owned)
                 .collect()
         };
-        let is_true = |name| get(name).is_some_and(|text| matches!(text, "true" | "1" | "t"));
+        let switch = |name| match get(name) {
+            Some(text) if TRUE.contains(&text) => Ok(true),
+            Some(text) if !FALSE.contains(&text) => {
+                Err(vec![format!("PG_EXPORTER_{name}: give true or false")])
+            }
+            _ => Ok(false),
+        };
         Ok(Self {
             listen: text("WEB_LISTEN_ADDRESS"),
             metrics_path: text("WEB_TELEMETRY_PATH"),
             include_databases: list("INCLUDE_DATABASES"),
             exclude_databases: list("EXCLUDE_DATABASES"),
-            without_oldest: is_true("DISABLE_DEFAULT_METRICS"),
-            without_settings: is_true("DISABLE_SETTINGS_METRICS"),
+            without_oldest: switch("DISABLE_DEFAULT_METRICS")?,
+            without_settings: switch("DISABLE_SETTINGS_METRICS")?,
         })
     }
 }

@@ -1,5 +1,6 @@
 //! MariaDB and MySQL.
 
+mod absence;
 mod activity;
 mod auto_increment_columns;
 mod binlog_size;

@@ -9,7 +9,8 @@ pub(super) struct Channel {
     pub(super) name: String,
     /// `host:port`, as the server was told.
     pub(super) source: String,
-    pub(super) receiver: Side,
+    /// None where nothing is to be received: the archive feeds a standby.
+    pub(super) receiver: Option<Side>,
     pub(super) applier: Side,
     /// How late it is, in seconds, or at least is; `None` where nobody can know.
     pub(super) lag: Option<f64>,
@@ -38,7 +39,12 @@ pub(super) fn gather(channels: &[Channel], into: &mut Gathered) {
     for channel in channels {
         let labels =
             Labels::of("channel", channel.name.as_str()).with("source", channel.source.as_str());
-        for (side, name) in [(channel.receiver, "receiver"), (channel.applier, "applier")] {
+        let sides = [
+            (channel.receiver, "receiver"),
+            (Some(channel.applier), "applier"),
+        ];
+        for (side, name) in sides {
+            let Some(side) = side else { continue };
             let labels = labels.clone().with("side", name);
             let running = f64::from(u8::from(side.running));
             gauge(
@@ -82,12 +88,12 @@ mod tests {
         let broken = Channel {
             name: "a".to_owned(),
             source: "db:3306".to_owned(),
+            receiver: Some(Side::default()),
             applier: Side {
                 running: false,
                 error_code: 1062.0,
             },
             lag: Some(12.0),
-            ..Channel::default()
         };
         let mut gathered = Gathered::default();
         gather(&[broken], &mut gathered);

@@ -20,8 +20,13 @@ use crate::metric::Gathered;
 pub(super) const GIVE_UP: Duration = Duration::from_secs(60);
 
 /// A session keeps the rights that its account had when it began: one that was denied something is replaced by a new
-/// one after so long, which may have been granted it.
+/// one after so long, which may have been granted it. The next ones wait six times as long, up to six minutes: most
+/// rights that are missing will be missing.
 const DENIED: Duration = Duration::from_secs(10);
+const RENEWALS: u32 = 2;
+
+/// Who waits for a lane gives up before the scrape does, which hears of it.
+const BEFORE: Duration = Duration::from_millis(20);
 
 /// As poolers do it: what a session remembers of tables, of rights and of the server's certificate is no older.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
@@ -34,6 +39,8 @@ pub(super) struct Lane {
     since: Option<Instant>,
     /// When something was first denied to it.
     denied: Option<Instant>,
+    /// Sessions in a row that were replaced for that.
+    renewals: u32,
     /// It has answered in this scrape.
     proven: bool,
     /// What the server was told to bear, as whole hundreds of milliseconds.
@@ -59,7 +66,7 @@ async fn work_off(
     order: &Order,
     tell: &(impl Fn(Report) + Sync),
 ) {
-    let Ok(mut lane) = timeout_at(order.deadline, lane.lock_owned()).await else {
+    let Ok(mut lane) = timeout_at(order.deadline - BEFORE, lane.lock_owned()).await else {
         return tell(Report::Busy);
     };
     let started = Instant::now();
@@ -88,6 +95,16 @@ async fn work_off(
         }
         let name = task.chosen().collector.name;
         let started = Instant::now();
+        let Some(_under_way) = crew.begin(name, order.deadline) else {
+            let stuck = "its statement of an earlier scrape is still under way".to_owned();
+            tell(collected(
+                name,
+                started,
+                Err(Error::Locked(stuck)),
+                lane.proven,
+            ));
+            continue;
+        };
         let mut result = lane.collect(crew, &task).await;
         if result.as_ref().is_err_and(is_the_end) {
             // Restarted since the last scrape, ended by somebody, or dropped for being idle: what has not answered in this
@@ -108,8 +125,7 @@ async fn work_off(
                 }
                 Err(error) => {
                     tell(collected(name, started, result, lane.proven));
-                    tell(Report::Unreachable(error));
-                    return tell(Report::Lost);
+                    return tell(Report::Unreachable(error));
                 }
             }
         }
@@ -145,12 +161,8 @@ fn is_the_end(error: &Error) -> bool {
 impl Lane {
     /// A session: the one that is here, else a new one.
     async fn open(&mut self, crew: &Crew, order: &Order) -> Result<Identity, Error> {
-        let longer =
-            |since: Option<Instant>, limit| since.is_some_and(|since| since.elapsed() > limit);
-        if longer(self.denied, DENIED) || longer(self.since, LIFETIME) {
-            self.close().await;
-        }
         self.proven = false;
+        self.renew(crew).await;
         let mut opened = self.begin(crew, order).await;
         if opened.is_err() && self.session.is_some() {
             // As it is with a session that nobody used for a while.
@@ -161,6 +173,27 @@ impl Lane {
             self.drop_session();
         }
         opened
+    }
+
+    /// Puts a new session in the place of one that is old, or was denied something. Where there is none to be had, the
+    /// old one stays: it may be the last that the server gives out for a while.
+    async fn renew(&mut self, crew: &Crew) {
+        let longer =
+            |since: Option<Instant>, limit| since.is_some_and(|since| since.elapsed() > limit);
+        let denied = longer(self.denied, DENIED * 6_u32.pow(self.renewals.min(RENEWALS)));
+        if self.session.is_none() || !(denied || longer(self.since, LIFETIME)) {
+            return;
+        }
+        let renewals = if denied { self.renewals + 1 } else { 0 };
+        match in_time("open a session", crew.target.session(None)).await {
+            Ok(session) => {
+                self.close().await;
+                self.session = Some(session);
+                self.proven = true;
+            }
+            Err(error) => tracing::debug!(%error, "the session stays that is there"),
+        }
+        (self.since, self.denied, self.renewals) = (Some(Instant::now()), None, renewals);
     }
 
     async fn begin(&mut self, crew: &Crew, order: &Order) -> Result<Identity, Error> {

@@ -19,8 +19,6 @@ pub(super) enum Report {
     Unreachable(Error),
     /// The lane was taken all the time: the statement of an earlier scrape is still under way.
     Busy,
-    /// The session broke, and there is no other.
-    Lost,
     /// Another server has taken the place of the one that answered first; the next scrape is of it.
     Changed,
     /// A worker has nothing more to do.
@@ -40,6 +38,14 @@ impl Report {
     pub(super) fn ends_it(&self, so_far: &Scrape) -> bool {
         matches!(self, Self::Unreachable(_)) && so_far.identity.is_none()
     }
+}
+
+/// Whether a server said so itself: too many sessions, a wrong password. It is there, and may answer over another session.
+fn turns_away(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Busy { .. } | Error::Sql { .. } | Error::Denied(_) | Error::LoginRefused(_)
+    )
 }
 
 /// One collector's part of a scrape.
@@ -65,10 +71,11 @@ pub(crate) struct Scrape {
     pub(crate) duplicates: u64,
     /// Whether the server is there.
     pub(super) up: bool,
-    lost: bool,
     answered: bool,
     /// It could not be reached, and not only because all lanes were taken.
     unreachable: bool,
+    /// It was there, and gave out no session.
+    turned_away: bool,
     busy: bool,
     /// The server turned the account away.
     pub(crate) refused: bool,
@@ -89,13 +96,23 @@ impl Scrape {
         self.up
     }
 
+    /// Whether all that was asked for is there.
+    pub(crate) fn is_whole(&self) -> bool {
+        let all = self.outcomes.iter().all(|one| one.error.is_none());
+        self.up && self.identity.is_some() && all
+    }
+
     /// What this scrape by itself knows of that: nothing, where it asked nothing, or where other scrapes had all lanes.
     pub(super) fn verdict(&self) -> Option<bool> {
-        if self.lost || self.unreachable {
+        if self.unreachable {
             return Some(false);
         }
+        // Also where there was no second session to be had.
         if self.answered {
             return Some(true);
+        }
+        if self.turned_away {
+            return Some(false);
         }
         let asked_nothing = self.outcomes.iter().all(|one| one.error.is_none());
         match self.identity.is_some() {
@@ -123,7 +140,8 @@ impl Scrape {
             }
             Report::Unreachable(error) => {
                 self.refused |= matches!(error, Error::Denied(_) | Error::LoginRefused(_));
-                self.unreachable = true;
+                self.unreachable |= !turns_away(&error);
+                self.turned_away = true;
                 self.error.get_or_insert(error.to_string());
             }
             Report::Busy => {
@@ -131,7 +149,6 @@ impl Scrape {
                 let busy = "the server has not answered an earlier statement yet";
                 self.error.get_or_insert(busy.to_owned());
             }
-            Report::Lost => self.lost = true,
             Report::Changed => {}
             Report::Left => self.left += 1,
             Report::Collected {
@@ -159,7 +176,7 @@ impl Scrape {
             let late = "no session within the time of this scrape";
             self.error.get_or_insert(late.to_owned());
         }
-        let why = match self.unreachable {
+        let why = match self.unreachable || (self.turned_away && !self.answered) {
             true => "not asked: the server is away",
             false => "no answer within the time of this scrape",
         };

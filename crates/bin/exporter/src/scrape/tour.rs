@@ -39,6 +39,10 @@ pub(super) struct Album {
     by_collector: HashMap<&'static str, Gathered>,
     /// By collector: a database in which it failed, and why.
     errors: HashMap<&'static str, String>,
+    /// Collectors that ask in every database.
+    local: Vec<&'static str>,
+    /// A database that could not be visited, or why no tour was made, which all of them miss.
+    unvisited: Option<String>,
     visited: u64,
     missed: u64,
 }
@@ -56,7 +60,8 @@ impl Album {
                 scrape.gathered.extend(gathered.clone());
             }
             if outcome.error.is_none() {
-                outcome.error = self.errors.get(outcome.name).cloned();
+                let own = self.errors.get(outcome.name).or(self.unvisited.as_ref());
+                outcome.error = own.filter(|_| self.local.contains(&outcome.name)).cloned();
             }
         }
         self.describe(&mut scrape.gathered);
@@ -86,15 +91,22 @@ impl Album {
         let now = Some(Instant::now());
         match made {
             Ok(made) => {
-                *self = Self { ended: now, ..made };
+                *self = Self {
+                    ended: now,
+                    local: std::mem::take(&mut self.local),
+                    ..made
+                };
             }
             Err(error) => {
                 self.failures += 1;
+                self.unvisited = Some(format!("cannot visit the other databases: {error}"));
                 match self.failures {
                     1 => tracing::warn!(%error, "cannot visit the other databases"),
                     TOO_OLD => {
                         *self = Self {
                             failures: TOO_OLD,
+                            local: std::mem::take(&mut self.local),
+                            unvisited: self.unvisited.take(),
                             ..Self::default()
                         }
                     }
@@ -117,6 +129,7 @@ pub(super) async fn when_due(crew: Arc<Crew>, chosen: Arc<Vec<Chosen>>) {
             return;
         }
         album.under_way = true;
+        album.local = local(&chosen).map(|one| one.collector.name).collect();
     }
     let tour = Tour {
         crew: &crew,
@@ -127,6 +140,12 @@ pub(super) async fn when_due(crew: Arc<Crew>, chosen: Arc<Vec<Chosen>>) {
     locked(&crew.album).note(made);
 }
 
+/// The collectors that ask in every database.
+fn local(chosen: &[Chosen]) -> impl Iterator<Item = &Chosen> {
+    let all = chosen.iter();
+    all.filter(|one| one.plan.scope == Scope::EachDatabase)
+}
+
 struct Tour<'a> {
     crew: &'a Crew,
     started: Instant,
@@ -135,8 +154,7 @@ struct Tour<'a> {
 
 impl Tour<'_> {
     async fn make(mut self, chosen: &[Chosen]) -> Result<Album, Error> {
-        let is_local = |chosen: &&Chosen| chosen.plan.scope == Scope::EachDatabase;
-        let local: Vec<&Chosen> = chosen.iter().filter(is_local).collect();
+        let local: Vec<&Chosen> = local(chosen).collect();
         for database in self.databases().await? {
             let visit = timeout(VISIT, self.visit(&database, &local)).await;
             let late = |_| Error::TimedOut {
@@ -153,6 +171,8 @@ impl Tour<'_> {
                 Err(error) => {
                     tracing::debug!(%database, %error, "cannot visit a database");
                     self.album.missed += 1;
+                    let why = format!("cannot visit the database {database}: {error}");
+                    self.album.unvisited.get_or_insert(why);
                 }
             }
         }

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use pilotfish_engine::{Password, Secret, Settings, Text, data_source};
 use serde::Deserialize;
 
+use crate::yaml;
+
 /// The file; read for every probe.
 #[derive(Debug, Clone)]
 pub(crate) struct AuthModules {
@@ -82,7 +84,7 @@ impl AuthModules {
 }
 
 fn find(text: &str, name: &str) -> Result<Module, String> {
-    let content: Content = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    let content: Content = yaml::read(text)?;
     let mut modules = content.auth_modules;
     let module = modules
         .remove(name)

@@ -61,6 +61,15 @@ impl OptionFile {
             let bare = pair('"').or_else(|| pair('\'')).unwrap_or(value);
             (!bare.is_empty()).then(|| bare.to_owned())
         };
+        let is_variable = |name| value(name).is_some_and(|text| text.contains("${"));
+        if let Some(name) = ["user", "password", "host"]
+            .into_iter()
+            .find(|name| is_variable(name))
+        {
+            return Err(format!(
+                "{name} has a ${{VARIABLE}}, and none are put in here: write what it stands for"
+            ));
+        }
         let user = value("user").or_else(|| self.user.clone());
         let user = user.ok_or("it names no user")?;
         let password = value("password").map(Secret::new);
@@ -154,5 +163,8 @@ mod tests {
         let wrong = |section| file(section, None).parse(TEXT.to_owned()).unwrap_err();
         assert_eq!(wrong("nobody"), "there is no such section");
         assert_eq!(wrong("empty"), "it names no user");
+        let text = "[client]\nuser=u\npassword=${DB_PASS}\n".to_owned();
+        let why = file("client", None).parse(text).unwrap_err();
+        assert!(why.contains("password has a ${VARIABLE}"), "{why}");
     }
 }

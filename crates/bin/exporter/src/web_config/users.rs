@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
@@ -11,7 +12,6 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
-use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use crate::locked;
@@ -21,6 +21,8 @@ const NOBODY: &str = "$2b$10$abcdefghijklmnopqrstuuJk1Z0WZ4qXPpHnZ2Xk3Yl0m8u1JxN
 
 /// Passwords that are looked at a time: whoever guesses them does not take the processor from the database.
 const TURNS: usize = 1;
+/// Longest wait for a turn.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Everybody, where there is none.
 pub(crate) struct Users {
@@ -51,16 +53,19 @@ impl Users {
         self.hashes.is_empty()
     }
 
+    /// Whether a header `Authorization` was right before.
+    fn knows(&self, authorization: &str) -> bool {
+        locked(&self.known).contains(&digest(authorization))
+    }
+
     /// Whether a header `Authorization` is of one of them.
     fn are(&self, authorization: &str) -> bool {
-        let digest: [u8; 32] = Sha256::digest(authorization.as_bytes()).into();
-        let known = || locked(&self.known);
-        if known().contains(&digest) {
+        if self.knows(authorization) {
             return true;
         }
         let right = self.verify(authorization).unwrap_or(false);
         if right {
-            known().insert(digest);
+            locked(&self.known).insert(digest(authorization));
         }
         right
     }
@@ -74,6 +79,10 @@ impl Users {
         let matches = bcrypt::verify(password, hash.map_or(NOBODY, String::as_str));
         Some(scheme.eq_ignore_ascii_case("basic") && hash.is_some() && matches.unwrap_or(false))
     }
+}
+
+fn digest(authorization: &str) -> [u8; 32] {
+    Sha256::digest(authorization.as_bytes()).into()
 }
 
 impl Default for Users {
@@ -103,7 +112,14 @@ pub(crate) async fn only(
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
         .to_owned();
-    let turn = users.turn.acquire().await;
+    // Whoever guesses does not make those wait who are known.
+    if users.knows(&header) {
+        return next.run(request).await;
+    }
+    let Ok(Ok(turn)) = tokio::time::timeout(PATIENCE, users.turn.acquire()).await else {
+        let busy = "too many passwords are being looked at\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, busy).into_response();
+    };
     let looking = Arc::clone(&users);
     let asked = tokio::task::spawn_blocking(move || looking.are(&header)).await;
     drop(turn);

@@ -302,3 +302,43 @@ fn two_that_ask_at_once_share_one_scrape() {
     let open = sessions(&server);
     assert!(open <= 3, "{open} sessions");
 }
+
+/// Whoever has one session only is not away: a second one that is refused is nothing to the first.
+#[test]
+fn a_second_session_that_is_refused_is_no_server_that_is_away() {
+    let world = World::new();
+    let server = Server::start(ServerKind::MariaDb1011, &world, &[]);
+    let url = account(&server);
+    server.sql(&format!(
+        "ALTER USER '{}'@'127.0.0.1' WITH MAX_USER_CONNECTIONS 1; CREATE DATABASE heartbeat; \
+         CREATE TABLE heartbeat.heartbeat (ts VARCHAR(26), server_id INT)",
+        ACCOUNT.0
+    ));
+    let ours = Ours::start(&url, &["--collect.heartbeat", "--lock-timeout=1s"]);
+    let _locked = Holder::lock(&server, "heartbeat", "heartbeat");
+    for _ in 0..3 {
+        let found = in_three_seconds(&ours);
+        assert_eq!(found.value("mysql_up", &[]), Some(1.0));
+        assert!(found.value("mysql_global_status_uptime", &[]).is_some());
+    }
+}
+
+/// Roles belong to all databases, each in the bytes of the one that it was made in.
+#[test]
+fn a_name_that_is_no_utf8_costs_nothing_else() {
+    let world = World::new();
+    for kind in PostgresKind::all() {
+        let server = Postgres::start(kind, &world, &[]);
+        let url = role(&server);
+        server.sql(
+            "postgres",
+            "CREATE DATABASE raw TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'",
+        );
+        let made = "DO $$ BEGIN EXECUTE format('CREATE ROLE %I', convert_from('\\x636166e9', 'SQL_ASCII')); END $$";
+        server.sql("raw", made);
+        let found = Ours::start(&url, &[]).scrape();
+        assert_eq!(found.value("pg_up", &[]), Some(1.0));
+        let limit = "pg_roles_connection_limit";
+        assert_eq!(found.value(limit, &[("rolname", "\u{fffd}")]), Some(-1.0));
+    }
+}

@@ -249,6 +249,7 @@ fn what_is_wrong_with_files_and_flags_is_said_at_the_start() {
         .run()
         .fails_with(78, "several servers");
     let _ = tool!("exporter")
+        .env("DATA_SOURCE_NAME", "postgres://u@a/")
         .env("PG_EXPORTER_EXTEND_QUERY_PATH", "/queries.yaml")
         .run()
         .fails_with(78, "PG_EXPORTER_EXTEND_QUERY_PATH");

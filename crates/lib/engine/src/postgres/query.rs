@@ -12,6 +12,9 @@ use super::connect;
 use crate::query::{Identity, Query, Rows, Session};
 use crate::{EngineName, Error, LiveRelease, Settings};
 
+/// A text that is no UTF-8.
+const NO_UTF8: &str = "\u{fffd}";
+
 /// Where nobody says how long a statement may take.
 const DEFAULT: Duration = Duration::from_secs(5);
 
@@ -67,7 +70,7 @@ impl Query for Opener {
             .await?
             .into_iter()
             .find_map(|message| match message {
-                SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+                SimpleQueryMessage::Row(row) => row.try_get(0).ok()?.map(str::to_owned),
                 _ => None,
             })
             .unwrap_or_default();
@@ -117,7 +120,17 @@ impl Session for Asker {
     }
 
     async fn releases(&mut self) -> Result<Vec<LiveRelease>, Error> {
-        super::load::release(&self.session).await
+        let has_ledger = self.rows(super::load::status::HAS_LEDGER).await?;
+        if has_ledger.iter().all(|row| row.at(0) != Some("t")) {
+            return Ok(Vec::new());
+        }
+        // One transaction as well: with the limits of every other question, and in one session of a pooler's.
+        self.session.batch_execute(&self.begin).await?;
+        let releases = super::load::release(&self.session).await;
+        let ended = self.session.batch_execute("ROLLBACK").await;
+        let releases = releases?;
+        ended?;
+        Ok(releases)
     }
 
     fn certificate_end(&self) -> Option<u64> {
@@ -152,7 +165,9 @@ impl Asker {
                 }
                 SimpleQueryMessage::Row(row) => {
                     for column in 0..row.len() {
-                        rows.push(row.get(column).map(str::as_bytes))?;
+                        // A database in SQL_ASCII converts nothing, and the driver shows no bytes.
+                        let cell = row.try_get(column).unwrap_or(Some(NO_UTF8));
+                        rows.push(cell.map(str::as_bytes))?;
                     }
                 }
                 _ => {}

@@ -1,11 +1,10 @@
 //! What users, clients and tables do, which MariaDB and Percona Server count while their variable `userstat` is on.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use async_trait::async_trait;
 use pilotfish_engine::Error;
 use pilotfish_engine::query::Session;
 
+use super::absence::Absence;
 use super::{Collect, parse};
 use crate::metric::{Gathered, Kind, Value, valid_name};
 
@@ -15,14 +14,14 @@ const IS_ON: &str = "SHOW GLOBAL VARIABLES LIKE 'userstat'";
 pub(super) struct WhileOn<C> {
     how: C,
     /// The server cannot count.
-    absent: AtomicBool,
+    absent: Absence,
 }
 
 impl<C> WhileOn<C> {
     pub(super) fn new(how: C) -> Self {
         Self {
             how,
-            absent: AtomicBool::new(false),
+            absent: Absence::default(),
         }
     }
 }
@@ -30,12 +29,12 @@ impl<C> WhileOn<C> {
 #[async_trait]
 impl<C: Collect> Collect for WhileOn<C> {
     async fn collect(&self, session: &mut dyn Session, into: &mut Gathered) -> Result<(), Error> {
-        if self.absent.load(Ordering::Relaxed) {
+        if self.absent.is_known() {
             return Ok(());
         }
         let is_on = session.rows(IS_ON).await?;
         let Some(variable) = is_on.iter().next() else {
-            self.absent.store(true, Ordering::Relaxed);
+            self.absent.note();
             return Ok(());
         };
         if variable.at(1) == Some("ON") {

@@ -6,6 +6,7 @@
 //! plugin that has been uninstalled since. As columns they would cost us more than they save it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -62,27 +63,42 @@ impl Collect for Whole {
 /// Asks for settings by the names that the server said it has.
 #[derive(Default)]
 struct ByName {
-    known: Mutex<Option<Arc<Names>>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Clone, Default)]
+enum Known {
+    /// Not yet, or no longer.
+    #[default]
+    Nothing,
+    Names(Arc<Names>),
+    /// This server was asked so and could not answer: it is asked for the whole from now on.
+    Refused,
 }
 
 #[async_trait]
 impl Collect for ByName {
     async fn collect(&self, session: &mut dyn Session, into: &mut Gathered) -> Result<(), Error> {
-        let known = locked(&self.known).clone();
-        let known = known.filter(|names| names.since.elapsed() < NAMES_ARE_GOOD);
-        if let Some(names) = known {
-            match names.ask(session).await {
-                Ok(Some(values)) => {
-                    gather(names.with(&values), into);
-                    return Ok(());
+        let mut known = locked(&self.known).clone();
+        if let Known::Names(names) = &known {
+            if let Some(values) = names.ask(session).await? {
+                names.worked.store(true, Ordering::Relaxed);
+                gather(names.with(&values), into);
+                if names.since.elapsed() > NAMES_ARE_GOOD {
+                    *locked(&self.known) = Known::Nothing;
                 }
-                // One of them went with its plugin, or has become NULL.
-                Ok(None) | Err(Error::Sql { .. }) => {}
-                Err(error) => return Err(error),
+                return Ok(());
             }
+            known = match names.worked.load(Ordering::Relaxed) {
+                true => Known::Nothing,
+                false => Known::Refused,
+            };
         }
         let rows = session.rows(SQL).await?;
-        *locked(&self.known) = Names::of(&rows).map(Arc::new);
+        if matches!(known, Known::Nothing) {
+            known = Names::of(&rows).map_or(Known::Refused, |names| Known::Names(Arc::new(names)));
+        }
+        *locked(&self.known) = known;
         gather(pairs(&rows), into);
         Ok(())
     }
@@ -92,6 +108,7 @@ impl Collect for ByName {
 struct Names {
     names: Vec<String>,
     since: Instant,
+    worked: AtomicBool,
 }
 
 /// Between values; no setting has it.
@@ -109,17 +126,21 @@ impl Names {
         names.iter().all(is_plain).then(|| Self {
             names,
             since: Instant::now(),
+            worked: AtomicBool::new(false),
         })
     }
 
-    /// Their values, each set apart; `None` where one is NULL, which leaves no trace.
+    /// Their values, each set apart; `None` where one has gone with its plugin, or is NULL, which leaves no trace.
     async fn ask(&self, session: &mut dyn Session) -> Result<Option<String>, Error> {
         let mut values = String::new();
         for names in self.names.chunks(AT_A_TIME) {
             let list = names.iter().map(|name| format!("@@global.`{name}`"));
             let list: Vec<_> = list.collect();
             let sql = format!("SELECT CONCAT_WS('{SEPARATOR}',{})", list.join(","));
-            let rows = session.rows(&sql).await?;
+            let rows = match session.rows(&sql).await {
+                Err(Error::Sql { .. }) => return Ok(None),
+                answer => answer?,
+            };
             let text = rows.iter().next().and_then(|row| row.at(0));
             let Some(text) = text.filter(|text| text.split(SEPARATOR).count() == names.len())
             else {

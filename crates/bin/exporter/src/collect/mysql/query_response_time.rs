@@ -1,11 +1,10 @@
 //! How long statements take: the plugin QUERY_RESPONSE_TIME of MariaDB and Percona.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use async_trait::async_trait;
 use pilotfish_engine::Error;
 use pilotfish_engine::query::{Rows, Session};
 
+use super::absence::Absence;
 use super::{Collect, Collector, Plan};
 use crate::metric::{Buckets, Gathered, Labels};
 
@@ -22,19 +21,19 @@ pub(super) static COLLECTOR: Collector = Collector {
 
 #[derive(Default)]
 struct QueryResponseTime {
-    /// The server has no such plugin; one that is installed later counts when the exporter starts anew.
-    absent: AtomicBool,
+    /// The server has no such plugin.
+    absent: Absence,
 }
 
 #[async_trait]
 impl Collect for QueryResponseTime {
     async fn collect(&self, session: &mut dyn Session, into: &mut Gathered) -> Result<(), Error> {
-        if self.absent.load(Ordering::Relaxed) {
+        if self.absent.is_known() {
             return Ok(());
         }
         let is_on = session.rows(IS_ON).await?;
         let Some(variable) = is_on.iter().next() else {
-            self.absent.store(true, Ordering::Relaxed);
+            self.absent.note();
             return Ok(());
         };
         if variable.at(1) == Some("ON") {

@@ -193,7 +193,7 @@ impl<'a> Seen<'a> {
         Channel {
             name: self.channel().to_owned(),
             source: format!("{host}:{port}"),
-            receiver: side("Slave_IO_Running", "Last_IO_Errno"),
+            receiver: Some(side("Slave_IO_Running", "Last_IO_Errno")),
             applier: side("Slave_SQL_Running", "Last_SQL_Errno"),
             lag: Some(lag),
         }

@@ -19,7 +19,7 @@ const SQL: &str = r"SELECT p.standby, pg_last_wal_receive_lsn() = pg_last_wal_re
     CASE WHEN p.standby THEN pg_get_wal_replay_pause_state() END AS replay,
     coalesce(r.sender_host, substring(c.told from '(?:^|\s)host(?:addr)?\s*=\s*''?([^\s'',]+)')) AS host,
     coalesce(r.sender_port::text, substring(c.told from '(?:^|\s)port\s*=\s*''?(\d+)')) AS port,
-    substring(c.told from '^postgres(?:ql)?://(?:[^@/]*@)?([^/?,]+)') AS authority,
+    substring(c.told from '^postgres(?:ql)?://(?:[^@/]*@)?([^/?,]+)') AS authority, c.told = '' AS by_archive,
     CASE WHEN p.standby THEN greatest(r.received_tli, (SELECT timeline_id FROM pg_control_checkpoint()))
     ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END AS timeline
     FROM (SELECT pg_is_in_recovery() AS standby) p LEFT JOIN pg_stat_wal_receiver r ON true
@@ -59,6 +59,8 @@ struct Seen {
     replay_age: Option<f64>,
     uptime: f64,
     receiving: bool,
+    /// It is told to receive from nobody: the archive feeds it.
+    by_archive: bool,
     paused: bool,
     source: String,
     timeline: Option<f64>,
@@ -75,6 +77,7 @@ impl Seen {
             uptime: number("uptime").unwrap_or_default(),
             // Accounts that may not see more see that there is a receiver.
             receiving: is("has_receiver") && matches!(row.get("status"), None | Some("streaming")),
+            by_archive: is("by_archive"),
             paused: row.get("replay") == Some("paused"),
             source: source(row.get("host"), row.get("port"), row.get("authority")),
             timeline: number("timeline"),
@@ -133,7 +136,7 @@ impl Seen {
         };
         let channel = self.standby.then(|| Channel {
             name: String::new(),
-            receiver: side(self.receiving),
+            receiver: (self.receiving || !self.by_archive).then(|| side(self.receiving)),
             applier: side(!self.paused),
             lag: Some(lag),
             source: self.source,

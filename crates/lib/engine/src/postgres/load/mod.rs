@@ -32,7 +32,7 @@ mod shared;
 mod stage;
 mod statement;
 mod statistics;
-mod status;
+pub(super) mod status;
 mod swap;
 mod swap_database;
 mod target;

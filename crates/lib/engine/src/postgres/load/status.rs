@@ -65,7 +65,7 @@ pub(super) async fn databases(server: &Postgres) -> Result<Vec<String>, Error> {
 }
 
 /// Whether a database has a ledger. Asked of the catalogue: a server writes into its log what is not there.
-const HAS_LEDGER: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c \
+pub(in crate::postgres) const HAS_LEDGER: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c \
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
     WHERE n.nspname = 'pilotfish' AND c.relname = 'releases')";
 
