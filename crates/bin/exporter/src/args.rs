@@ -125,7 +125,7 @@ struct ScrapeArgs {
 }
 
 /// Paths that answer something else.
-const TAKEN: [&str; 3] = ["/probe", "/livez", "/readyz"];
+const TAKEN: [&str; 4] = ["/probe", "/livez", "/readyz", "/-/reload"];
 
 /// What the tool does.
 #[derive(Debug)]
@@ -164,6 +164,10 @@ impl Args {
     }
 
     pub(crate) fn into_config(self, environment: &Environment) -> Result<Config, Vec<String>> {
+        let refused = self.legacy.refused();
+        if !refused.is_empty() {
+            return Err(refused);
+        }
         let (source, probes) = source::source(self.server, &self.legacy, environment)?;
         let target = Target::new(source);
         let mut choices = self.collectors.choices;

@@ -57,7 +57,11 @@ pub(crate) async fn run(config: ScrapeConfig, process: Process) -> Result<(), Fa
         .await;
     let Some(identity) = &scrape.identity else {
         let why = scrape.error.clone().unwrap_or_default();
-        return Err(Failure::new(Kind::Unreachable, why));
+        let kind = match scrape.refused {
+            true => Kind::Denied,
+            false => Kind::Unreachable,
+        };
+        return Err(Failure::new(kind, why));
     };
     let mut own = Gathered::default();
     Counts::default().complete(engine, &scrape, started.elapsed(), &mut own);
@@ -67,10 +71,11 @@ pub(crate) async fn run(config: ScrapeConfig, process: Process) -> Result<(), Fa
         metrics: metrics(&[&scrape.gathered, &own]),
     };
     scraper.close().await;
-    if process.output() == OutputFormat::Text {
-        process.print(&as_text(&listing));
+    // For people it is no result as well: the log would say all of it again.
+    match process.output() {
+        OutputFormat::Text => process.print(&as_text(&listing)),
+        _ => process.result(&listing),
     }
-    process.result(&listing);
     Ok(())
 }
 

@@ -188,6 +188,9 @@ impl Crew {
         let mut scrape = Scrape::default();
         Shift::begin(&self, &order).work(&mut scrape).await;
         scrape.finish(&order.names());
+        if scrape.identity.is_none() && self.target.may_be_silent() {
+            scrape.doubt_its_kind();
+        }
         scrape.up = self.judge(&scrape);
         if scrape.is_up() && scrape.identity.is_none() {
             scrape.finish(&self.names_known());

@@ -6,7 +6,7 @@ mod option_file;
 use std::fmt;
 
 use pilotfish_engine::query::{self, Session};
-use pilotfish_engine::{EngineName, Error, Route, Settings};
+use pilotfish_engine::{EngineName, Error, Route, Settings, Tls};
 
 pub(crate) use auth_modules::AuthModules;
 pub(crate) use option_file::OptionFile;
@@ -17,7 +17,28 @@ pub(crate) enum Source {
     /// Flags and variables.
     Settings(Box<Settings>),
     /// A section of a client's option file, read for every session: a password that was rotated counts at once.
-    OptionFile(OptionFile),
+    OptionFile(Box<OptionFile>),
+}
+
+impl Source {
+    /// With what flags say of TLS, which count before what it says itself.
+    pub(crate) fn with_tls(mut self, flags: &Tls) -> Self {
+        match &mut self {
+            Self::Settings(settings) => settings.tls = over(flags, &settings.tls),
+            Self::OptionFile(file) => file.tls = flags.clone(),
+        }
+        self
+    }
+}
+
+/// One over the other.
+fn over(first: &Tls, second: &Tls) -> Tls {
+    let (first, second) = (first.clone(), second.clone());
+    Tls {
+        mode: first.mode.or(second.mode),
+        ca: first.ca.or(second.ca),
+        identity: first.identity.or(second.identity),
+    }
 }
 
 /// A server.
@@ -36,6 +57,14 @@ impl Target {
         match &self.source {
             Source::Settings(settings) => settings.engine.unwrap_or(EngineName::MariaDb),
             Source::OptionFile(_) => EngineName::MariaDb,
+        }
+    }
+
+    /// Nobody has said whether it is a PostgreSQL, which says nothing before it is spoken to.
+    pub(crate) fn may_be_silent(&self) -> bool {
+        match &self.source {
+            Source::Settings(settings) => settings.engine.is_none(),
+            Source::OptionFile(_) => false,
         }
     }
 

@@ -9,7 +9,7 @@ use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use pilotfish_engine::{EngineName, Error};
 use pilotfish_failure::Failure;
 use pilotfish_runtime::{Process, Ready};
@@ -102,6 +102,7 @@ pub(crate) async fn run(config: ServeConfig, process: Process) -> Result<(), Fai
     let routes = routes
         .route(&web.metrics_path, get(metrics))
         .route("/probe", get(probe))
+        .route("/-/reload", post(reload))
         .with_state(Arc::clone(&web));
     let routes = guarded(routes, web_config.users, &web_config.headers);
     process.serve_own_metrics(config.listen, ready.clone(), routes, web_config.front)?;
@@ -144,6 +145,11 @@ fn guarded(routes: Router, users: Users, headers: &BTreeMap<String, String>) -> 
         response.headers_mut().extend(headers.clone());
         std::future::ready(response)
     }))
+}
+
+/// For those who ask mysqld_exporter to read its files again: here they are read for every session.
+async fn reload() -> &'static str {
+    "ok"
 }
 
 async fn landing(State(web): State<Arc<Web>>) -> Html<String> {

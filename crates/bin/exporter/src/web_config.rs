@@ -14,7 +14,7 @@ use pilotfish_runtime::Front;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use serde::Deserialize;
 
 use crate::{locked, yaml};
@@ -43,17 +43,13 @@ struct TlsServer {
     client_auth_type: ClientAuth,
     client_ca_file: Option<PathBuf>,
     min_version: Option<String>,
-    #[serde(default)]
-    #[expect(dead_code, reason = "taken for the sake of files that have it")]
     max_version: Option<String>,
     #[serde(default)]
-    #[expect(dead_code, reason = "taken for the sake of files that have it")]
     cipher_suites: Vec<String>,
     #[serde(default)]
     #[expect(dead_code, reason = "taken for the sake of files that have it")]
     prefer_server_cipher_suites: Option<bool>,
     #[serde(default)]
-    #[expect(dead_code, reason = "taken for the sake of files that have it")]
     curve_preferences: Vec<String>,
 }
 
@@ -76,6 +72,10 @@ struct HttpServer {
     #[expect(dead_code, reason = "taken for the sake of files that have it")]
     http2: Option<bool>,
 }
+
+/// Either of the two that there are, alone.
+const TLS12: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
+const TLS13: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
 
 /// What the file asks for.
 #[derive(Debug, Default)]
@@ -111,7 +111,13 @@ impl WebConfig {
             );
         }
         let front = match content.tls_server_config {
-            Some(tls) => Some(front(tls.beside(path)).map_err(wrong)?),
+            Some(tls) => {
+                let passed_over = tls.passed_over();
+                if !passed_over.is_empty() {
+                    tracing::warn!(keys = ?passed_over, "of the web config these have no effect: what rustls offers is strong, and all of it is offered");
+                }
+                Some(front(tls.beside(path)).map_err(wrong)?)
+            }
             None => None,
         };
         Ok(Self {
@@ -143,6 +149,32 @@ impl TlsServer {
         files.into_iter().flatten().map(changed).collect()
     }
 
+    fn versions(&self) -> Result<&'static [&'static SupportedProtocolVersion], String> {
+        let newest = |text: &str| match text {
+            "TLS13" => Ok(true),
+            "TLS10" | "TLS11" | "TLS12" => Ok(false),
+            _ => Err("min_version and max_version: there are TLS12 and TLS13".to_owned()),
+        };
+        let least = self.min_version.as_deref().map_or(Ok(false), newest)?;
+        let most = self.max_version.as_deref().map_or(Ok(true), newest)?;
+        match (least, most) {
+            (false, true) => Ok(rustls::ALL_VERSIONS),
+            (true, true) => Ok(TLS13),
+            (false, false) => Ok(TLS12),
+            (true, false) => Err("min_version is above max_version".to_owned()),
+        }
+    }
+
+    /// What it says to no effect.
+    fn passed_over(&self) -> Vec<&'static str> {
+        let said = [
+            ("cipher_suites", !self.cipher_suites.is_empty()),
+            ("curve_preferences", !self.curve_preferences.is_empty()),
+        ];
+        let said = said.into_iter().filter(|(_, is_said)| *is_said);
+        said.map(|(name, _)| name).collect()
+    }
+
     fn server_config(&self) -> Result<ServerConfig, String> {
         let at =
             |path: &Path, why: &dyn ToString| format!("{}: {}", path.display(), why.to_string());
@@ -151,11 +183,7 @@ impl TlsServer {
             .map_err(|error| at(&self.cert_file, &error))?;
         let key = PrivateKeyDer::from_pem_file(&self.key_file);
         let key = key.map_err(|error| at(&self.key_file, &error))?;
-        let versions = match self.min_version.as_deref() {
-            Some("TLS13") => &[&rustls::version::TLS13][..],
-            None | Some("TLS10" | "TLS11" | "TLS12") => rustls::ALL_VERSIONS,
-            Some(_) => return Err("min_version: there are TLS12 and TLS13".to_owned()),
-        };
+        let versions = self.versions()?;
         let builder =
             ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
                 .with_protocol_versions(versions)

@@ -130,6 +130,19 @@ impl ServerArgs {
         !self.url.is_empty() || way || self.user.is_some()
     }
 
+    /// What flags or their variables say of TLS, for a server that something else names.
+    ///
+    /// # Errors
+    /// A sentence for every mistake.
+    pub fn tls_alone(&self) -> Result<Tls, Vec<String>> {
+        let mut mistakes = Vec::new();
+        let tls = self.tls(&mut mistakes);
+        match mistakes.is_empty() {
+            true => Ok(tls),
+            false => Err(mistakes),
+        }
+    }
+
     /// Settings of several servers: one for each `--url`, everything else shared; one without any.
     ///
     /// # Errors

@@ -12,6 +12,16 @@ const DEAD: [&str; 4] = [
     "collect.info_schema.rocksdb_perf_context",
     "collector.xlog_location",
 ];
+/// Flags of the two exporters that say in many words what is so anyway.
+const NEEDLESS: [&str; 7] = [
+    "no-auto-discover-databases",
+    "no-disable-default-metrics",
+    "no-disable-settings-metrics",
+    "no-dumpmaps",
+    "no-exporter.log_slow_filter",
+    "no-tls.insecure-skip-verify",
+    "no-web.systemd-socket",
+];
 /// A flag of postgres_exporter that was renamed in 0.20, and its collector here.
 const RENAMED: (&str, &str) = ("replication_slots", "replication_slot");
 
@@ -73,6 +83,10 @@ impl clap::Args for CollectorArgs {
             } else {
                 command = command.arg(arg.value_name("TEXT"));
             }
+        }
+        for long in NEEDLESS {
+            let flag = Arg::new(long).long(long).hide(true);
+            command = command.arg(flag.action(ArgAction::SetTrue));
         }
         for dead in DEAD {
             for long in [dead.to_owned(), format!("no-{dead}")] {

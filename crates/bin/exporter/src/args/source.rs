@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pilotfish_engine::{EngineName, Password, Secret, ServerArgs, Text, data_source};
+use pilotfish_engine::{EngineName, Password, Secret, ServerArgs, Text, Tls, data_source};
 use pilotfish_runtime::Environment;
 
-use super::variables::Variables;
+use super::variables::{self, Variables};
 use crate::collect::Choices;
 use crate::probe::Probes;
 use crate::target::{AuthModules, OptionFile, Source};
@@ -44,6 +44,25 @@ pub(super) struct LegacyArgs {
     /// Has no effect: see --log-format
     #[arg(long = "log.format", hide = true, value_name = "FORMAT")]
     _log_format: Option<String>,
+    /// Queries of one's own, which are not here
+    #[arg(long = "extend.query-path", hide = true, value_name = "FILE")]
+    queries: Option<String>,
+    /// Labels for all series, which are not here
+    #[arg(
+        long = "constantLabels",
+        id = "config.labels",
+        hide = true,
+        value_name = "LABELS"
+    )]
+    labels: Option<String>,
+    /// What names begin with
+    #[arg(
+        long = "metric-prefix",
+        id = "config.prefix",
+        hide = true,
+        value_name = "TEXT"
+    )]
+    prefix: Option<String>,
     /// Verify no certificate
     #[arg(long = "tls.insecure-skip-verify", hide = true)]
     trusting: bool,
@@ -59,6 +78,20 @@ const OLDEST: [&str; 5] = [
 ];
 
 impl LegacyArgs {
+    /// Flags of postgres_exporter that ask for what is not here, as in [`super::variables`].
+    pub(super) fn refused(&self) -> Vec<String> {
+        let given = [
+            ("extend.query-path", "EXTEND_QUERY_PATH", &self.queries),
+            ("constantLabels", "CONSTANT_LABELS", &self.labels),
+            ("metric-prefix", "METRIC_PREFIX", &self.prefix),
+        ];
+        let refused = given.into_iter().filter_map(|(flag, name, value)| {
+            let why = variables::refused(name, value.as_deref().unwrap_or_default())?;
+            Some(format!("--{flag}: {why}; leave it out"))
+        });
+        refused.collect()
+    }
+
     /// What flags of postgres_exporter turn off beside those of single collectors.
     pub(super) fn turn_off(&self, variables: &Variables, choices: &mut Choices) {
         let without_oldest = self.without_oldest || variables.without_oldest;
@@ -87,22 +120,26 @@ pub(super) fn source(
         user: legacy.username.clone(),
         password: env("MYSQLD_EXPORTER_PASSWORD").map(Secret::new),
         trusting: legacy.trusting,
+        tls: Tls::default(),
     };
     let probes = Probes {
         option_file: legacy.option_file.clone().map(&file),
         auth_modules: legacy.auth_modules.clone().map(|path| AuthModules { path }),
     };
-    if !server.names_a_server() {
-        if let Some(source) = of_data_source(environment)? {
-            return Ok((source, probes));
+    let theirs = match of_data_source(environment)? {
+        Some(source) => Some(("DATA_SOURCE_*", source)),
+        None => match probes.option_file.clone() {
+            Some(file) => Some(("--config.my-cnf", Source::OptionFile(Box::new(file)))),
+            None => of_mysqld_flags(legacy, environment)?.map(|source| ("--mysqld.*", source)),
+        },
+    };
+    if let Some((whose, source)) = theirs {
+        if server.names_a_server() {
+            return Err(vec![format!(
+                "{whose} and --url, --host, --port, --socket or --user (or PILOTFISH_...) both say where the server is: keep one"
+            )]);
         }
-        if let Some(file) = &probes.option_file {
-            let source = Source::OptionFile(file.clone());
-            return Ok((source, probes));
-        }
-        if let Some(source) = of_mysqld_flags(legacy, environment)? {
-            return Ok((source, probes));
-        }
+        return Ok((source.with_tls(&server.tls_alone()?), probes));
     }
     match server.into_settings(env) {
         Ok(settings) => Ok((Source::Settings(Box::new(settings)), probes)),
@@ -112,7 +149,7 @@ pub(super) fn source(
                 option_file: Some(file.clone()),
                 ..probes
             };
-            Ok((Source::OptionFile(file), probes))
+            Ok((Source::OptionFile(Box::new(file)), probes))
         }
         Err(mistakes) => Err(mistakes),
     }
@@ -176,9 +213,13 @@ fn of_mysqld_flags(
     environment: &Environment,
 ) -> Result<Option<Source>, Vec<String>> {
     let password = environment.get("MYSQLD_EXPORTER_PASSWORD");
-    let Some(user) = legacy.username.clone().filter(|_| password.is_some()) else {
+    let Some(user) = legacy.username.clone() else {
         return Ok(None);
     };
+    if password.is_none() {
+        let why = "--mysqld.username: its password is in no variable MYSQLD_EXPORTER_PASSWORD";
+        return Err(vec![why.to_owned()]);
+    }
     let place = legacy
         .address
         .clone()

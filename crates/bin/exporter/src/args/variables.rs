@@ -33,16 +33,22 @@ const DEFAULT: (&str, &str) = ("METRIC_PREFIX", "pg");
 const TRUE: [&str; 6] = ["1", "t", "T", "TRUE", "true", "True"];
 const FALSE: [&str; 6] = ["0", "f", "F", "FALSE", "false", "False"];
 
+/// Why a value of one of these is refused.
+pub(super) fn refused(name: &str, value: &str) -> Option<&'static str> {
+    let (_, why) = REFUSED.iter().find(|(one, _)| *one == name)?;
+    (!value.is_empty() && (name, value) != DEFAULT).then_some(why)
+}
+
 impl Variables {
     /// # Errors
     /// A sentence for each that asks for what is not here.
     pub(super) fn read(environment: &Environment) -> Result<Self, Vec<String>> {
         let get = |name: &str| environment.get(&format!("PG_EXPORTER_{name}"));
-        let refused: Vec<_> = REFUSED
-            .iter()
-            .filter(|(name, _)| get(name).is_some_and(|value| (*name, value) != DEFAULT))
-            .map(|(name, why)| format!("PG_EXPORTER_{name}: {why}; remove it"))
-            .collect();
+        let refused = REFUSED.iter().filter_map(|(name, _)| {
+            let why = refused(name, get(name)?)?;
+            Some(format!("PG_EXPORTER_{name}: {why}; remove it"))
+        });
+        let refused: Vec<_> = refused.collect();
         if !refused.is_empty() {
             return Err(refused);
         }

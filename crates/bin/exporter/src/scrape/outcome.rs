@@ -191,6 +191,16 @@ impl Scrape {
         }
     }
 
+    /// Nothing was heard of a server of which nobody said what it is.
+    pub(super) fn doubt_its_kind(&mut self) {
+        let nothing_heard = !(self.unreachable || self.turned_away || self.busy);
+        if let Some(error) = self.error.as_mut().filter(|_| nothing_heard) {
+            error.push_str(
+                "; a PostgreSQL would wait to be spoken to: is it one? --engine postgres",
+            );
+        }
+    }
+
     pub(super) fn without_duplicates(&mut self) {
         self.duplicates = self.gathered.without_duplicates();
     }

@@ -22,6 +22,8 @@ pub(crate) struct OptionFile {
     pub(crate) password: Option<Secret>,
     /// Certificates are not verified.
     pub(crate) trusting: bool,
+    /// What flags say of TLS; it counts before what the file says.
+    pub(crate) tls: Tls,
 }
 
 impl OptionFile {
@@ -74,13 +76,14 @@ impl OptionFile {
         let user = user.ok_or("it names no user")?;
         let password = value("password").map(Secret::new);
         let password = password.or_else(|| self.password.clone()).map(Text::Value);
-        let tls = Tls {
+        let said = Tls {
             mode: self.tls_mode(&value)?,
             ca: value("ssl-ca").map(PathBuf::from),
             identity: value("ssl-cert")
                 .zip(value("ssl-key"))
                 .map(|(cert, key)| (cert.into(), key.into())),
         };
+        let tls = super::over(&self.tls, &said);
         let place = match (&self.place, value("socket"), value("host")) {
             // Whoever probes names the server.
             (Some(place), ..) => place.clone(),
@@ -113,9 +116,21 @@ impl OptionFile {
         if self.trusting || skips {
             return Ok(Some(TlsMode::Require));
         }
-        value("tls")
-            .map(|name| data_source::go_tls(&name))
-            .transpose()
+        if let Some(name) = value("tls") {
+            return data_source::go_tls(&name).map(Some);
+        }
+        // As MySQL's own clients have it.
+        let Some(mode) = value("ssl-mode") else {
+            return Ok(None);
+        };
+        Ok(Some(match mode.to_ascii_uppercase().as_str() {
+            "DISABLED" => TlsMode::Disable,
+            "PREFERRED" => TlsMode::Prefer,
+            "REQUIRED" => TlsMode::Require,
+            "VERIFY_CA" => TlsMode::VerifyCa,
+            "VERIFY_IDENTITY" => TlsMode::VerifyFull,
+            _ => return Err(format!("there is no ssl-mode {mode}")),
+        }))
     }
 }
 
@@ -138,6 +153,7 @@ mod tests {
             user: None,
             password: None,
             trusting: false,
+            tls: Tls::default(),
         }
     }
 

@@ -81,11 +81,15 @@ fn a_server_is_named_as_postgres_exporter_has_it() {
             .env("DATA_SOURCE_USER", user)
             .env("DATA_SOURCE_PASS", password),
         tool!("exporter")
-            .env("DATA_SOURCE_URI", address)
+            .env("DATA_SOURCE_URI", address.replace("=disable", "=require"))
             .env("DATA_SOURCE_USER", user)
             .env("DATA_SOURCE_PASS_FILE", &file)
             .env("PG_EXPORTER_DISABLE_SETTINGS_METRICS", "true")
             .args([
+                // What flags say of TLS counts.
+                "--tls-mode=disable",
+                "--metric-prefix=pg",
+                "--no-web.systemd-socket",
                 "--no-collector.wal",
                 "--collector.replication_slots",
                 "--collector.xlog_location",
@@ -253,6 +257,12 @@ fn what_is_wrong_with_files_and_flags_is_said_at_the_start() {
         .env("PG_EXPORTER_EXTEND_QUERY_PATH", "/queries.yaml")
         .run()
         .fails_with(78, "PG_EXPORTER_EXTEND_QUERY_PATH");
+    let _ = tool!("exporter")
+        .env("DATA_SOURCE_NAME", "postgres://u@a/")
+        .env("PILOTFISH_USER", "somebody")
+        .run()
+        .fails_with(78, "keep one");
+    let _ = run(&["--extend.query-path=/queries.yaml"]).fails_with(78, "--extend.query-path");
     let _ = tool!("exporter")
         .env("DATA_SOURCE_NAME", "u:hunter2@(db")
         .run()

@@ -1,9 +1,11 @@
 //! TLS modes against PostgreSQL, with our certificates and with none.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 
 use pilotfish_engine::{Engine, Error, open};
 use pilotfish_harness::{Postgres, PostgresKind, World};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 
 use super::settings;
 use super::tls::authority;
@@ -11,17 +13,22 @@ use super::tls::authority;
 /// Server settings that show a certificate for `name`; `world/ca.pem` is whose it is.
 fn with_certificate(kind: PostgresKind, world: &World, name: &str) -> (Postgres, String) {
     let files = authority(world, name);
+    let ca = files.ca.display().to_string();
+    (with_files(kind, world, &[files.cert, files.key], &ca), ca)
+}
+
+/// With a certificate and its key, and an authority for certificates of clients.
+fn with_files(kind: PostgresKind, world: &World, files: &[PathBuf; 2], ca: &str) -> Postgres {
+    let [certificate, key] = files;
     // As the server demands it of a key.
-    std::fs::set_permissions(&files.key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    std::fs::set_permissions(key, std::fs::Permissions::from_mode(0o600)).unwrap();
     let args = [
         "ssl=on".to_owned(),
-        format!("ssl_cert_file={}", files.cert.display()),
-        format!("ssl_key_file={}", files.key.display()),
-        // For certificates of clients.
-        format!("ssl_ca_file={}", files.ca.display()),
+        format!("ssl_cert_file={}", certificate.display()),
+        format!("ssl_key_file={}", key.display()),
+        format!("ssl_ca_file={ca}"),
     ];
-    let server = Postgres::start(kind, world, &args.each_ref().map(String::as_str));
-    (server, files.ca.display().to_string())
+    Postgres::start(kind, world, &args.each_ref().map(String::as_str))
 }
 
 async fn connect(server: &Postgres, flags: &[&str]) -> Result<Box<dyn Engine>, Error> {
@@ -82,6 +89,34 @@ async fn the_right_name_and_the_wrong_ca() {
         .err()
         .unwrap();
     assert!(matches!(refused, Error::Config(_)), "{refused}");
+}
+
+/// As `openssl req -x509` makes it: an authority's certificate, which the server shows itself.
+#[tokio::test]
+async fn a_certificate_that_signed_itself_is_trusted_where_it_is_given() {
+    let world = World::new();
+    for (name, full) in [("127.0.0.1", true), ("db.example.org", false)] {
+        let mut itself = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        itself.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let itself = itself.self_signed(&key).unwrap().pem();
+        let ca = world.write("ca.pem", &itself).display().to_string();
+        let files = [
+            world.write("cert.pem", &itself),
+            world.write("key.pem", key.serialize_pem()),
+        ];
+        let server = with_files(PostgresKind::Postgres18, &world, &files, &ca);
+        let engine = connect(&server, &["--tls-mode=verify-ca", "--tls-ca", &ca])
+            .await
+            .unwrap();
+        assert!(is_encrypted(&*engine).await);
+        let verified = connect(&server, &["--tls-mode=verify-full", "--tls-ca", &ca]).await;
+        assert_eq!(verified.is_ok(), full, "{name}");
+        let other = World::new();
+        let stranger = authority(&other, "127.0.0.1").ca.display().to_string();
+        let refused = connect(&server, &["--tls-mode=verify-ca", "--tls-ca", &stranger]).await;
+        assert!(refused.is_err());
+    }
 }
 
 #[tokio::test]
