@@ -4,7 +4,7 @@
 //! tool: what another tool knows is no misspelling. `tests/tidy` holds the list to the flags.
 
 /// One line per variable, in the order of the alphabet.
-pub(crate) const FAMILY: [&str; 107] = [
+pub(crate) const FAMILY: [&str; 109] = [
     "PILOTFISH_ADOPT",
     "PILOTFISH_ALLOW_NON_TRANSACTIONAL",
     "PILOTFISH_ALLOW_ORPHANS",
@@ -19,6 +19,7 @@ pub(crate) const FAMILY: [&str; 107] = [
     "PILOTFISH_CHECKSUM_FROM",
     "PILOTFISH_CONNECTIONS",
     "PILOTFISH_CONNECT_TIMEOUT",
+    "PILOTFISH_CONSTANTLABELS",
     "PILOTFISH_DATABASE",
     "PILOTFISH_DATABASES_EVERY",
     "PILOTFISH_DECOMPRESS",
@@ -59,6 +60,7 @@ pub(crate) const FAMILY: [&str; 107] = [
     "PILOTFISH_MAX_RENAMES",
     "PILOTFISH_MAX_SHRINK",
     "PILOTFISH_METRICS_PATH",
+    "PILOTFISH_METRIC_PREFIX",
     "PILOTFISH_NAME",
     "PILOTFISH_NOTIFY",
     "PILOTFISH_NOTIFY_TIMEOUT",

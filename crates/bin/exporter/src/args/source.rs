@@ -48,20 +48,10 @@ pub(super) struct LegacyArgs {
     #[arg(long = "extend.query-path", hide = true, value_name = "FILE")]
     queries: Option<String>,
     /// Labels for all series, which are not here
-    #[arg(
-        long = "constantLabels",
-        id = "config.labels",
-        hide = true,
-        value_name = "LABELS"
-    )]
+    #[arg(long = "constantLabels", hide = true, value_name = "LABELS")]
     labels: Option<String>,
     /// What names begin with
-    #[arg(
-        long = "metric-prefix",
-        id = "config.prefix",
-        hide = true,
-        value_name = "TEXT"
-    )]
+    #[arg(long = "metric-prefix", hide = true, value_name = "TEXT")]
     prefix: Option<String>,
     /// Verify no certificate
     #[arg(long = "tls.insecure-skip-verify", hide = true)]
