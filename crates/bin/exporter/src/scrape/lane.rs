@@ -24,6 +24,8 @@ pub(super) const GIVE_UP: Duration = Duration::from_secs(60);
 /// rights that are missing will be missing.
 const DENIED: Duration = Duration::from_secs(10);
 const RENEWALS: u32 = 2;
+/// Longest wait for a new session where there is one.
+const RENEWAL: Duration = Duration::from_secs(1);
 
 /// Who waits for a lane gives up before the scrape does, which hears of it.
 const BEFORE: Duration = Duration::from_millis(20);
@@ -185,13 +187,14 @@ impl Lane {
             return;
         }
         let renewals = if denied { self.renewals + 1 } else { 0 };
-        match in_time("open a session", crew.target.session(None)).await {
-            Ok(session) => {
+        match timeout(RENEWAL, crew.target.session(None)).await {
+            Ok(Ok(session)) => {
                 self.close().await;
                 self.session = Some(session);
                 self.proven = true;
             }
-            Err(error) => tracing::debug!(%error, "the session stays that is there"),
+            Ok(Err(error)) => tracing::debug!(%error, "the session stays that is there"),
+            Err(_) => tracing::debug!("the session stays that is there: a new one takes too long"),
         }
         (self.since, self.denied, self.renewals) = (Some(Instant::now()), None, renewals);
     }
