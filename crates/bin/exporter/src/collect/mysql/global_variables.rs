@@ -114,7 +114,7 @@ struct Names {
 /// Between values; no setting has it.
 const SEPARATOR: char = '\u{1f}';
 /// Names in one statement: the driver keeps as many buffers of its length as an answer ever had columns.
-const AT_A_TIME: usize = 60;
+const AT_A_TIME: usize = 150;
 
 impl Names {
     /// `None` where one of them is called as none should be.
