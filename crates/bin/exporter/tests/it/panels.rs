@@ -23,7 +23,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "pilotfish_container_",
         "a container with control groups of version 2",
     ),
-    ("query_response_time", "a plugin that Debian does not ship"),
+    ("query_response_time", "a plugin that the servers of the tests do not have"),
     ("connection_errors_total", "trouble"),
     ("_success{", "trouble"),
 ];
