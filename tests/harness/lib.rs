@@ -17,6 +17,7 @@
 mod azurite;
 mod browser;
 pub mod cluster;
+mod dashboard;
 mod eventually;
 pub mod every_object;
 mod exposition;
@@ -43,6 +44,7 @@ mod world;
 
 pub use azurite::Azurite;
 pub use browser::{Browser, Scheme};
+pub use dashboard::{panel_queries, plain_rules};
 pub use eventually::{PATIENCE, eventually};
 pub use exposition::{Exposition, Family, Labels};
 pub use help::help_on_a_screen;

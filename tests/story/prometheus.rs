@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::stage::Stage;
 use pilotfish_harness::cluster::{Outcome, PATIENCE, until};
+use pilotfish_harness::plain_rules;
 
 const SERVICE: &str = "prometheus";
 const PORT: u16 = 9090;
@@ -14,7 +15,7 @@ pub(crate) fn start(stage: &Stage) -> Outcome<()> {
         .map_err(|error| format!("read the alert rules: {error}"))?;
     let config = json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "pilotfish-alerts"},
-        "data": {"rules.yaml": hurried(&plain(&rules))},
+        "data": {"rules.yaml": hurried(&plain_rules(&rules))},
     });
     stage.cluster.apply(&config.to_string())?;
     let folder = stage.example("prometheus");
@@ -25,15 +26,6 @@ pub(crate) fn start(stage: &Stage) -> Outcome<()> {
         .replace("_interval: 15s", "_interval: 2s");
     stage.cluster.apply(&manifests)?;
     stage.cluster.wait_available("prometheus")
-}
-
-/// The rules file of a plain Prometheus, as the example's README makes it.
-fn plain(rule: &str) -> String {
-    rule.lines()
-        .skip_while(|line| !line.starts_with("spec:"))
-        .skip(1)
-        .map(|line| line.strip_prefix("  ").unwrap_or(line).to_owned() + "\n")
-        .collect()
 }
 
 /// The same rules for a bucket that is looked at every 5 s: what takes minutes and hours takes seconds.

@@ -1,7 +1,7 @@
 //! An exporter in each pod, scraped by a real Prometheus: every panel of its dashboard has something to show.
 
 use pilotfish_harness::cluster::{Outcome, PATIENCE, bucket, until};
-use serde_json::Value;
+use pilotfish_harness::panel_queries;
 
 use crate::stage::{PODS, Stage};
 use crate::{dumps, prometheus};
@@ -83,29 +83,14 @@ fn scraped(stage: &Stage) -> Outcome<()> {
     Ok(())
 }
 
-/// What the panels of a dashboard ask, of all instances and with a range that this stage's haste has points in.
+/// What the panels of a dashboard ask.
 fn queries(stage: &Stage, dashboard: &str) -> Outcome<Vec<String>> {
     let path = stage.file(&format!("manifests/exporter-dashboards/{dashboard}"));
     let text =
         std::fs::read_to_string(&path).map_err(|error| format!("read {dashboard}: {error}"))?;
-    let dashboard: Value =
-        serde_json::from_str(&text).map_err(|error| format!("{dashboard}: {error}"))?;
-    let mut queries = Vec::new();
-    gather(&dashboard["panels"], &mut queries);
+    let queries = panel_queries(&text);
     match queries.len() {
         0..20 => Err(format!("only {} queries were found", queries.len())),
         _ => Ok(queries),
-    }
-}
-
-/// Rows hold panels of their own.
-fn gather(panels: &Value, queries: &mut Vec<String>) {
-    for panel in panels.as_array().into_iter().flatten() {
-        gather(&panel["panels"], queries);
-        for target in panel["targets"].as_array().into_iter().flatten() {
-            let query = target["expr"].as_str().unwrap_or_default();
-            let query = query.replace("$__rate_interval", "20s");
-            queries.push(query.replace("$namespace", ".*").replace("$instance", ".*"));
-        }
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use pilotfish_harness::{
-    Postgres, PostgresKind, Prometheus, ServerKind, Target, World, mysqld_mixin,
+    Postgres, PostgresKind, Prometheus, ServerKind, Target, World, mysqld_mixin, plain_rules,
 };
 
 use super::scene::Replica;
@@ -99,12 +99,9 @@ fn at_once(rules: &str) -> String {
 
 /// The rules that are shipped, as a plain Prometheus has them.
 fn shipped() -> String {
-    let text = super::named::manifests("exporter-alerts/rules.yaml");
-    let spec = text.lines().skip_while(|line| !line.starts_with("spec:"));
-    let lines = spec
-        .skip(1)
-        .map(|line| line.strip_prefix("  ").unwrap_or(line));
-    at_once(&lines.collect::<Vec<_>>().join("\n"))
+    at_once(&plain_rules(&super::named::manifests(
+        "exporter-alerts/rules.yaml",
+    )))
 }
 
 fn target(instance: &str, ours: &Ours) -> Target {

@@ -5,9 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pilotfish_harness::{
-    PATIENCE, Postgres, PostgresKind, Prometheus, Server, ServerKind, Target, World,
+    PATIENCE, Postgres, PostgresKind, Prometheus, Server, ServerKind, Target, World, panel_queries,
 };
-use serde_json::Value;
 
 use super::named::{OF_MYSQL, OF_POSTGRES, manifests};
 use super::scene::{Replica, with_certificate};
@@ -23,31 +22,19 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "pilotfish_container_",
         "a container with control groups of version 2",
     ),
-    ("query_response_time", "a plugin that the servers of the tests do not have"),
+    (
+        "query_response_time",
+        "a plugin that the servers of the tests do not have",
+    ),
     ("connection_errors_total", "trouble"),
     ("_success{", "trouble"),
 ];
 
-/// What the panels of a dashboard ask, of all servers.
+/// What the panels of a dashboard ask.
 fn queries(dashboard: &str) -> Vec<String> {
-    let text = manifests(&format!("exporter-dashboards/{dashboard}"));
-    let dashboard: Value = serde_json::from_str(&text).expect("a dashboard");
-    let mut queries = Vec::new();
-    gather(&dashboard["panels"], &mut queries);
+    let queries = panel_queries(&manifests(&format!("exporter-dashboards/{dashboard}")));
     assert!(queries.len() > 40, "only {} queries", queries.len());
     queries
-}
-
-/// Rows hold panels of their own.
-fn gather(panels: &Value, queries: &mut Vec<String>) {
-    for panel in panels.as_array().into_iter().flatten() {
-        gather(&panel["panels"], queries);
-        for target in panel["targets"].as_array().into_iter().flatten() {
-            let query = target["expr"].as_str().expect("an expression");
-            let query = query.replace("$__rate_interval", "20s");
-            queries.push(query.replace("$namespace", ".*").replace("$instance", ".*"));
-        }
-    }
 }
 
 /// Waits until each has shown something; `stir` is called again and again.
