@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::locked;
 use crate::scrape::Scrape;
@@ -12,11 +13,14 @@ use crate::scrape::Scrape;
 pub(crate) struct News {
     /// By collector; of the server itself under an empty name.
     failing: Mutex<BTreeMap<String, String>>,
+    /// There was a scrape.
+    begun: AtomicBool,
 }
 
 impl News {
     /// Compares a scrape with what was known.
     pub(crate) fn note(&self, scrape: &Scrape) {
+        self.begun.store(true, Ordering::Relaxed);
         let mut failing = locked(&self.failing);
         let server = (!scrape.is_up()).then(|| {
             let why = scrape.error.clone();
@@ -50,12 +54,14 @@ impl News {
         }
     }
 
-    /// What fails now, and why.
-    pub(crate) fn last(&self) -> Vec<(String, String)> {
+    /// What fails now, and why; `None` before the first scrape.
+    pub(crate) fn last(&self) -> Option<Vec<(String, String)>> {
         let failing = locked(&self.failing);
-        failing
+        let failing = failing
             .iter()
-            .map(|(name, why)| (name.clone(), why.clone()))
-            .collect()
+            .map(|(name, why)| (name.clone(), why.clone()));
+        self.begun
+            .load(Ordering::Relaxed)
+            .then(|| failing.collect())
     }
 }

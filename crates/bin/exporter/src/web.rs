@@ -153,7 +153,12 @@ async fn reload() -> &'static str {
 }
 
 async fn landing(State(web): State<Arc<Web>>) -> Html<String> {
-    Html(page::page(&web.server, &web.metrics_path, &web.news.last()))
+    let failing = web.news.last();
+    Html(page::page(
+        &web.server,
+        &web.metrics_path,
+        failing.as_deref(),
+    ))
 }
 
 async fn metrics(

@@ -11,11 +11,11 @@ pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
         let place = place.map(|place| format!("line {}, column {}", place.line(), place.column()));
         let place = place.unwrap_or_else(|| "somewhere".to_owned());
         let words = error.to_string();
-        // Names of fields are no secrets; a value of the wrong kind may be one.
-        match ["unknown field", "missing field", "duplicate"]
-            .iter()
-            .any(|kind| words.contains(kind))
-        {
+        // Names of fields are no secrets; a value of the wrong kind, which `invalid` is about, may be one.
+        let of_fields = ["unknown field", "missing field", "duplicate"];
+        let tells_no_value =
+            of_fields.iter().any(|kind| words.contains(kind)) && !words.contains("invalid");
+        match tells_no_value {
             true => words,
             false => format!("it is not what is expected at {place}"),
         }
@@ -42,6 +42,7 @@ mod tests {
         for text in [
             "pasword: hunter2",
             "password: hunter2",
+            "password: a duplicate hunter2",
             "password: [hunter2",
             "password: {a: hunter2",
             "hunter2",

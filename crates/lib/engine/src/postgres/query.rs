@@ -165,7 +165,7 @@ impl Asker {
                 }
                 SimpleQueryMessage::Row(row) => {
                     for column in 0..row.len() {
-                        // A database in SQL_ASCII converts nothing, and the driver shows no bytes.
+                        // Names of databases and roles are in the bytes of wherever they were made, and the driver shows none.
                         let cell = row.try_get(column).unwrap_or(Some(NO_UTF8));
                         rows.push(cell.map(str::as_bytes))?;
                     }
